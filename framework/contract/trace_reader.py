@@ -23,6 +23,7 @@ class TraceSource:
         last: whether that line is the last one.
         foreign: how many lines the reader skipped as irrelevant; the reader counts them.
         notes: sentences for the trace's header; the reader appends them.
+        times: whether the text has times; a reader that numbers its records instead sets this to False.
     """
 
     def __init__(self, name: str, lines: Iterable[str]) -> None:
@@ -32,6 +33,7 @@ class TraceSource:
         self.last = False
         self.foreign = 0
         self.notes: list[str] = []
+        self.times = True
         self.lines = lines
 
     def __iter__(self) -> Iterator[str]:

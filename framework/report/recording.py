@@ -17,7 +17,8 @@ def render(summary: TraceSummary, out: Plain) -> None:
     """Print a short summary: the source, events by kind, outcomes, folios by size, and what was lost."""
     header = summary.header
     where = f" on Linux {header.kernel}" if header.kernel else ""
-    out.item("trace", f"{summary.path}: {header.source}{where}, {summary.span_ns / 1e9:.3f} s", column=COLUMN)
+    span = "no times" if header.shows.times is False else f"{summary.span_ns / 1e9:.3f} s"
+    out.item("trace", f"{summary.path}: {header.source}{where}, {span}", column=COLUMN)
     out.item("MMs", f"{summary.processes:,} (a process has another one after exec)", column=COLUMN)
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in summary.kinds.items())
     out.item("events", f"{summary.events:,}: {kinds}", column=COLUMN)
@@ -25,13 +26,18 @@ def render(summary: TraceSummary, out: Plain) -> None:
         parts = [f"{count:,} {outcome}" for outcome, count in summary.outcomes.items()]
         if summary.file_writes:
             parts.append(f"{summary.file_writes:,} in mappings of files or shared ones")
-        out.item("writes", ", ".join(parts) + f"; {summary.uncertain:,} of them uncertain", column=COLUMN)
+        if set(summary.outcomes) != {"unknown"}:
+            parts[-1] += f"; {summary.uncertain:,} of them uncertain"
+        out.item("writes", ", ".join(parts), column=COLUMN)
     if summary.folios:
         sizes = ", ".join(f"{count:,} of {size_text(4 << order)}" for order, count in summary.folios.items())
         out.item("folios", sizes, column=COLUMN)
     lost = f"{header.lost:,} events" if header.lost else "nothing, as far as the tracer says"
     out.item("lost", lost, column=COLUMN, style="bad" if header.lost else "")
-    out.item("exits", f"{header.exit_uncertainty_ns / 1e6:,.1f} ms of teardown, summed", column=COLUMN)
+    if header.shows.teardown is not False:
+        out.item("exits", f"{header.exit_uncertainty_ns / 1e6:,.1f} ms of teardown, summed", column=COLUMN)
+    for sentence in header.shows.cannot_tell:
+        out.item("unknown", sentence, column=COLUMN)
     for note in header.notes:
         out.item("note", note, column=COLUMN)
     if summary.damaged:

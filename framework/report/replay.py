@@ -12,6 +12,8 @@ from foliolab.framework.report.words import broken, duration_text, share_text
 
 GROUPS: Final = ((1, 1), (2, 2), (3, 3), (4, 4), (5, 8), (9, 16), (17, 63), (64, 64))
 """Numbers of MMs that share a column, both ends included; the last one has no upper end."""
+MAPPING: Final = ("present", "new", "map")
+"""Kinds of events without which no folio is known."""
 MOMENTS: Final = 12
 """Rows of the table over time; the result file has all samples."""
 CLASSES: Final = {
@@ -32,11 +34,18 @@ def render(result: ReplayResult, page: Page) -> None:
     _head(result, page)
     shown = result.yardstick or next((one for one in result.policies if one.events), None)
     if shown is not None:
-        _owners(shown, page)
-        _over_time(shown, result, page)
-        _answers(result, page)
-        _faults(result, page)
-        _spared(result, page)
+        mapped = any(result.recording.kinds.get(kind) for kind in MAPPING)
+        if mapped:
+            _owners(shown, page)
+            _over_time(shown, result, page)
+            _answers(result, page)
+        if mapped or any(one.faults for one in result.policies):
+            _faults(result, page)
+        if mapped:
+            _spared(result, page)
+        else:
+            page.line("no event maps a folio: this trace cannot tell who shares folios, nor what a policy would cost")
+            page.line()
     _closing(result, page)
 
 
@@ -49,6 +58,8 @@ def _head(result: ReplayResult, page: Page) -> None:
     page.line("  " + ", ".join(f"{count:,} {kind}" for kind, count in recording.kinds.items()))
     if header.command:
         page.line(f"  {header.command}", "quiet")
+    for sentence in header.shows.cannot_tell:
+        page.line(f"  {sentence}", "doubtful")
     page.line()
 
 

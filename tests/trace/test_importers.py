@@ -18,7 +18,7 @@ from foliolab.framework.plugins import registry
 from foliolab.framework.trace import events as ev
 from foliolab.framework.trace import importers
 from foliolab.framework.trace.file import Trace
-from foliolab.framework.trace.header import Header
+from foliolab.framework.trace.header import Header, Shows
 from foliolab.framework.trace.importers import batch
 from foliolab.framework.trace.importers.assembly import Assembly
 from foliolab.framework.trace.importers.order import in_order
@@ -206,7 +206,7 @@ def test_an_allocation_of_another_thread_or_after_a_system_call_is_no_copy(tmp_p
 def test_a_silent_thread_does_not_hold_the_others_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch, "MOST", 100)
     taken: list[ev.Events] = []
-    assembly = Assembly(taken)
+    assembly = Assembly(taken, Shows(allocations=True))
     assembly.run([Fault(0, 0, 7, 7, 0x10000, 7, False)])
     assembly.run(Fault(20_000 * i, 0, 8, 8, 0x20000 + 4096 * i, 7, False) for i in range(5000))
     done = ev.join(taken)
@@ -219,6 +219,42 @@ def test_repeated_records_of_perf_are_dropped(tmp_path: Path) -> None:
     header, found = convert(perf(line, line, f"11 7/7 {alloc(0x99)}"), tmp_path)
     assert [row["flags"] for row in found] == [COPIED]
     assert "1 records twice" in " ".join(header.notes)
+
+
+# -- what a source does not show is unknown ----------------------------------------------------------
+def test_without_allocations_no_outcome_is_known(tmp_path: Path) -> None:
+    header, found = convert(perf(f"10 7/7 {fault(0x10000, 7)}", f"11 7/7 {fault(0x11000, 7)}"), tmp_path)
+    assert [row["flags"] & ev.OUTCOME for row in found] == [0, 0]
+    assert header.shows.faults and header.shows.allocations is header.shows.history is False
+    assert any("copied a page or reused it" in sentence for sentence in header.shows.cannot_tell)
+    assert [mm.earlier for mm in header.mms] == [True]
+
+
+def test_the_first_allocation_decides_the_faults_before_it(tmp_path: Path) -> None:
+    text = perf(f"10 7/7 {fault(0x10000, 7)}", f"11 7/7 {fault(0x11000, 6)}", f"12 7/7 {alloc(0x99)}")
+    header, found = convert(text, tmp_path)
+    assert [row["flags"] for row in only(found, ev.WRITE)] == [REUSED]
+    assert header.shows.allocations
+
+
+def test_a_task_without_flags_is_what_its_own_records_say(tmp_path: Path) -> None:
+    fork = "sched:sched_process_fork: comm=prog pid=7 child_comm=prog child_pid="
+    text = perf(
+        f"10 7/7 {fork}8", f"11 7/8 {fault(0x10000, 6)}", f"12 7/8 {alloc(0x90, 4)}", f"20 7/7 {fork}9",
+        f"21 9/9 {fault(0x11000, 7)}", f"22 9/9 {alloc(0x99)}", f"23 7/7 {fork}10",
+    )  # fmt: skip
+    header, found = convert(text, tmp_path)
+    assert [(row["mm"], row["other"]) for row in only(found, ev.FORK)] == [(1, 3), (1, 4)]
+    assert [mm.pid for mm in header.mms] == [7, 9, 10]
+    # 9 may have been a vfork
+    assert [row["flags"] for row in only(found, ev.WRITE)] == [COPIED | ev.UNCERTAIN]
+    assert header.shows.threads is False
+
+
+def test_a_source_implies_what_it_shows_in_old_traces_too() -> None:
+    assert Header(source="strace").shows.faults is False
+    assert Header(source="perf").shows == Shows()
+    assert Header(source="snapshots", shows=Shows(history=True)).shows.history
 
 
 # -- address spaces --------------------------------------------------------------------------------

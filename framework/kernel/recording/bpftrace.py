@@ -26,6 +26,7 @@ from foliolab.framework.kernel.recording.target import (
     until,
     wait,
 )
+from foliolab.framework.trace.header import Shows
 from foliolab.framework.trace.importers import READERS, bpftrace
 from foliolab.framework.trace.importers.order import in_order
 
@@ -63,6 +64,7 @@ class BpftraceRecorder(Recorder):
 
     name = "bpftrace"
     shows = "the same as perf, at a higher cost"
+    kinds = Shows(faults=True, allocations=True, threads=True, ranges=True)
 
     def trial(self) -> None:
         require_tool("bpftrace")

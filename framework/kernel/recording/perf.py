@@ -34,6 +34,7 @@ from foliolab.framework.kernel.recording.target import (
     until,
     wait,
 )
+from foliolab.framework.trace.header import Shows
 from foliolab.framework.trace.importers import READERS, perf
 from foliolab.framework.trace.importers.checked import records_of
 
@@ -96,6 +97,7 @@ class PerfRecorder(Recorder):
 
     name = "perf"
     shows = "faults with their outcome, lifecycles, ranges"
+    kinds = Shows(faults=True, allocations=True, threads=True, ranges=True)
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)

@@ -10,6 +10,7 @@ from typing import ClassVar
 from foliolab.framework.contract.trace_reader import TraceReader, TraceSource
 from foliolab.framework.contract.trace_records import Record
 from foliolab.framework.kernel.recording.target import Attached, Target
+from foliolab.framework.trace.header import Shows
 from foliolab.framework.trace.importers.checked import records_of
 
 
@@ -22,12 +23,14 @@ class Recorder(ABC):
     Attributes:
         name: the method, as `--by` takes it.
         shows: what its traces contain, in a few words.
+        kinds: which kinds of events they can show, whether or not one occurs.
         notes: sentences for the trace's header.
         status: the exit status of the recorded command.
     """
 
     name: ClassVar[str]
     shows: ClassVar[str]
+    kinds: ClassVar[Shows] = Shows()
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -96,6 +96,7 @@ def _header(target: Target, method: str) -> Header:
         machine=f"{this_host.cpu}, {this_host.cores} cores, {this_host.os}",
         started=provenance.now(),
         notes=[kernel.note] if kernel.note else [],
+        shows=probe.RECORDERS[method].kinds,
     )
 
 

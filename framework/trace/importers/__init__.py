@@ -162,7 +162,7 @@ def assemble(
         TraceFileError: a record cannot be read, they make no event, or the trace cannot be written.
     """
     with Writer(out, header, keep) as writer:
-        assembly = Assembly(writer)
+        assembly = Assembly(writer, header.shows)
         stopped = ""
         try:
             assembly.run(records)
@@ -178,6 +178,7 @@ def assemble(
                 lost=header.lost + assembly.lost,
                 exit_uncertainty_ns=assembly.spaces.exit_uncertainty,
                 mms=assembly.spaces.names(),
+                shows=assembly.shown(all(source.times for source in sources)),
                 notes=[*header.notes, *filter(None, [stopped]), *from_readers, *_notes(assembly), *notes()],
             )
         if not writer.events and not assembly.calls.unknown_populated:  # a note says that they were populated

@@ -7,6 +7,9 @@ allocates nothing, the kernel reused the page. Two cases are excluded: a page th
 copy, and a page that the allocator cleared replaces the zero page. Source: wp_page_copy and do_anonymous_page in
 mm/memory.c; docs/real-kernels.md, "Recording programs". tests/trace compares the result with programs that know what
 they did.
+
+That a thread allocates nothing says something only where the source shows allocations. Until the first one, outcomes
+are unknown, unless the header says that the source shows them.
 """
 
 from __future__ import annotations
@@ -35,7 +38,8 @@ from foliolab.framework.contract.trace_records import (
 )
 from foliolab.framework.contract.trace_records import Row as ReadyRow
 from foliolab.framework.trace import events
-from foliolab.framework.trace.importers.batch import DROPPED, OPEN, Batch, EventRow, Sink
+from foliolab.framework.trace.header import NOT_KNOWN, Shows
+from foliolab.framework.trace.importers.batch import DROPPED, MOST, OPEN, Batch, EventRow, Sink
 from foliolab.framework.trace.importers.calls import PAGE_SHIFT, Calls
 from foliolab.framework.trace.importers.spaces import Space, Spaces
 
@@ -76,6 +80,7 @@ class Assembly:
 
     Args:
         sink: the destination of the events.
+        declared: what is known of the source without its records.
 
     Attributes:
         batch: rows of events that are not written yet.
@@ -87,7 +92,7 @@ class Assembly:
         unmapped: write faults on pages that were not present, and that no allocation followed: they make no event.
     """
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Sink, declared: Shows = NOT_KNOWN) -> None:
         self.batch = Batch(sink)
         self.spaces = Spaces(self.batch)
         self.calls = Calls(self.batch)
@@ -95,6 +100,11 @@ class Assembly:
         self.hints: dict[str, int] = {}
         self.records = 0
         self.unmapped = 0
+        self._declared = declared
+        self._kinds: set[type] = set()
+        self._row_kinds: set[int] = set()
+        self._sees_allocations = bool(declared.allocations)
+        self._perhaps_reused: deque[EventRow] = deque(maxlen=2 * MOST)
         self._now = 0
         self._pending: dict[int, _PendingFault] = {}
         self._queue: deque[_PendingFault] = deque()
@@ -111,9 +121,15 @@ class Assembly:
     def run(self, records: Iterable[Record]) -> None:
         """Process records in the order of time."""
         handlers = self._handlers
+        undecided, kinds = self.spaces.undecided, self._kinds
         for record in records:
             self._now = record.time
-            handlers[type(record)](record)
+            kind = type(record)
+            if kind not in kinds:
+                self._first_of(kind)
+            if undecided and (tid := getattr(record, "tid", 0)):
+                self.spaces.seen(getattr(record, "pid", 0), tid)
+            handlers[kind](record)
             self.records += 1
             if not self.records % EXPIRE_EVERY:
                 self._expire()
@@ -124,6 +140,36 @@ class Assembly:
             self._resolve(tid)
         self.spaces.close(self._now)
         self.batch.close()
+
+    def shown(self, times: bool) -> Shows:
+        """Which kinds of events the source showed.
+
+        Args:
+            times: whether it has times.
+        """
+        kinds, rows, spaces = self._kinds, self._row_kinds, self.spaces
+        whole = rows & {events.PRESENT, events.NEW, events.MAP}
+        ended, ends = bool(spaces.ended or events.GONE in rows), Exit in kinds or events.EXIT in rows
+        return self._declared.or_else(
+            Shows(
+                faults=bool(Fault in kinds or whole),
+                allocations=bool(self._sees_allocations or whole),
+                threads=False if spaces.doubtful else (True if spaces.flagged else None),
+                teardown=ended if ends else None,
+                ranges=bool(Leave in kinds or events.UNMAP in rows),
+                history=not spaces.earlier,
+                times=times,
+            )
+        )
+
+    def _first_of(self, kind: type) -> None:
+        """Note that the source shows records of this kind."""
+        self._kinds.add(kind)
+        if kind is Alloc:
+            self._sees_allocations = True
+            for row in self._perhaps_reused:
+                row[3] |= events.REUSED  # a row that is written already stays unknown
+            self._perhaps_reused.clear()
 
     def nothing(self, names: str) -> tuple[str, str]:
         """What happened, and what to do, if the records of these texts made no event."""
@@ -193,7 +239,10 @@ class Assembly:
         if alloc is None or copied is None:
             reused[2] = events.WRITE if present else DROPPED
             self.unmapped += not present
-            reused[3] |= events.REUSED
+            if self._sees_allocations:
+                reused[3] |= events.REUSED
+            else:
+                self._perhaps_reused.append(reused)
             return
         reused[2] = DROPPED
         if present and not alloc.zero:
@@ -231,5 +280,6 @@ class Assembly:
     def _row(self, row: ReadyRow) -> None:
         space = self.spaces.of(row.pid)
         space.untouched = False
+        self._row_kinds.add(row.kind)
         self.calls.huge |= row.order >= 9
         self.batch.add(row.time, space.number, row.kind, row.flags, row.order, 0, row.page, row.nr, row.other)

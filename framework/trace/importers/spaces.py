@@ -14,7 +14,7 @@ from typing import Final
 from foliolab.framework.contract.trace_records import Exec, ExecBegin, Exit, Name, Reaped, Task, Torn
 from foliolab.framework.trace import events
 from foliolab.framework.trace.header import AddressSpace
-from foliolab.framework.trace.importers.batch import Batch
+from foliolab.framework.trace.importers.batch import DROPPED, OPEN, Batch, EventRow
 from foliolab.framework.trace.importers.ranges import FileRanges
 
 CLONE_VM: Final = 0x100
@@ -40,6 +40,7 @@ class Space:
         lender: the MM that the process uses between vfork and exec.
         leaving: time at which its teardown began; 0 before and after the teardown.
         replaced: exec replaced it, and the process goes on with another MM.
+        earlier: it may have pages from before the trace began.
     """
 
     number: int
@@ -52,6 +53,16 @@ class Space:
     lender: Space | None = None
     leaving: int = 0
     replaced: bool = False
+    earlier: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Undecided:
+    """A new task of which it is not known whether it is a thread: when, the open row of its fork, and its MM."""
+
+    time: int
+    row: EventRow
+    child: Space
 
 
 class Spaces:
@@ -63,13 +74,22 @@ class Spaces:
     Attributes:
         exit_uncertainty: sum of the durations of all teardowns, in ns.
         assumed: number of teardowns without a recorded end.
+        ended: number of teardowns with a recorded end.
+        flagged: number of new tasks with clone's flags.
+        doubtful: families with a task without flags: a fork, or a vfork.
+        undecided: records of tasks without flags, by TID, whose own records will say whether they are threads.
     """
 
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
         self.exit_uncertainty = 0
         self.assumed = 0
-        self._all: list[Space] = []
+        self.ended = 0
+        self.flagged = 0
+        self.undecided: dict[int, _Undecided] = {}
+        self.doubtful: set[int] = set()
+        self._all: dict[int, Space] = {}
+        self._numbers = 0
         self._of: dict[int, Space] = {}
         self._leaving: dict[int, list[Space]] = {}
         self._queue: deque[Space] = deque()
@@ -79,19 +99,30 @@ class Spaces:
     def of(self, pid: int) -> Space:
         """The MM of a process; a process that existed before the trace gets one at its first record."""
         space = self._of.get(pid)
-        return space if space is not None else self._born(pid, EARLIER)
+        if space is None:
+            space = self._born(pid, EARLIER)
+            space.earlier = True
+        return space
 
     def name(self, record: Name) -> None:
         if space := self._of.get(record.pid):
             space.comm = record.comm
 
     def names(self) -> list[AddressSpace]:
-        return [AddressSpace(mm=space.number, pid=space.pid, comm=space.comm) for space in self._all]
+        return [
+            AddressSpace(mm=space.number, pid=space.pid, comm=space.comm, earlier=space.earlier)
+            for space in self._all.values()
+        ]
+
+    @property
+    def earlier(self) -> int:
+        """The number of MMs that may have pages from before the trace began."""
+        return sum(space.earlier for space in self._all.values())
 
     def uncertain(self, space: Space) -> bool:
-        """Whether another MM of the family is in its teardown."""
+        """Whether another MM of the family is in its teardown, or may not be one."""
         dying = self._dying.get(space.family, 0)
-        return dying > (1 if space.leaving else 0)
+        return dying > (1 if space.leaving else 0) or space.family in self.doubtful
 
     # -- records -----------------------------------------------------------------------------------
     def task(self, record: Task) -> None:
@@ -100,6 +131,7 @@ class Spaces:
             return  # sched_process_fork repeats a task_newtask
         if record.flags is not None:
             self._newest[record.tid] = record.child
+        self.flagged += record.flags is not None
         if flags & CLONE_THREAD:
             return
         parent = self.of(record.pid)
@@ -109,14 +141,38 @@ class Spaces:
         child.brk = parent.brk
         child.ranges = parent.ranges if spawned else parent.ranges.copy()
         child.lender = parent if spawned else None
+        child.earlier = parent.earlier
         kind = events.SPAWN if spawned else events.FORK
         flags = events.UNCERTAIN if self.uncertain(parent) else 0
-        self.batch.add(record.time, parent.number, kind, flags, cpu=record.cpu, other=child.number)
+        row = self.batch.add(record.time, parent.number, kind, flags, cpu=record.cpu, other=child.number)
+        if record.flags is None:
+            row[2] = OPEN
+            self._settle(record.child)  # an earlier task of that number
+            self.undecided[record.child] = _Undecided(record.time, row, child)
+
+    def seen(self, pid: int, tid: int) -> None:
+        """Decide whether a task without flags is a thread, now that it has a record of its own."""
+        if tid in self.undecided:
+            self._settle(tid, thread=pid != tid)
+
+    def _settle(self, tid: int, thread: bool = False) -> None:
+        task = self.undecided.pop(tid, None)
+        if task is None:
+            return
+        if thread:
+            task.row[2] = DROPPED
+            self._of.pop(tid, None)
+            del self._all[task.child.number]
+            return
+        task.row[2] = events.FORK
+        # vfork looks the same: whether the pages are shared from here on is not known
+        self.doubtful.add(task.child.family)
 
     def exec_begin(self, record: ExecBegin) -> None:
         """Begin a new MM: faults from the point of no return on are those of the new program."""
         old = self.of(record.pid)
         if old.untouched:
+            old.earlier = False
             return  # the child of the tracer, which executes the traced command
         new = self._born(record.pid, 0)
         new.comm = old.comm
@@ -142,13 +198,17 @@ class Spaces:
         self._depart(space, record.time)
 
     def torn(self, record: Torn) -> None:
+        self.ended += record.pid in self._leaving
         self._arrive(record.pid, record.time, record.cpu)
 
     def reaped(self, record: Reaped) -> None:
+        self.ended += record.child in self._leaving
         self._arrive(record.child, record.time, record.cpu)
 
     def expire(self, now: int) -> None:
-        """End teardowns that timed out."""
+        """End teardowns that timed out, and take tasks that never had a record for processes."""
+        for tid in [tid for tid, task in self.undecided.items() if task.time + TEARDOWN_TIMEOUT < now]:
+            self._settle(tid)
         while self._queue and (not self._queue[0].leaving or self._queue[0].leaving + TEARDOWN_TIMEOUT < now):
             space = self._queue.popleft()
             if space.leaving:
@@ -157,15 +217,17 @@ class Spaces:
 
     def close(self, now: int) -> None:
         """End all teardowns at the end of the trace."""
+        for tid in list(self.undecided):
+            self._settle(tid)
         for pid in list(self._leaving):
             self.assumed += len(self._leaving[pid])
             self._arrive(pid, now)
 
     # -- bookkeeping -------------------------------------------------------------------------------
     def _born(self, pid: int, family: int) -> Space:
-        number = len(self._all) + 1
-        space = Space(number, pid, family or number)
-        self._all.append(space)
+        self._numbers += 1
+        space = Space(self._numbers, pid, family or self._numbers)
+        self._all[space.number] = space
         self._of[pid] = space
         return space
 
