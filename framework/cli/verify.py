@@ -1,9 +1,11 @@
 """Attack a policy's text, and show counterexamples.
 
 Four attacks run side by side: all interleavings of a few threads, random operations against the page tables, the
-solver over free MM IDs and counts, and the declared widths of fields. Each claim of the policy is held, refuted or
-undecided. A refuted claim comes with a counterexample, which `foliolab step` walks through.
-Exit codes: 0 every claim is held, 1 one is refuted, 5 none is refuted but one is undecided, 130 interrupted.
+solver over free MM IDs and counts, and the declared widths of fields. Each claim of the policy is held, partly held
+(by some attacks, while others could not decide), refuted or undecided. A refuted claim comes with a counterexample,
+which `foliolab step` walks through.
+Exit codes: 0 every claim is held, 1 one is refuted, 5 none is refuted but one is undecided or only partly held,
+130 interrupted.
 """
 
 from __future__ import annotations

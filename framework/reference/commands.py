@@ -17,7 +17,7 @@ EXITS: Final = {
     ExitCode.USAGE: "usage: a name, a value, a combination, or a file that cannot be read",
     ExitCode.NOTHING_MEASURED: "nothing could be measured",
     ExitCode.PLUGIN_FAILED: "a plugin failed",
-    ExitCode.UNDECIDED: "`verify` refuted nothing, but left a claim undecided",
+    ExitCode.UNDECIDED: "`verify` refuted nothing, but left a claim undecided or only partly held",
 }
 """What each exit code of `foliolab` means."""
 

@@ -82,7 +82,7 @@ def _head(scheme: Scheme, out: Plain, verdicts: Mapping[str, KeptVerdict], witne
 
 def _verdict(verdict: KeptVerdict | None, column: int, out: Plain) -> None:
     if verdict is not None:
-        sign = {"refuted": "✗", "held": "✓"}.get(verdict.verdict, "?")
+        sign = {"refuted": "✗", "held": "✓", "partly": "◐"}.get(verdict.verdict, "?")
         out.item("", f"{sign} {verdict.headline}", column=column)
 
 

@@ -13,13 +13,17 @@ if TYPE_CHECKING:
 
 SIGNS: Final[dict[str, tuple[str, Style]]] = {
     "passed": ("✓", "good"),
+    "partly": ("◐", "good"),
     "failed": ("✗", "strong bad"),
     "undecided": ("?", "doubtful"),
     "skipped": ("–", "quiet"),
 }
 WIDTH: Final = 24
 """Columns for the names of checks."""
-MEANING: Final = "passed: nothing that was tried breaks it. undecided: not decided within the budget (--seconds)."
+MEANING: Final = (
+    "passed: nothing that was tried breaks it. partly: the same, but some attacks could not decide. "
+    "undecided: not decided within the budget (--seconds)."
+)
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class Line:
 
     Args:
         summary: what holds if it passes.
-        verdict: passed, failed, undecided or skipped.
+        verdict: passed, partly, failed, undecided or skipped.
         text: the failure, or what was covered.
         expected: why the check was expected to fail; empty if it was not.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,7 +10,7 @@ from foliolab.framework.contract.policy import CAPABILITIES
 from foliolab.framework.engine.policytree import policy_digest
 from foliolab.framework.report import interleaving
 from foliolab.framework.report.pages.page import Column, Page, Style, Words
-from foliolab.framework.verify.finding import OWED, Finding
+from foliolab.framework.verify.finding import OWED, Finding, together
 from foliolab.framework.verify.laws import LAWS
 from foliolab.framework.verify.timeline import Timeline
 from foliolab.framework.verify.verifier import Verification
@@ -30,8 +30,8 @@ SIGNS: Final[dict[str, tuple[str, Style]]] = {
 }
 """For each verdict its sign and its tone."""
 MEANING: Final = (
-    "held: nothing that was tried breaks it; what was tried is listed below. partly: held for some of the classes "
-    "that were tried, undecided for others. undecided: not decided within the budget."
+    "held: nothing that was tried breaks it; what was tried is listed below. partly: held by some attacks, or for some "
+    "classes, undecided by others. undecided: not decided within the budget, or a suspicion was not confirmed."
 )
 
 
@@ -68,11 +68,24 @@ def render(verification: Verification, shown: Sequence[Shown], page: Page) -> No
 
 
 def headline(verification: Verification) -> str:
-    """The number of each verdict, in one line."""
+    """The number of each verdict, and by which attacks and within which bounds claims are held, in one line."""
     verdicts = [verification.verdict(claim) for claim in verification.claims]
-    counts = [(verdicts.count(word), word) for word in ("refuted", "undecided", "held")]
+    counts = [(verdicts.count(word), word) for word in ("refuted", "undecided", "partly", "held")]
     text = ", ".join(f"{count} {word}" for count, word in counts if count) or "none claimed"
-    return f"claims {text}; what every policy owes {verification.verdict(OWED)}"
+    held = "; ".join(_held_by(verification))
+    return f"claims {text}; what every policy owes {verification.verdict(OWED)}{f' ({held})' if held else ''}"
+
+
+def _held_by(verification: Verification) -> Iterator[str]:
+    """By which attacks claims that are not refuted are held, each within its bounds, and who could not decide some."""
+    shown = [one for one in verification.findings if verification.verdict(one.claim) in ("held", "partly")]
+    for attack in dict.fromkeys(one.attack for one in shown):
+        bounds = [one.within or one.bound for one in shown if (one.attack, one.verdict) == (attack, "held")]
+        if bounds:
+            yield f"held by {attack}: {' and '.join(dict.fromkeys(bounds))}"
+    unable = dict.fromkeys(one.attack for one in shown if one.verdict == "undecided")
+    if unable:
+        yield f"undecided by {', '.join(unable)}"
 
 
 # -- claims × attacks ----------------------------------------------------------------------------
@@ -94,14 +107,7 @@ def _claims(verification: Verification, page: Page) -> None:
 def verdict_of(verification: Verification, claim: str, attack: str = "") -> str:
     """The verdict on a claim: of one attack, which may be "partly", or of all attacks; empty if there is none."""
     given = [one for one in verification.findings if one.claim == claim and attack in ("", one.attack)]
-    found = {one.verdict for one in given}
-    if "refuted" in found:
-        return "refuted"
-    if not attack:
-        return verification.verdict(claim) if found else ""
-    if found == {"held", "undecided"}:
-        return "partly"
-    return next(iter(found), "")
+    return together(given) if given else ""
 
 
 def _sign(verdict: str, page: Page) -> Words:
@@ -126,14 +132,18 @@ def _coverage(verification: Verification, page: Page) -> None:
 
 
 def _undecided(verification: Verification, page: Page) -> None:
-    open_claims = [name or OWED_NAME for name in (*verification.claims, OWED) if not _known(verification, name)]
+    """Write which claims are open, each with the reason."""
+    open_claims = [name for name in (*verification.claims, OWED) if verification.verdict(name) == "undecided"]
+    suspicions = {one.claim: one for one in verification.findings if one.suspicion}
+    silent = [name or OWED_NAME for name in open_claims if name not in suspicions]
     if open_claims:
         page.line()
-        page.line(f"UNDECIDED: {', '.join(open_claims)}: no attack could decide within its budget.", "strong doubtful")
-
-
-def _known(verification: Verification, claim: str) -> bool:
-    return verification.verdict(claim) != "undecided"
+    if silent:
+        page.line(f"UNDECIDED: {', '.join(silent)}: no attack could decide within its budget.", "strong doubtful")
+    for name in (name for name in open_claims if name in suspicions):
+        one = suspicions[name]
+        text = f"{one.attack} saw what the interpreted engine did not confirm: {one.suspicion}"
+        page.line(f"UNDECIDED: {name or OWED_NAME}: {text}", "strong doubtful")
 
 
 # -- counterexamples -----------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from foliolab.framework.verify.laws import LAWS
 from foliolab.framework.verify.verifier import Verification
 
 SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
-KINDS: Final = {"held": "pass", "undecided": "open"}
+KINDS: Final = {"held": "pass", "partly": "open", "undecided": "open"}
 """SARIF's kind of each verdict that is no failure."""
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -29,10 +29,12 @@ def _claims(verification: Verification) -> list[str]:
     return [*verification.claims, OWED]
 
 
-def _bounds(verification: Verification, claim: str, verdict: str) -> str:
-    """What the attacks with a verdict on a claim covered, or why they could not decide."""
-    found = (one for one in verification.findings if (one.claim, one.verdict) == (claim, verdict))
-    return "; ".join(dict.fromkeys(f"{one.attack}: {one.bound}" for one in found))
+def _bounds(verification: Verification, claim: str) -> str:
+    """What the attacks that do not refute a claim covered, or why they could not decide."""
+    found = [one for one in verification.findings if one.claim == claim and one.verdict != "refuted"]
+    mixed = len({one.verdict for one in found}) > 1
+    texts = (f"{one.attack}{f', {one.verdict}' if mixed else ''}: {one.bound}" for one in found)
+    return "; ".join(dict.fromkeys(texts))
 
 
 # -- SARIF -------------------------------------------------------------------------------------------
@@ -74,7 +76,7 @@ def _results(entry: Entry) -> Iterator[dict[str, Any]]:
     for claim in _claims(verification):
         verdict = verification.verdict(claim)
         if verdict != "refuted":
-            text = f"{verification.policy}: {_who(claim)} {verdict}. {_bounds(verification, claim, verdict)}"
+            text = f"{verification.policy}: {_who(claim)} {verdict}. {_bounds(verification, claim)}"
             yield _result(f"claim/{claim or 'owed'}", KINDS[verdict], text.strip(), verification, declared)
 
 
@@ -107,7 +109,10 @@ def _uri(file: Path) -> str:
 
 # -- JUnit -------------------------------------------------------------------------------------------
 def junit(entries: Sequence[Entry]) -> str:
-    """A JUnit file with a suite for each policy and a test case for each claim; an undecided claim is an error."""
+    """A JUnit file with a suite for each policy and a test case for each claim.
+
+    A claim that some attack left undecided is an error, a refuted one a failure.
+    """
     top = xml.Element("testsuites", name="foliolab verify")
     for verification, shown, declared in entries:
         suite = xml.SubElement(top, "testsuite", name=_text(verification.policy), timestamp=verification.started[:19])
@@ -141,9 +146,9 @@ def _case(suite: xml.Element, verification: Verification, claim: str, shown: Seq
         messages = [one.counterexample.message for one in refuted if one.counterexample is not None]
         failure = xml.SubElement(case, "failure", type="refuted", message=_text("; ".join(dict.fromkeys(messages))))
         failure.text = _text("\n".join(f"{one.path}\n{one.command}" for one in shown if one.path))
-    elif verdict == "undecided":
-        why = _bounds(verification, claim, "undecided") or "no attack examined it"
-        xml.SubElement(case, "error", type="undecided", message=_text(why))
+    elif verdict != "held":
+        why = _bounds(verification, claim) or "no attack examined it"
+        xml.SubElement(case, "error", type=verdict, message=_text(why))
 
 
 def _count(element: xml.Element, cases: Sequence[xml.Element]) -> None:

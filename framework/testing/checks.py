@@ -17,7 +17,7 @@ from foliolab.framework.testing.subject import Subject
 if TYPE_CHECKING:
     from foliolab.framework.verify.counterexample import Counterexample
 
-Verdict = Literal["passed", "failed", "undecided", "skipped"]
+Verdict = Literal["passed", "partly", "failed", "undecided", "skipped"]
 ORDER: Final = 4
 """The order of the folios that workloads use."""
 PATIENCE: Final = 10.0
@@ -43,7 +43,8 @@ class Outcome:
     """What a check found.
 
     Args:
-        verdict: undecided: neither shown nor refuted within the budget; skipped: the check cannot run here.
+        verdict: partly: some attacks found nothing, others could not decide; undecided: neither
+            shown nor refuted within the budget; skipped: the check cannot run here.
         text: one line: what is wrong, or what was covered.
         counterexample: the shortest one that was found, if any.
     """
@@ -156,11 +157,12 @@ def _claimed(claim: str) -> Callable[[Subject], Outcome]:
             attack, example = min(refuted, key=lambda one: sum(len(thread) for thread in one[1].threads))
             return Outcome("failed", f"refuted by {attack}: {example.message}", example)
         verdict = verification.verdict(claim)
-        if claim and verdict == "held" and verification.verdict("") == "refuted":
-            # an attack stops at the first broken law of every policy, so that it did not look at the rest
+        if claim and verification.verdict("") == "refuted":
+            # most runs end where a law of every policy breaks, so that little of the claim was examined
             return Outcome("undecided", "what every policy owes is refuted; correct that first")
-        bounds = "; ".join(f"{one.attack}: {one.bound}" for one in found if one.verdict == verdict)
-        return Outcome("passed" if verdict == "held" else "undecided", bounds or "no attack looks at it")
+        bounds = "; ".join(f"{one.attack}, {one.verdict}: {one.bound}" for one in found)
+        outcomes: dict[str, Verdict] = {"held": "passed", "partly": "partly"}
+        return Outcome(outcomes.get(verdict, "undecided"), bounds or "no attack looks at it")
 
     return check
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, Literal
 
 import msgspec
@@ -10,6 +11,9 @@ from foliolab.framework.document import Count, Spread
 from foliolab.framework.verify.counterexample import Counterexample
 
 Verdict = Literal["held", "refuted", "undecided"]
+"""What one attack says of a claim."""
+Together = Literal["held", "partly", "refuted", "undecided"]
+"""What all attacks together say of a claim (see `together`)."""
 
 OWED: Final = ""
 """The claim that stands for the laws that every policy owes."""
@@ -22,6 +26,9 @@ class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         claim: a capability that the policy declares, or OWED.
         verdict: held (within the bound), refuted, or undecided (the budget was used up, or the attack cannot tell).
         bound: what was covered, in words. "Held" is valid within this bound only.
+        within: the same in a few words, for a headline; empty where `bound` must do.
+        suspicion: a violation that the attack saw and that the interpreted engine did not confirm; empty if there is
+            none. The claim is then undecided, whatever other attacks say.
         counterexample: of a refuted claim; confirmed by the interpreted engine.
         states: the number of states (or operations, or queries).
     """
@@ -33,3 +40,21 @@ class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     counterexample: Counterexample | None = None
     states: Count = 0
     seconds: Spread = 0.0
+    within: str = ""
+    suspicion: str = ""
+
+
+def together(findings: Iterable[Finding]) -> Together:
+    """The verdict of all attacks on one claim.
+
+    Returns:
+        refuted if one refutes it; undecided if none holds it, or if a suspicion was neither confirmed nor explained;
+        partly if some hold it and others could not decide; else held.
+    """
+    found = list(findings)
+    verdicts = {one.verdict for one in found}
+    if "refuted" in verdicts:
+        return "refuted"
+    if "held" not in verdicts or any(one.suspicion for one in found):
+        return "undecided"
+    return "partly" if "undecided" in verdicts else "held"

@@ -33,9 +33,10 @@ if TYPE_CHECKING:
     from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.verify.verifier import Verification
 
-SCHEMA: Final = 2
-"""The newest schema of ledger files that this module reads. Schema 1 named no version: its verdicts are stale."""
-STRENGTH: Final = {"undecided": 0, "held": 1, "refuted": 2}
+SCHEMA: Final = 3
+"""The newest schema of ledger files that this module reads. Schema 1 named no version: its verdicts are stale. Up to
+schema 2, "held" did not say that no attack was undecided."""
+STRENGTH: Final = {"undecided": 0, "partly": 1, "held": 2, "refuted": 3}
 """The verdicts by strength; a weaker verdict does not replace a stronger one of the same version."""
 STALE: Final = "stale: judged by another version of the verifier"
 
@@ -46,7 +47,7 @@ class KeptVerdict:
 
     Args:
         claim: a capability; empty for what every policy owes.
-        verdict: held, refuted or undecided.
+        verdict: held, partly, refuted or undecided (see `finding.together`).
         date: of the run, such as 2026-11-23.
         attack: the attack that refuted the claim, or those under which it held, separated by commas.
         law: the broken law, where refuted.
@@ -80,8 +81,9 @@ class KeptVerdict:
         """The claim, its verdict, the attacks, and what happens."""
         stale = " (stale)" if self.stale else ""
         by = f" by {self.attack}" if self.attack and self.verdict != "undecided" else ""
+        held = " held" if self.verdict == "partly" else ""
         message = f": {self.message}" if self.message else ""
-        return f"{self.claim or 'what every policy owes'} {self.verdict}{stale}{by}{message}"
+        return f"{self.claim or 'what every policy owes'} {self.verdict}{held}{stale}{by}{message}"
 
     @property
     def text(self) -> str:
@@ -282,7 +284,8 @@ def record_of(verification: Verification) -> TextRecord:
             assert first.counterexample is not None
             attack, law, message = first.attack, first.counterexample.law, first.counterexample.message
         else:
-            attack = ", ".join(sorted({one.attack for one in findings if one.verdict == verdict}))
+            gave = "undecided" if verdict == "undecided" else "held"
+            attack = ", ".join(sorted({one.attack for one in findings if one.verdict == gave}))
             law = message = ""
         verdicts.append(KeptVerdict(claim, verdict, date, attack, law, message, version, verifier))
     name, _, parameters = verification.policy.partition(":")

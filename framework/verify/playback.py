@@ -14,7 +14,7 @@ import numpy as np
 
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine import entrypoints, fault
-from foliolab.framework.engine.check import Violation, violations
+from foliolab.framework.engine.check import MANY_OWNERS, Violation, violations
 from foliolab.framework.engine.machine import OUTCOMES, Machine
 from foliolab.framework.engine.operation import Operation
 from foliolab.framework.engine.structs import PG_anon_exclusive
@@ -271,14 +271,17 @@ class _SchedulePlayer:
         self.waiting: dict[int, _Question] = {}
         """The questions of operations before their first counted access."""
         self.folio = (0, 1)
+        self.most_owners = 0
+        """The most MMs that mapped the folio at a time, since it was last unmapped."""
 
     def run(self) -> Playback:
         for text in self.counterexample.setup:
             operation = Operation.parse(text)
             answer = self.machine.apply(operation)
+            self.folio = folio_of_interest(self.machine)
+            self._now()
             self.recorder.frame(Frame(-1, text, answer="" if answer is None else str(answer)))
             self.playback.turns.append(len(self.playback.frames))
-        self.folio = folio_of_interest(self.machine)
         self.steps = counted(self.machine, self.folio)
         self.scheduler = Scheduler(self.machine.vm, self.steps, self.counterexample.memory_model, self._seen)
         threads = range(len(self.counterexample.threads))
@@ -293,7 +296,9 @@ class _SchedulePlayer:
         for thread, cause in sorted(self.scheduler.faults.items()):
             self.playback.violations.append(_violation_of(thread, cause))
         if not self.playback.violations:
-            self.playback.violations += violations(self.machine)
+            most = np.full(self.machine.shape.nr_pages, MANY_OWNERS)
+            most[self.folio[0]] = self.most_owners
+            self.playback.violations += violations(self.machine, most_owners=most)
         return self.playback
 
     def _turn(self, thread: int, count: int) -> None:
@@ -391,7 +396,10 @@ class _SchedulePlayer:
         return pfn_folio(self.machine.vm, self.folio[0])._refcount.peek()
 
     def _now(self) -> tuple[int, ...]:
-        return self.recorder.mappings(*self.folio)
+        mappings = self.recorder.mappings(*self.folio)
+        owners = sum(n > 0 for n in mappings)
+        self.most_owners = max(self.most_owners, owners) if owners else 0
+        return mappings
 
     def _observe(self, question: _Question) -> None:
         mappings = self._now()

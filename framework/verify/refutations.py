@@ -35,6 +35,8 @@ class Refutations:
         """Laws that were broken; further breaches of them are ignored."""
         self.undecided: dict[str, str] = {}
         """Claims that are undecided, with the reason."""
+        self.suspicions: dict[str, str] = {}
+        """Claims with a violation that the interpreted engine did not confirm, and the violation."""
         self._began = time.monotonic()
 
     @property
@@ -60,14 +62,16 @@ class Refutations:
                 return
         hint = "does the policy keep state outside of its fields?"
         self.undecided[violation.claim] = f"broken once, but not when repeated; {hint} {violation}"
+        self.suspicions.setdefault(violation.claim, str(violation))
 
-    def answers(self, claims: list[str], bound: str, states: int) -> Iterator[Finding]:
+    def answers(self, claims: list[str], bound: str, states: int, within: str = "") -> Iterator[Finding]:
         """The refutations, and "held" or "undecided" for each other claim.
 
         Args:
             claims: the claims that the attack examines.
             bound: what was covered.
             states: the number of states visited.
+            within: the bound in a few words.
         """
         yield from self.findings
         refuted = {finding.claim for finding in self.findings}
@@ -77,6 +81,9 @@ class Refutations:
             if not states:
                 yield Finding(self.attack, claim, "undecided", "stopped before it began", None, 0, self.seconds)
             elif claim in self.undecided:
-                yield Finding(self.attack, claim, "undecided", self.undecided[claim], None, states, self.seconds)
+                yield Finding(
+                    self.attack, claim, "undecided", self.undecided[claim], None, states, self.seconds,
+                    suspicion=self.suspicions.get(claim, ""),
+                )  # fmt: skip
             else:
-                yield Finding(self.attack, claim, "held", bound, None, states, self.seconds)
+                yield Finding(self.attack, claim, "held", bound, None, states, self.seconds, within)

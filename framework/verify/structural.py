@@ -48,9 +48,9 @@ class _Inspection:
         self.until = 0.0
 
     def run(self) -> list[Finding]:
+        largest = self.scheme.policy.max_order
         with suppress(Stopped):
             self._ids()
-            largest = self.scheme.policy.max_order
             quick = min(largest, QUICK)
             known = piles(self.scheme)
             first = [pile for pile in known if pile.order <= quick]
@@ -60,7 +60,8 @@ class _Inspection:
             self._piles([pile for pile in known if pile not in first], self.budget)
             self.covered.insert(1, f"folios of orders 1 to {largest}")
         covered = "; ".join([*self.covered, stored(self.scheme)])
-        return list(self.refutations.answers([OWED], covered, self.operations))
+        within = f"folios of orders 1 to {largest} at their limits"
+        return list(self.refutations.answers([OWED], covered, self.operations, within))
 
     def _run(self, sequence: OperationSequence, operations: Iterator[Operation]) -> bool:
         """Run operations, and refute the laws that they break; return whether the sequence can go on.

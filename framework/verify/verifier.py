@@ -24,7 +24,7 @@ from foliolab.framework.host import HostInfo, describe_host
 from foliolab.framework.isolation.process import Answer, Child, Crash, Failure, can_fork, ready
 from foliolab.framework.results.provenance import now, versions
 from foliolab.framework.verify.attack import Attack, Budget, Progress, Tell
-from foliolab.framework.verify.finding import OWED, Finding, Verdict
+from foliolab.framework.verify.finding import OWED, Finding, Together, together
 from foliolab.framework.verify.playback import confirm
 from foliolab.framework.verify.version import verifier_digest
 
@@ -63,12 +63,9 @@ class Verification(Document, frozen=True, kw_only=True):
     machine: HostInfo = msgspec.field(default_factory=describe_host)
     versions: dict[str, str] = msgspec.field(default_factory=versions)
 
-    def verdict(self, claim: str) -> Verdict:
-        """The verdict of all attacks together: refuted if any attack refutes the claim, else held if any holds it."""
-        found = {finding.verdict for finding in self.findings if finding.claim == claim}
-        if "refuted" in found:
-            return "refuted"
-        return "held" if "held" in found else "undecided"
+    def verdict(self, claim: str) -> Together:
+        """The verdict of all attacks together (`finding.together`)."""
+        return together(finding for finding in self.findings if finding.claim == claim)
 
     @property
     def refuted(self) -> list[Finding]:
@@ -113,8 +110,9 @@ class Verdicts(Document, frozen=True, kw_only=True):
 
     @property
     def undecided(self) -> bool:
-        """Whether no attack decides some claim."""
-        return any(one.verdict(claim) == "undecided" for one in self.verifications for claim in (*one.claims, OWED))
+        """Whether some claim is undecided, or only partly held."""
+        open_verdicts = ("undecided", "partly")
+        return any(one.verdict(claim) in open_verdicts for one in self.verifications for claim in (*one.claims, OWED))
 
     @property
     def interrupted(self) -> bool:
@@ -209,7 +207,10 @@ def _confirmed(finding: Finding, scheme: Scheme) -> Finding:
     if finding.verdict != "refuted" or (example is not None and confirm(example, scheme)):
         return finding
     why = f"{finding.bound}; a counterexample was found that the interpreted engine does not confirm"
-    return msgspec.structs.replace(finding, verdict="undecided", bound=why, counterexample=None)
+    suspicion = example.message if example is not None else finding.bound
+    return msgspec.structs.replace(
+        finding, verdict="undecided", bound=why, within="", suspicion=suspicion, counterexample=None
+    )
 
 
 def _signed(finding: Finding, digest: str, command: str, plugin: str) -> Finding:

@@ -38,7 +38,8 @@ def right(scheme: Scheme, kept: Mapping[str, KeptVerdict], command: tuple[str, .
     refuted = [claim for claim, verdict in verdicts.items() if verdict == "refuted"]
     held = sum(verdict == "held" for verdict in verdicts.values())
     tone: Tone = "bad" if refuted else "good" if held == len(claims) else "doubtful"
-    word = {"bad": "refuted", "good": "held", "doubtful": "undecided"}[tone]
+    doubt = "undecided" if "undecided" in verdicts.values() else "partly held"
+    word = {"bad": "refuted", "good": "held", "doubtful": doubt}[tone]
     if refuted:
         sentence = f"{scheme.name}: {kept[refuted[0]].text}."
     else:

@@ -107,7 +107,7 @@ def _entry(name: str, plugin: Plugin, library: Library, ledger: Ledger) -> Entry
 
 
 def _claim_text(claim: str, kept: KeptVerdict | None) -> str:
-    if kept is None or kept.verdict not in ("held", "refuted"):
+    if kept is None or kept.verdict not in ("held", "partly", "refuted"):
         return claim
     return f"{VERDICT_SIGNS[kept.verdict]} {claim}{' (stale)' if kept.stale else ''}"
 

@@ -81,7 +81,7 @@ class Claims(CellTable):
                     self._verdict(row, 3 + list(ATTACKS).index(finding.attack), finding.verdict)
                 if finding.counterexample is not None:
                     self.refute(claim, finding.counterexample)
-            bounds = [f"{one.attack}: {one.bound}" for one in findings if one.verdict == done.verdict(claim)]
+            bounds = [f"{one.attack}, {one.verdict}: {one.bound}" for one in findings]
             if claim not in self._examples:
                 self._set(row, len(COLUMNS) - 1, "; ".join(bounds))
 

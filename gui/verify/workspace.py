@@ -239,8 +239,10 @@ class VerifyWorkspace(Workspace):
         self.claims.show_verification(done)
         stopped = "stopped early: " if done.interrupted else ""
         refuted = len({finding.claim for finding in done.findings if finding.verdict == "refuted"})
-        held = sum(done.verdict(claim) == "held" for claim in ("", *done.claims))
-        self.statusBar().showMessage(f"{stopped}{done.policy}: {held} held, {refuted} refuted, {done.seconds:.1f} s")
+        held, partly = (sum(done.verdict(claim) == word for claim in ("", *done.claims)) for word in ("held", "partly"))
+        self.statusBar().showMessage(
+            f"{stopped}{done.policy}: {held} held, {partly} partly, {refuted} refuted, {done.seconds:.1f} s"
+        )
         examples = done.refuted
         if examples and self.example is None and examples[0].counterexample is not None:
             self.show_example(examples[0].counterexample)

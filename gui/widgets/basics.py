@@ -10,9 +10,9 @@ from PySide6.QtWidgets import QLabel, QPushButton
 
 from foliolab.gui.window.building import named
 
-VERDICT_SIGNS: Final = {"held": "✓", "refuted": "✗", "undecided": "?"}
+VERDICT_SIGNS: Final = {"held": "✓", "partly": "◐", "refuted": "✗", "undecided": "?"}
 """Stands before a verdict of the verifier, so that colour alone never carries it."""
-VERDICT_ROLES: Final = {"held": "good", "refuted": "bad", "undecided": "doubtful"}
+VERDICT_ROLES: Final = {"held": "good", "partly": "doubtful", "refuted": "bad", "undecided": "doubtful"}
 """The colour of a verdict, as an attribute of the theme."""
 
 

@@ -62,7 +62,7 @@ def test_a_sound_policy_passes_every_check_and_each_claim_has_one() -> None:
     assert set(found) == {*OF_EVERY, *(f"claim {name}" for name in subject.scheme.capabilities)}
     bad = {name: one for name, one in found.items() if one.verdict == "failed"}
     assert not bad
-    assert found["owed"].verdict == "passed" and found["workloads"].verdict == "passed"
+    assert found["owed"].verdict in ("passed", "partly") and found["workloads"].verdict == "passed"
 
 
 def test_a_refuted_claim_comes_with_its_scenario() -> None:
@@ -160,7 +160,7 @@ def test_the_command_as_json(tmp_path: Path) -> None:
     done = check("exact", "--seconds", "1", "--json", folder=tmp_path)
     (told,) = json.loads(done.stdout)
     assert done.returncode == 0 and told["policy"] == "exact"
-    assert {one["verdict"] for one in told["checks"]} <= {"passed", "undecided"}
+    assert {one["verdict"] for one in told["checks"]} <= {"passed", "partly", "undecided"}
     assert "exact conforms" in done.stderr
 
 

@@ -34,7 +34,7 @@ FOLDER: Final = Path(__file__).parents[2] / "policies"
 """The folder of the pages."""
 STAMP: Final = "made-from"
 """A file beside the pages with the digest of their sources. Generated parts of other pages depend on it, too."""
-MARKS: Final = {"held": "✓", "refuted": "✗", "undecided": "?"}
+MARKS: Final = {"held": "✓", "partly": "◐", "refuted": "✗", "undecided": "?"}
 PATTERN_MMS: Final = (2, 3)
 PATTERN_FOLIOS: Final = 2
 EVERY: Final = "what every policy owes"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.engine.check import Violation
 from foliolab.framework.errors import FolioLabError, ModelError, UsageError
 from foliolab.framework.verify.attack import Budget, Progress, Tell
 from foliolab.framework.verify.counterexample import Counterexample
@@ -41,7 +42,9 @@ class Coverage:
         states: of all searches.
         unjudged: quiescent states that were not checked against the page tables.
         interchangeable: the number of searches with symmetry reduction.
+        cut: the number of complete programs with paths that ended at a law that was already refuted.
         refuted: the refutation of each claim.
+        laws: the laws that are refuted; they are ignored, so that a broken law does not hide the others.
         unconfirmed: violations that the interpreted engine did not confirm.
         failure: why the policy cannot be explored; empty if it can.
         share: an equal share of the time left.
@@ -59,8 +62,10 @@ class Coverage:
     states: int = 0
     unjudged: int = 0
     interchangeable: int = 0
+    cut: int = 0
     refuted: dict[str, Finding] = field(default_factory=dict)
-    unconfirmed: list[str] = field(default_factory=list)
+    laws: set[str] = field(default_factory=set)
+    unconfirmed: list[Violation] = field(default_factory=list)
     failure: str = ""
     share: float = 0.0
     explorer: Explorer | None = None
@@ -109,39 +114,50 @@ class Explored:
                 coverage.failure = fault.what
 
     def _is_over(self, coverage: Coverage) -> bool:
-        """Whether nothing is left to refute: all claims are refuted, or the laws that every policy owes are."""
-        return OWED in coverage.refuted or _claims(coverage.scheme) <= coverage.refuted.keys()
+        """Whether nothing is left to refute."""
+        return _claims(coverage.scheme) <= coverage.refuted.keys()
 
     # -- one program -----------------------------------------------------------------------------------
     def _explore(self, coverage: Coverage, program: Program) -> None:
-        from foliolab.framework.verify.explored.exploration import Options
-
-        ignore = frozenset(f.counterexample.law for f in coverage.refuted.values() if f.counterexample is not None)
-        options = Options(tso=self.tso, memory=coverage.budget.memory, ignore=ignore, compiled=self.compiled)
-        found = self._once(coverage, program, options, EXHAUSTIVE, program.name)
-        if found == "complete":
+        found = "broken"
+        while found == "broken" and coverage.budget.left and not self._is_over(coverage):
+            options = self._options(coverage)
+            found = self._once(coverage, program, options, EXHAUSTIVE, program.name)
+            if options.ignore >= coverage.laws:
+                break  # a thread alone breaks it
+        if found in ("complete", "cut"):
             coverage.whole.append(program.name)
+            coverage.cut += found == "cut"
         coverage.full += found == "memory"
         coverage.late += found == "time"
-        if found in ("complete", "broken") or not coverage.budget.left:
+        if found in ("complete", "cut", "broken") or not coverage.budget.left:
             return
         reached = ""
         for bound in self.preemptions:
             what = f"{program.name}, at most {_preemptions(bound)}"
             found = self._once(coverage, program, replace(options, bound=bound), BOUNDED, what)
-            if found == "complete":
+            if found in ("complete", "cut"):
                 reached = f"{program.name} with at most {_preemptions(bound)}"
-            if found != "complete" or not coverage.budget.left:
+            if found not in ("complete", "cut") or not coverage.budget.left:
                 break
         if reached:
             coverage.parts.append(reached)
         if found != "broken" and coverage.budget.left:
             self._once(coverage, program, options, BOUNDED, f"{program.name}, random schedules", walk=True)
 
+    def _options(self, coverage: Coverage) -> Options:
+        from foliolab.framework.verify.explored.exploration import Options
+
+        memory, ignore = coverage.budget.memory, frozenset(coverage.laws)
+        return Options(tso=self.tso, memory=memory, ignore=ignore, compiled=self.compiled)
+
     def _once(
         self, coverage: Coverage, program: Program, options: Options, share: float, what: str, walk: bool = False
     ) -> str:
-        """Run one search; return "complete", "broken", "memory", "time" or "unconfirmed"."""
+        """Run one search; return "complete", "cut", "broken", "memory", "time" or "unconfirmed".
+
+        "cut" is complete, but for what lies behind laws that are already refuted.
+        """
         from foliolab.framework.verify.explored.exploration import Explorer
         from foliolab.framework.verify.explored.walker import Walker
         from foliolab.framework.verify.explored.world import World
@@ -176,7 +192,9 @@ class Explored:
         search.release()  # the next search reuses the tries, but needs the memory of the states
         if refuted:
             return "broken"
-        return "complete" if found.complete else found.stopped or "unconfirmed"
+        if not found.complete:
+            return found.stopped or "unconfirmed"
+        return "cut" if found.cut else "complete"
 
     def _refute_alone(self, coverage: Coverage, program: Program) -> bool:
         """Refute a law that the set-up or a single thread breaks by itself; return whether it is confirmed."""
@@ -197,13 +215,16 @@ class Explored:
         for broken in found.broken:
             example = counterexample(found, broken, self.name, self.tso)
             if example is None:
-                coverage.unconfirmed.append(str(broken.violation))
+                coverage.unconfirmed.append(broken.violation)
+                continue
+            if example.law in coverage.laws:
                 continue
             new = True
             self._note(coverage, example, f"found after {found.states:,} states of: {words(found)}")
         return new
 
     def _note(self, coverage: Coverage, example: Counterexample, bound: str) -> None:
+        coverage.laws.add(example.law)
         if example.claim not in coverage.refuted:
             seconds = time.monotonic() - coverage.began
             finding = Finding(self.name, example.claim, "refuted", bound, example, coverage.states, seconds)
@@ -214,12 +235,15 @@ class Explored:
     def _findings(self, coverage: Coverage) -> list[Finding]:
         seconds = time.monotonic() - coverage.began
         bound = self._bound(coverage)
-        verdict: Verdict = (
-            "held" if coverage.whole and not coverage.failure and OWED not in coverage.refuted else "undecided"
-        )
+        reached = len(coverage.whole) > coverage.cut and not coverage.failure
+        short = _programs(len(coverage.whole)) + (f", {len(coverage.parts)} in part" if coverage.parts else "")
+        suspicions = {one.claim: str(one) for one in reversed(coverage.unconfirmed)}
         found = list(coverage.refuted.values())
         for claim in sorted(_claims(coverage.scheme) - coverage.refuted.keys()):
-            found.append(Finding(self.name, claim, verdict, bound, None, coverage.states, seconds))
+            suspicion = suspicions.get(claim, "")
+            verdict: Verdict = "held" if reached and not suspicion else "undecided"
+            within = short if verdict == "held" else ""
+            found.append(Finding(self.name, claim, verdict, bound, None, coverage.states, seconds, within, suspicion))
         return found
 
     def _bound(self, coverage: Coverage) -> str:
@@ -242,8 +266,12 @@ class Explored:
             parts.append(f"in {coverage.interchangeable} of them threads that do the same were taken for one another")
         if coverage.unjudged:
             parts.append(f"{coverage.unjudged:,} quiescent states were not checked against the page tables")
+        if coverage.cut:
+            laws = ", ".join(sorted(coverage.laws))
+            parts.append(f"in {_programs(coverage.cut)} paths end where a refuted law breaks ({laws})")
         if coverage.unconfirmed:
-            parts.append(f"{len(coverage.unconfirmed)} violations that the interpreted engine did not confirm")
+            count, first = len(coverage.unconfirmed), coverage.unconfirmed[0]
+            parts.append(f"{count} violations that the interpreted engine did not confirm, such as: {first}")
         return ". ".join(parts) or "nothing was explored within the budget"
 
 

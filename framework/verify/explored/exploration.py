@@ -95,6 +95,7 @@ class Exploration:
         shared: the number of shared 64-bit words.
         judged: the number of different quiescent states that were checked against the page tables.
         unjudged: the number of those that were not (see MOST_JUDGED).
+        cut: how often a path ended at a law that is ignored; what comes behind is not explored.
         stopped: why the search is not complete: "memory", "time" or "".
         broken: the violations, that with the shortest path first.
         world: the machine and the threads.
@@ -113,6 +114,7 @@ class Exploration:
     shared: int = 0
     judged: int = 0
     unjudged: int = 0
+    cut: int = 0
     stopped: str = ""
     broken: list[Broken] = field(default_factory=list)
     world: World | None = None
@@ -402,6 +404,8 @@ class Explorer:
             if isinstance(why, FolioLabError):
                 raise why
             found.append(why)
+        if kind & (FAULT | f.TOO_WIDE) and all(one.law in self.options.ignore for one in found):
+            self.found.cut += 1
         path = [*path, PathStep(thread, turn >= len(self.same), -1 if kind == f.TOO_WIDE else link)]
         return [Broken(one, path, thread) for one in found if one.law not in self.options.ignore]
 

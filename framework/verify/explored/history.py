@@ -41,6 +41,7 @@ class Returned(NamedTuple):
         mappings, taken, freed, stored: as in Boundary, after the return.
         locks: the held locks after the return: (word, bit).
         reads: the values that a loop around the function would wait for.
+        refused: those of them that a `cmpxchg` read instead of what it expected.
     """
 
     which: int
@@ -51,6 +52,7 @@ class Returned(NamedTuple):
     freed: tuple[tuple[int, int], ...]
     locks: frozenset[tuple[int, int]]
     reads: tuple[tuple[int, int, int, int], ...]
+    refused: tuple[tuple[int, int, int, int], ...]
     stored: bool
 
 

@@ -77,7 +77,7 @@ class Judge:
             for word, change in own:
                 raw[word] = u64(raw[word] ^ change)
             self._return_frames(here)
-            return violations(machine, most_owners=self.world.shape.nr_mms)
+            return violations(machine, most_owners=self.world.most_owners)
         except LostLock as fault:
             return [Violation("lost-lock", fault.what)]
         except AccessError as fault:

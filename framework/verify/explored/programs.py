@@ -83,6 +83,30 @@ def _slow_reader() -> Iterator[Program]:
     yield _program("one maps a file, one of three unmaps it, with a lockless reader", 4, setup, threads)
 
 
+def _there_and_back() -> Iterator[Program]:
+    """What a reader sees twice may have changed and changed back in between (ABA): two MMs map a file all the time."""
+    setup = [f"create mm={mm} mm_id={mm + 1}" for mm in range(3)] + [f"file_folio order={ORDER}"]
+    setup += ["map_file mm=0 vpn=0 pfn=0 nr=2", "map_file mm=1 vpn=0 pfn=0 nr=1"]
+    part = ["unmap mm=0 start=1 nr=1", "map_file mm=0 vpn=1 pfn=1 nr=1"]
+    yield _program(
+        "one of two unmaps a page and maps it again, twice, with a lockless reader", 3, setup, [part * 2, [_QUERY]]
+    )
+    comes = ["map_file mm=2 vpn=0 pfn=0 nr=1", "unmap mm=2 start=0 nr=1"]
+    yield _program("a third MM maps and unmaps a file, twice, with a lockless reader", 3, setup, [comes * 2, [_QUERY]])
+    yield _program(
+        "one of three MMs unmaps and maps a file, twice, with a lockless reader", 3, [*setup, comes[0]],
+        [[*reversed(comes)] * 2, [_QUERY]],
+    )  # fmt: skip
+    turns = [part, comes, [_QUERY]]
+    yield _program(
+        "one of two unmaps and maps a page while a third comes and goes, with a lockless reader", 3, setup, turns
+    )
+    forks = ["fork parent=0 child=2 mm_id=3", "exit mm=2"]
+    yield _program(
+        "a second owner forks and its child exits, twice, with a lockless reader", 3, _shared(2), [forks * 2, [_QUERY]]
+    )
+
+
 def _with_reader(reader: bool, threads: list[list[str]]) -> str:
     if not reader:
         return ""
@@ -172,6 +196,8 @@ def programs(scheme: Scheme) -> Iterator[Program]:
     yield _one_by_one()
     yield from _anonymous(reader)
     yield from _others(claims)
+    if reader:
+        yield from _there_and_back()
     yield _file(2, 2, reader=reader)
     if "pmd" in claims and scheme.policy.max_order >= HUGE:
         yield from _huge(reader)

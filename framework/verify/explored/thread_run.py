@@ -132,6 +132,7 @@ class ThreadRun:
             call = self.program.calls[self.call]
             self.position = self._entered = 0
             self.reads: list[tuple[int, int, int, int]] = []
+            self.refused: list[tuple[int, int, int, int]] = []
             answer = self.trie.text.entry_points[call.function](*memories[: call.memories], *call.numbers)
             self._end(call, answer)
             self.call += 1
@@ -162,6 +163,7 @@ class ThreadRun:
         """Call a function, or skip it if the history holds its return."""
         self._entered += 1
         which, start, reads, dirty = self._entered, self.position, len(self.reads), len(self._dirty)
+        refused = len(self.refused)
         if start < len(self.history):
             returned = self.history[start]
             if type(returned) is Returned and returned.which == which:
@@ -170,10 +172,12 @@ class ThreadRun:
         if self.position > start and _is_plain(answer):
             writes = tuple((word, self.raw[word]) for word in sorted(set(self._dirty[dirty:])))
             mappings = tuple(self.mappings[mm] for mm in self.program.mms)
-            waited = tuple(self.reads[reads:]) if self.trie.text.relaxes else ()
+            waits = self.trie.text.relaxes
+            waited = tuple(self.reads[reads:]) if waits else ()
+            known = tuple(self.refused[refused:]) if waits else ()
             locks = frozenset(self.locks)
             freed = tuple(self.freed)
-            returned = Returned(which, answer, writes, mappings, self.taken, freed, locks, waited, self.stored)
+            returned = Returned(which, answer, writes, mappings, self.taken, freed, locks, waited, known, self.stored)
             self.history[start : self.position] = [returned]
             self.position = start + 1
             self._entered = 0
@@ -188,6 +192,7 @@ class ThreadRun:
         self.mapped = {mm for mm, count in self.mappings.items() if count}
         self.taken, self.freed, self.locks = returned.taken, list(returned.freed), set(returned.locks)
         self.reads += returned.reads
+        self.refused += returned.refused
         self.stored = returned.stored
         self._pass()
         return returned.answer
@@ -242,6 +247,8 @@ class ThreadRun:
             self.stored = step in s.PLAIN_STORES
         if (left := _value_after(step, answer, operand, other)) is not None:
             self.reads.append((column, shift, bits | signed << 8, left))
+            if step == s.CMPXCHG and answer != operand:
+                self.refused.append(self.reads[-1])
         return answer
 
     def _classify(self, word: int, shift: int, bits: int, step: int) -> int:
@@ -273,7 +280,11 @@ class ThreadRun:
         self.locks.add((ref.off >> 3, shift))
 
     def relax(self) -> None:
-        """`cpu_relax`: the loop continues when a value that it has read has changed."""
+        """`cpu_relax`: the loop continues when a value that it has read has changed.
+
+        A loop may take up what a `cmpxchg` read in the round before. So that value counts as read in this round, too:
+        where the next `cmpxchg` reads another one, the loop goes on at once with that.
+        """
         if not self.reads:
             raise Endless("waits for a value that no other thread changes")
         start = self.trie.tables.wait_count
@@ -281,7 +292,7 @@ class ThreadRun:
             for one in self.reads:
                 self.trie.tables.wait(*one)
         self._step(s.RELAX, (0, 0, 0), start, len(self.reads))
-        self.reads = []
+        self.reads, self.refused = self.refused, []
 
     def barrier(self) -> None:
         """`smp_mb`, or a locked operation: waits for the store buffer, if a store may be in it."""

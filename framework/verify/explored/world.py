@@ -84,6 +84,7 @@ class World:
 
     Attributes:
         folio: (head, pages) of the folio that the threads share.
+        most_owners: how many MMs may map the folio at a time, at most.
         given: the truth that the set-up leaves (see `_given`).
         references: byte offset of the folio's reference count.
         words: the initial memory, as 64-bit words.
@@ -111,6 +112,7 @@ class World:
         self.counted = counted(self.machine, self.folio)
         self._owned(threads)
         self.given = self._given()
+        self.most_owners = sum(map(len, self.mms)) + (self.given & (1 << HELD_AT) - 1)
         self.references = pfn_folio(self.machine.vm, self.folio[0])._refcount.off
         reserves = [self._reserve(operations) for operations in threads]
         self.base = self.machine.snapshot()

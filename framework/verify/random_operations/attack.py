@@ -72,7 +72,9 @@ class _Hunt:
                 self.refutations.add(breach, self.tally.operations)
             self.found.clear()
         claims = [OWED, *sorted(self.scheme.capabilities)]
-        return list(self.refutations.answers(claims, self.tally.bound(self.scheme), self.tally.operations))
+        operations = self.tally.operations
+        within = f"{operations:,} operations"
+        return list(self.refutations.answers(claims, self.tally.bound(self.scheme), operations, within))
 
     def _turns(self) -> Iterator[tuple[Scene, float]]:
         """Scenes in turn, each with its seconds, until the budget is used up."""

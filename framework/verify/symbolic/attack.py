@@ -95,4 +95,7 @@ def _findings(claim: str, outcomes: list[Outcome], seconds: float) -> Iterator[F
             bounds.setdefault(row.bound, {})[row.folios] = None
         if bounds:
             text = "; ".join(f"{', '.join(folios)}: {bound}" for bound, folios in bounds.items())
-            yield Finding(NAME, claim, verdict, text, None, sum(row.queries for row in rows), seconds)
+            queries = sum(row.queries for row in rows)
+            suspicion = next((row.bound for row in rows if row.suspected), "")
+            within = " and ".join(bounds) if verdict == "held" else ""
+            yield Finding(NAME, claim, verdict, text, None, queries, seconds, within, suspicion)

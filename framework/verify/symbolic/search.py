@@ -61,6 +61,7 @@ class Outcome:
         bound: the bound of the verdict, or the reason why the claim is undecided.
         example: the counterexample of a refuted claim.
         queries: how often z3 was asked.
+        suspected: whether the solver found a state that breaks the law, and the interpreted run of it did not break it.
     """
 
     law: str
@@ -70,6 +71,7 @@ class Outcome:
     bound: str
     example: Counterexample | None = None
     queries: int = 0
+    suspected: bool = False
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,7 @@ class _ClassSearch:
         bounds: the claims that are not refuted, and the bound up to which each holds, "" for none.
         undecided: the claims that are not followed further, and why.
         timed_out: those of `undecided` that more time may decide.
+        suspected: those of `undecided` that the solver breaks and the interpreted run does not.
         proved: the claims that hold for any number of operations.
     """
 
@@ -173,6 +176,7 @@ class _ClassSearch:
         self.bounds: dict[LawClaim, str] = dict.fromkeys(claimed(self.scheme, order_class.anon), "")
         self.undecided: dict[LawClaim, str] = {}
         self.timed_out: set[LawClaim] = set()
+        self.suspected: set[LawClaim] = set()
         self.proved: set[LawClaim] = set()
         self.queries: dict[LawClaim, Query] = {}
         self.seconds = ADDITIVE_SECONDS[-1]
@@ -195,7 +199,8 @@ class _ClassSearch:
             reason = self.undecided.get((law, claim), "" if bound else LATE)
             verdict: Verdict = "undecided" if reason else "held"
             text = f"{reason} (held for {bound})" if reason and bound else reason or bound
-            yield Outcome(law, claim, verdict, str(self.folios), text, None, self.search.queries)
+            suspected = (law, claim) in self.suspected
+            yield Outcome(law, claim, verdict, str(self.folios), text, None, self.search.queries, suspected)
 
     def interrupt(self) -> None:
         """The time was over during a step."""
@@ -294,6 +299,7 @@ class _ClassSearch:
             return
         self.undecided.pop(key, None)
         self.timed_out.discard(key)
+        self.suspected.discard(key)
         if not self.budget.left:
             self.undecided[key] = LATE
             return
@@ -312,6 +318,7 @@ class _ClassSearch:
                 self.undecided[key] = f"{bound}: it breaks, but only after {broken[0].law} did"
             elif key in self.bounds:
                 self.undecided[key] = f"{bound}: a state was found in which it breaks, but the interpreted run does not"
+                self.suspected.add(key)
 
     def _reply(self, query: Query, given: list[Term]) -> Reply:
         if query.unsupported:

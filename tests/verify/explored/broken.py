@@ -12,14 +12,18 @@ from foliolab.framework.api import (
     Policy,
     Stored,
     atomic_add,
+    atomic_add_return,
     atomic_read,
     atomic_set,
     bit_spin_lock,
     bit_spin_unlock,
     clear_bit,
+    cmpxchg,
     cpu_relax,
+    folio_nr_pages,
     folio_ref_count,
     load,
+    set_bit,
     smp_mb,
     store,
     test_and_set_bit_lock,
@@ -279,6 +283,144 @@ def _mm(name: str, right: Any, wrong: Any) -> Policy:
     return replace(mm_id.POLICY, name=name, models=None, mutants=None, replace=(*mm_id.POLICY.replace, (right, wrong)))
 
 
+# -- a count for each MM in one word, changed by cmpxchg ------------------------------------------------------
+def counts_in_word(folio: Any, nr: int, mm: Any) -> int:
+    """How many mappings there are now."""
+    change = nr << 16 * (load(mm.mm_id) - 1)
+    old = READ_ONCE(folio._word)
+    while True:
+        seen = cmpxchg(folio._word, old, old + change)
+        if seen == old:
+            break
+        old = seen
+        cpu_relax()
+    return atomic_add_return(nr, folio._large_mapcount) + 1
+
+
+def word_new(folio: Any, page: Any, nr: int, mm: Any) -> None:
+    counts_in_word(folio, nr, mm)
+
+
+def word_ptes(folio: Any, page: Any, nr: int, mm: Any) -> int:
+    return folio_nr_pages(folio) if counts_in_word(folio, nr, mm) == nr else 0
+
+
+def word_remove(folio: Any, page: Any, nr: int, mm: Any) -> tuple[int, bool]:
+    return folio_nr_pages(folio) if counts_in_word(folio, -nr, mm) == 0 else 0, False
+
+
+def word_once(folio: Any) -> bool:
+    word = READ_ONCE(folio._word)
+    return (word & 0xFFFF != 0) + (word >> 16 & 0xFFFF != 0) + (word >> 32 != 0) > 1
+
+
+def word_twice(folio: Any) -> bool:
+    """The word must be the same before and after the total is read. (It may have changed twice.)"""
+    word = READ_ONCE(folio._word)
+    total = atomic_read(folio._large_mapcount) + 1
+    if word != READ_ONCE(folio._word):
+        return True
+    return word & 0xFFFF != total and word >> 16 & 0xFFFF != total and word >> 32 != total
+
+
+COUNTS_IN_WORD = Policy(
+    name="counts-in-word",
+    summary="a test's",
+    references=("a test",),
+    fields=(COUNTER, WORD),
+    hooks=Hooks(
+        new_anon=word_new, add_ptes=word_ptes, dup_ptes=word_new, remove_ptes=word_remove, maybe_mapped_shared=word_once
+    ),
+    capabilities=frozenset({"safe"}),
+    max_mm_id=3,
+    max_mappings=0xFFFF,
+    max_order=9,
+)
+COUNTS_READ_TWICE = replace(
+    COUNTS_IN_WORD, name="counts-read-twice", hooks=replace(COUNTS_IN_WORD.hooks, maybe_mapped_shared=word_twice)
+)
+
+
+# -- a mark that both of two MMs map the folio --------------------------------------------------------------
+def mark_new(folio: Any, page: Any, nr: int, mm: Any) -> None:
+    mark_ptes(folio, page, nr, mm)
+
+
+def mark_ptes(folio: Any, page: Any, nr: int, mm: Any) -> int:
+    me = load(mm.mm_id) - 1
+    atomic_add(nr, folio._wants[me])
+    if atomic_read(folio._wants[1 - me]) != 0:
+        set_bit(0, folio._turn)
+    return folio_nr_pages(folio) if atomic_add_return(nr, folio._large_mapcount) == nr - 1 else 0
+
+
+def mark_remove(folio: Any, page: Any, nr: int, mm: Any) -> tuple[int, bool]:
+    if atomic_add_return(-nr, folio._wants[load(mm.mm_id) - 1]) == 0:
+        clear_bit(0, folio._turn)
+    return folio_nr_pages(folio) if atomic_add_return(-nr, folio._large_mapcount) == -1 else 0, False
+
+
+def marked(folio: Any) -> bool:
+    return test_bit(0, folio._turn)
+
+
+MARK = Policy(
+    name="mark",
+    summary="a test's",
+    references=("a test",),
+    fields=(COUNTER, FLAGS, TURN),
+    hooks=Hooks(
+        new_anon=mark_new, add_ptes=mark_ptes, dup_ptes=mark_new, remove_ptes=mark_remove, maybe_mapped_shared=marked
+    ),
+    capabilities=frozenset({"safe", "exact-for-two"}),
+    max_mm_id=2,
+)
+"""Exact for one operation at a time; a race leaves the mark set."""
+
+
+# -- statistics by a sum of two counters ------------------------------------------------------------------
+def split_total(folio: Any) -> int:
+    return atomic_read(folio._wants[0]) + atomic_read(folio._wants[1]) + atomic_read(folio._wants[2])
+
+
+def split_new(folio: Any, page: Any, nr: int, mm: Any) -> None:
+    atomic_add(nr, folio._wants[load(mm.mm_id) - 1])
+
+
+def split_ptes(folio: Any, page: Any, nr: int, mm: Any) -> int:
+    split_new(folio, page, nr, mm)
+    return folio_nr_pages(folio) if split_total(folio) == nr else 0
+
+
+def split_remove(folio: Any, page: Any, nr: int, mm: Any) -> tuple[int, bool]:
+    split_new(folio, page, -nr, mm)
+    return folio_nr_pages(folio) if split_total(folio) == 0 else 0, False
+
+
+def split_shared(folio: Any) -> bool:
+    """Three loads that are not one."""
+    found = 0
+    for i in range(3):
+        if atomic_read(folio._wants[i]) != 0:
+            found += 1
+    return found > 1
+
+
+SPLIT = Policy(
+    name="split",
+    summary="a test's",
+    references=("a test",),
+    fields=(replace(FLAGS, ctype="i32"),),
+    hooks=Hooks(
+        new_anon=split_new, add_ptes=split_ptes, dup_ptes=split_new, remove_ptes=split_remove, mapcount=split_total,
+        maybe_mapped_shared=split_shared,
+    ),
+    capabilities=frozenset({"safe"}),
+    max_mm_id=3,
+)  # fmt: skip
+"""Breaks statistics by the sum's race, and its claim by the reader's."""
+
+
 RACES: dict[str, tuple[Policy, frozenset[str]]] = {
     "dropped lock": (_mm("m1", mm_id.add_large_mapcount, add_without_lock), frozenset()),
     "early unlock": (_mm("m2", mm_id.sub_large_mapcount, sub_unlocks_early), frozenset()),
@@ -310,7 +452,18 @@ RACES: dict[str, tuple[Policy, frozenset[str]]] = {
     ),
     "counter without an atomic": (COUNTS_PLAINLY, frozenset({"mapcount"})),
     "locks in two orders": (ORDER_OF_LOCKS, frozenset({"deadlock"})),
+    "changed and changed back": (COUNTS_READ_TWICE, frozenset({"safe"})),
+    "exact one at a time": (MARK, frozenset({"exact-up-to"})),
 }  # fmt: skip
 """Races by their mistake, with the laws that may break first; empty for any law."""
 
-SOUND = (COUNTS, OWN_SPIN_LOCK, PETERSON, mm_id.POLICY, exact.POLICY, owner_vma.POLICY, page_mapcount.POLICY)
+SOUND = (
+    COUNTS,
+    COUNTS_IN_WORD,
+    OWN_SPIN_LOCK,
+    PETERSON,
+    mm_id.POLICY,
+    exact.POLICY,
+    owner_vma.POLICY,
+    page_mapcount.POLICY,
+)

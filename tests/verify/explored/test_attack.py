@@ -13,12 +13,14 @@ from foliolab.framework.verify.attack import Budget, Progress
 from foliolab.framework.verify.counterexample import Counterexample
 from foliolab.framework.verify.explored.attack import Explored
 from foliolab.framework.verify.explored.programs import programs
-from foliolab.framework.verify.finding import OWED, Finding
+from foliolab.framework.verify.finding import OWED, Finding, together
 from foliolab.framework.verify.playback import confirm
 from foliolab.policies import exact, mm_id, page_mapcount, rmap_id
 
 sys.path.insert(0, str(Path(__file__).parent))
 import broken
+
+HELD = Finding("random", "exact-for-two", "held", "all of it")
 
 
 def first_finding(policy: broken.Policy, seconds: float = 30.0) -> Finding | None:
@@ -47,6 +49,25 @@ def test_a_planted_race_is_found(name: str, tmp_path: Path) -> None:
     assert len(example.turns) <= 12  # few changes of turn
     example.save(tmp_path / "found.json")
     assert confirm(Counterexample.load(tmp_path / "found.json"), policy.with_parameters())
+
+
+def test_a_broken_law_does_not_cut_the_others_short() -> None:
+    findings = Explored(schedules=50).run(broken.SPLIT.with_parameters(), Budget(30.0, 256 << 20), lambda news: None)
+    laws = {one.claim: one.counterexample.law for one in findings if one.counterexample is not None}
+    assert laws == {OWED: "statistics-zero", "safe": "safe"}
+
+
+def test_a_loop_that_takes_up_what_cmpxchg_read_does_not_wait() -> None:
+    findings = Explored(schedules=50).run(broken.COUNTS_IN_WORD.with_parameters(), Budget(4.0), lambda news: None)
+    assert {(one.claim, one.verdict, one.suspicion) for one in findings} == {(OWED, "held", ""), ("safe", "held", "")}
+
+
+def test_a_suspicion_that_is_not_confirmed_is_never_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("foliolab.framework.verify.explored.witness.counterexample", lambda *about: None)
+    findings = Explored(schedules=50).run(broken.MARK.with_parameters(), Budget(3.0), lambda news: None)
+    verdicts = {one.claim: (one.verdict, bool(one.suspicion)) for one in findings}
+    assert verdicts == {OWED: ("held", False), "safe": ("held", False), "exact-for-two": ("undecided", True)}
+    assert together(one for one in [*findings, HELD] if one.claim == "exact-for-two") == "undecided"
 
 
 @pytest.mark.parametrize("policy", [exact.POLICY, mm_id.POLICY, page_mapcount.POLICY], ids=lambda p: p.name)
