@@ -32,7 +32,7 @@ READERS: Final = {
         TraceReader("bpftrace", "FolioLab's bpftrace script", bpftrace.recognise, bpftrace.read, unordered=True),
         TraceReader("snapshots", "FolioLab's snapshots", snapshots.recognise, snapshots.read),
         TraceReader("perf", "perf script", perf.recognise, perf.read),
-        TraceReader("strace", "strace -f -ttt", strace.recognise, strace.read),
+        TraceReader("strace", "strace, with any options", strace.recognise, strace.read),
     )
 }
 """The readers that ship with FolioLab."""

@@ -266,7 +266,9 @@ class Assembly:
 
     # -- calls, names and hints --------------------------------------------------------------------
     def _leave(self, record: Leave) -> None:
-        self.calls.leave(self.spaces.of(record.pid), record)
+        space = self.spaces.of(record.pid)
+        space.untouched = False
+        self.calls.leave(space, record)
 
     def _lost(self, record: Lost) -> None:
         self.lost += record.nr

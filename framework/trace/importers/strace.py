@@ -1,4 +1,4 @@
-"""The reader of `strace -f -ttt -e trace=%memory,%process`: process lifecycles and ranges, without faults.
+"""The reader of strace: process lifecycles and ranges, without faults.
 
 Such a trace shows which processes can share folios, and not which pages they wrote.
 """
@@ -6,9 +6,8 @@ Such a trace shows which processes can share folios, and not which pages they wr
 from __future__ import annotations
 
 import re
-from collections import Counter, deque
-from collections.abc import Iterator
-from heapq import heappop, heappush
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from foliolab.framework.contract.trace_reader import TraceSource
@@ -26,23 +25,35 @@ from foliolab.framework.contract.trace_records import (
 )
 from foliolab.framework.trace.importers.calls import ARGUMENTS
 from foliolab.framework.trace.importers.spaces import CLONE_THREAD, CLONE_VM
+from foliolab.framework.trace.importers.strace_lines import (
+    CALL,
+    MAKERS,
+    RESUMED,
+    StraceLine,
+    StraceLines,
+    recognise,
+    result_of,
+)
 
-# Every repetition has a bound, so that the time for a line grows with its length and no faster.
-LINE: Final = re.compile(r"(?:\[pid +(\d{1,40})\] +|(\d{1,40}) +)?(\d{6,40})\.(\d{1,40}) (.*)", re.ASCII)
-CALL: Final = re.compile(r"(\w{1,64})\((.*)", re.ASCII)
-RESUMED: Final = re.compile(r"<\.\.\. (\w{1,64}) resumed>(.*)", re.ASCII)
-RESULT: Final = re.compile(r" = (0x[0-9a-f]{1,40}|-?\d{1,40}|\?)", re.ASCII)
+__all__ = ["read", "recognise"]
+
 PROGRAM: Final = re.compile(r'"([^"]{0,4096})"')
+FLAGS: Final = re.compile(r"flags=([^,}]{1,2048})")
 UNFINISHED: Final = "<unfinished ...>"
-MAKERS: Final = {"fork": 0, "vfork": CLONE_VM, "clone": 0, "clone3": 0}
-"""The calls that make a task, with the clone flags that they imply."""
+CHANGED: Final = re.compile(r"<pid changed to (\d{1,10}) \.\.\.>\Z", re.ASCII)
+SUPERSEDED: Final = re.compile(r"\+\+\+ superseded by execve in pid (\d{1,10})", re.ASCII)
+ALIASES: Final = {"mmap2": "mmap", "waitpid": "wait4"}
+"""The names of the same calls on other architectures."""
 FOLLOWED: Final = {*ARGUMENTS, *MAKERS, "execve", "execveat", "wait4", "exit", "exit_group"}
+ROOT: Final = 0
+"""The TID of the first process of a text whose lines name none: it is not known."""
 
 NAMES: Final = {
     "MAP_SHARED": 1, "MAP_SHARED_VALIDATE": 3, "MAP_PRIVATE": 2, "MAP_FIXED": 0x10, "MAP_ANONYMOUS": 0x20,
     "MAP_FIXED_NOREPLACE": 0x100000, "MADV_DONTNEED": 4, "MADV_FREE": 8, "MADV_REMOVE": 9, "MADV_DONTFORK": 10,
-    "MADV_MERGEABLE": 12, "MADV_WIPEONFORK": 18, "MADV_PAGEOUT": 21, "MADV_DONTNEED_LOCKED": 24, "MADV_COLLAPSE": 25,
-    "NULL": 0,
+    "MADV_MERGEABLE": 12, "MADV_WIPEONFORK": 18, "MADV_PAGEOUT": 21, "MADV_POPULATE_WRITE": 23,
+    "MADV_DONTNEED_LOCKED": 24, "MADV_COLLAPSE": 25, "MADV_GUARD_INSTALL": 102, "MAP_POPULATE": 0x8000, "NULL": 0,
+    "CLONE_VM": CLONE_VM, "CLONE_THREAD": CLONE_THREAD,
 }  # fmt: skip
 """Values of the constants that strace prints by name; the others have no effect on a trace."""
 COMM: Final = 15
@@ -55,32 +66,45 @@ class _Thread:
         pid: of its process.
         call: name of the call; empty outside of calls.
         text: the arguments that strace printed so far.
-        answered: whether the task that the call makes has been seen.
+        child: the task that the call made, if a line of it has been seen; else 0.
         number: threads that appeared earlier have smaller ones.
+        silent: whether it has no line yet.
     """
 
-    def __init__(self, pid: int, number: int) -> None:
+    __slots__ = ("call", "child", "number", "pid", "silent", "text")
+
+    def __init__(self, pid: int, number: int, silent: bool) -> None:
         self.pid = pid
         self.number = number
+        self.silent = silent
         self.call = ""
         self.text = ""
-        self.answered = False
+        self.child = 0
 
     @property
     def makes_task(self) -> bool:
         """Whether the thread is in a call that makes a task which has not been seen."""
-        return self.call in MAKERS and bool(self.text) and not self.answered
+        return self.call in MAKERS and not self.child
 
 
 def _number(text: str) -> int:
-    """The value of an argument: a number, or names joined by |."""
+    """The value of an argument: a number, or names joined by |, or both (-X verbose)."""
     value = 0
-    for part in text.strip().split("|"):
+    for part in text.partition("/*")[0].strip().split("|"):
         try:
             value |= int(part, 0)
         except ValueError:
             value |= NAMES.get(part.strip(), 0)
     return max(value, 0)
+
+
+def _clone_flags(call: str, text: str) -> int:
+    """Clone's flags, of the call's name and arguments."""
+    if call == "vfork":
+        return CLONE_VM
+    if found := FLAGS.search(text):
+        return _number(found[1])
+    return _number(text.partition(",")[0]) if call == "clone" else 0  # raw arguments
 
 
 class _Reader:
@@ -89,96 +113,143 @@ class _Reader:
     Attributes:
         threads: by TID.
         makers: TIDs of the threads that are in a call that makes a task which has not been seen.
-        oldest: a heap of (number, TID) of makers, and of threads that were makers.
         members: how many threads each process has.
+        exited: processes whose exit has begun.
+        guessed: tasks whose maker the text does not name.
+        contradictions: tasks whose maker turned out to be another one.
+        unread: what was wrong with calls that cannot be read.
     """
 
     def __init__(self, source: TraceSource) -> None:
         self.source = source
+        self.lines = StraceLines(source)
         self.threads: dict[int, _Thread] = {}
         self.makers: set[int] = set()
-        self.oldest: list[tuple[int, int]] = []
         self.members: Counter[int] = Counter()
-        self.appeared = 0
         self.exited: set[int] = set()
         self.guessed = 0
+        self.contradictions = 0
+        self.unread: list[str] = []
+        self._root = ROOT
+        self._appeared = 0
+        self._called_root: dict[int, int] = {}
 
     def records(self) -> Iterator[Record]:
-        for line in self.source:
-            found = LINE.match(line)
-            if found is None:
-                self.source.foreign += 1
-                continue
-            tid = int(found[1] or found[2] or 1)
-            time = int(found[3]) * 1_000_000_000 + int(found[4][:9].ljust(9, "0"))
-            yield from self.line(time, tid, found[5], line)
-            self.watch(tid)
-        if self.guessed:
-            self.source.notes.append(f"The parent of {self.guessed} tasks is a guess: two forks were under way.")
+        for line in self.lines:
+            tid = self.whose(line)
+            yield from self.line(line, tid)
+            thread = self.threads.get(tid)
+            if thread is not None and thread.makes_task:
+                self.makers.add(tid)
+            else:
+                self.makers.discard(tid)
+        self.source.times = bool(self.lines.timed)
+        self.source.notes += self.notes()
 
-    def line(self, time: int, tid: int, text: str, line: str) -> Iterator[Record]:
+    def notes(self) -> Iterator[str]:
+        """What is doubtful, a sentence each."""
+        if self.guessed:
+            yield f"The parent of {self.guessed} tasks is a guess: the text does not say which call made them."
+        if self.contradictions:
+            yield f"{self.contradictions} tasks turned out to have another parent than it seemed."
+        if self.unread or self.lines.incomplete:
+            first = f" (first: {self.unread[0]})" if self.unread else ""
+            yield f"{len(self.unread) + self.lines.incomplete} calls cannot be read and are left out{first}."
+        if silent := sum(thread.silent for thread in self.threads.values()):
+            yield f"{silent} tasks that a call made have no line: strace -f follows them."
+
+    def whose(self, line: StraceLine) -> int:
+        """The TID of a line; on a terminal, strace names none while it follows one process only."""
+        if line.tid:
+            return self._called_root.get(line.tid, line.tid)
+        if self._root in self.threads or not self.threads:
+            return self._root
+        known = [tid for tid, thread in self.threads.items() if not thread.silent] or list(self.threads)
+        self.contradictions += len(known) > 1
+        return known[-1]
+
+    def line(self, line: StraceLine, tid: int) -> Iterator[Record]:
+        number, _, time, text = line
+        superseded = SUPERSEDED.match(text)
+        if superseded:
+            self.moved(int(superseded[1]), tid)
+            return
         if tid not in self.threads:
-            yield from self.appear(time, tid)
+            if text.startswith("+++"):
+                return  # of a thread that an execve ended, or that the text does not follow
+            tid, task = self.appear(time, tid)
+            yield from task
         thread = self.threads[tid]
+        thread.silent = False
         if text.startswith("+++"):
             yield from self.ended(time, tid, thread)
         elif resumed := RESUMED.match(text):
             if resumed[1] == thread.call:
-                yield from self.returned(time, tid, thread, thread.text + resumed[2], line)
+                yield from self.returned(time, tid, thread, thread.text + resumed[2], number)
         elif call := CALL.match(text):
-            thread.call, thread.text, thread.answered = call[1], call[2], False
-            if call[1] in ("exit_group", "exit"):
+            name, rest = ALIASES.get(call[1], call[1]), call[2].rstrip()
+            thread.call, thread.text, thread.child = call[1], rest, 0
+            if name in ("exit_group", "exit"):
                 yield from self.leaving(time, tid, thread)
-            elif call[2].rstrip().endswith(UNFINISHED):
-                thread.text = call[2].rstrip().removesuffix(UNFINISHED)
+            elif rest.endswith(UNFINISHED):
+                thread.text = rest.removesuffix(UNFINISHED)
+            elif changed := CHANGED.search(rest):
+                thread.text = rest[: changed.start()]
+                self.moved(tid, int(changed[1]))
             else:
-                yield from self.returned(time, tid, thread, call[2], line)
+                yield from self.returned(time, tid, thread, rest, number)
         else:
             self.source.foreign += 1  # a signal
 
-    def appear(self, time: int, tid: int) -> Iterator[Record]:
-        """Handle a new task: the child of a call that has not returned yet, or the first task of the trace."""
-        if self.makers:
-            self.guessed += len(self.makers) > 1
-            parent = self.oldest_maker()
-            yield from self.made(time, parent, self.threads[parent], child=tid)
-            self.makers.discard(parent)
-        else:
+    # -- tasks -------------------------------------------------------------------------------------
+    def appear(self, time: int, tid: int) -> tuple[int, Iterable[Record]]:
+        """Handle a task without a line before: what made it will return its TID, or it is older than the text."""
+        if not self.makers:
+            if tid != ROOT and self._root == ROOT and ROOT in self.threads:
+                self._called_root[tid] = ROOT  # the first one is named now that strace follows several
+                self._root = -1
+                return ROOT, ()
             self.add(tid, tid)
+            return tid, ()
+        parent = self.lines.maker_of(tid, self.makers)
+        if parent > 0 and parent not in self.threads and ROOT in self.makers:
+            self._called_root[parent] = ROOT
+            self._root = -1
+            parent = ROOT
+        parent = self._called_root.get(parent, parent)
+        if parent < 0:
+            self.guessed += 1
+            parent = min(self.makers, key=lambda maker: self.threads[maker].number)
+        if parent not in self.makers:
+            self.add(tid, tid)
+            return tid, ()
+        self.makers.discard(parent)
+        return tid, list(self.made(time, parent, self.threads[parent], tid))
 
-    def add(self, tid: int, pid: int) -> None:
-        self.appeared += 1
-        self.threads[tid] = _Thread(pid, self.appeared)
+    def add(self, tid: int, pid: int, silent: bool = False) -> None:
+        self._appeared += 1
+        self.threads[tid] = _Thread(pid, self._appeared, silent)
         self.members[pid] += 1
 
-    def watch(self, tid: int) -> None:
-        """Remember whether a thread is a maker after its line."""
-        thread = self.threads.get(tid)
-        if thread is None or not thread.makes_task:
-            self.makers.discard(tid)
-        elif tid not in self.makers:
-            self.makers.add(tid)
-            heappush(self.oldest, (thread.number, tid))
-
-    def oldest_maker(self) -> int:
-        """The maker that appeared first; there is one."""
-        while True:
-            number, tid = self.oldest[0]
-            if tid in self.makers and self.threads[tid].number == number:
-                return tid
-            heappop(self.oldest)
-
-    def made(self, time: int, tid: int, parent: _Thread, child: int) -> Iterator[Record]:
-        parent.answered = True
-        flags = MAKERS[parent.call]
-        if "CLONE_THREAD" in parent.text:
-            flags |= CLONE_THREAD
-        if "CLONE_VM" in parent.text:
-            flags |= CLONE_VM
+    def made(self, time: int, tid: int, parent: _Thread, child: int, silent: bool = False) -> Iterator[Record]:
+        parent.child = child
         if child in self.threads:
+            self.contradictions += 1
             return
-        self.add(child, parent.pid if flags & CLONE_THREAD else child)
+        flags = _clone_flags(parent.call, parent.text) & (CLONE_VM | CLONE_THREAD)
+        self.add(child, parent.pid if flags & CLONE_THREAD else child, silent)
         yield Task(time, 0, parent.pid, tid, child, flags, "")
+
+    def moved(self, tid: int, to: int) -> None:
+        """A thread executed a program, and got the TID of its process; the other threads end."""
+        to = self._called_root.get(to, to)
+        thread = self.threads.pop(tid, None)
+        if thread is None:
+            return
+        if to in self.threads:
+            self.members[thread.pid] -= 1
+        self.threads[to] = thread
+        self.makers.discard(tid)
 
     def leaving(self, time: int, tid: int, thread: _Thread) -> Iterator[Record]:
         if thread.call == "exit_group" and thread.pid not in self.exited:
@@ -188,7 +259,7 @@ class _Reader:
     def ended(self, time: int, tid: int, thread: _Thread) -> Iterator[Record]:
         del self.threads[tid]
         self.members[thread.pid] -= 1
-        if self.members[thread.pid]:
+        if self.members[thread.pid] > 0:
             return
         del self.members[thread.pid]
         if thread.pid not in self.exited:
@@ -196,30 +267,32 @@ class _Reader:
         self.exited.discard(thread.pid)
         yield Torn(time, 0, thread.pid, tid)
 
-    def returned(self, time: int, tid: int, thread: _Thread, text: str, line: str) -> Iterator[Record]:
-        call, thread.call = thread.call, ""
+    # -- calls -------------------------------------------------------------------------------------
+    def returned(self, time: int, tid: int, thread: _Thread, text: str, number: int) -> Iterator[Record]:
+        call, thread.call = ALIASES.get(thread.call, thread.call), ""
         if call not in FOLLOWED:
             return
-        results = deque(RESULT.finditer(text), maxlen=1)
-        if not results:
-            self.source.unreadable(line, f"{call} has no result")
+        found = result_of(text)
+        if found is None:
+            self.refuse(number, f"{call} has no result")
             return
-        found = results[0]
-        result = -1 if found[1] == "?" else int(found[1], 16 if found[1].startswith("0x") else 10)
+        result, end = found
         context = (time, 0, thread.pid, tid)
         if call in ARGUMENTS:
-            given = text[: found.start()].rstrip(" ").removesuffix(")")
+            given = text[:end].rstrip(" ").removesuffix(")")
             args = tuple(_number(part) for part in given.split(","))
             if len(args) < ARGUMENTS[call]:
-                self.source.unreadable(line, f"{call} has {len(args)} arguments instead of {ARGUMENTS[call]}")
+                self.refuse(number, f"{call} has {len(args)} arguments instead of {ARGUMENTS[call]}")
                 return
             yield Enter(*context, call, args)
             yield Leave(*context, call, result)
         elif call in MAKERS and result > 0:
-            if not thread.answered:
+            if not thread.child:
                 thread.call, thread.text = call, text
-                yield from self.made(time, tid, thread, result)
+                yield from self.made(time, tid, thread, result, silent=True)
                 thread.call = ""
+            elif thread.child != result:
+                self.contradictions += 1
         elif call.startswith("execve") and result == 0:
             program = PROGRAM.search(text)
             comm = program[1].rpartition("/")[2][:COMM] if program else ""
@@ -229,17 +302,12 @@ class _Reader:
         elif call == "wait4" and result > 0:
             yield Reaped(*context, result)
 
+    def refuse(self, number: int, why: str) -> None:
+        """Leave out a call that cannot be read."""
+        self.unread.append(f"line {number}: {why}")
+
 
 def read(source: TraceSource) -> Iterator[Record]:
-    """The records of a text.
-
-    Raises:
-        TraceFileError: a call of `FOLLOWED` cannot be read.
-    """
+    """The records of a text."""
     source.notes.append("strace sees no faults: the trace has lifecycles and ranges, no writes.")
     yield from _Reader(source).records()
-
-
-def recognise(head: str) -> bool:
-    """Whether a line near the beginning is a call as strace -ttt prints it."""
-    return any((found := LINE.match(line)) and CALL.match(found[5]) for line in head.splitlines()[:200])

@@ -1,0 +1,193 @@
+"""The lines of strace's output, whatever options it ran with: whose line, when, and what is left.
+
+    [pid 7<name>] 12:00:00.000001 (+ 0.000001) [ 9] [00007f0000000000] munmap(0x10000, 4096) = 0 <0.000004>
+
+Everything before the call is optional: the PID (-f; with brackets on a terminal, with the name for -Y), a time (-t,
+-tt, -ttt, -r, or two of them), the number of the call (-n) and the instruction pointer (-i).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Collection, Iterator
+from typing import Final, NamedTuple
+
+from foliolab.framework.contract.trace_reader import TraceSource
+
+LOOK_AHEAD: Final = 100_000
+"""Lines that are read ahead to find out which call made a task."""
+HALF_A_DAY: Final = 43_200_000_000_000
+DAY: Final = 2 * HALF_A_DAY
+EARLIEST: Final = 100_000_000
+"""Seconds; what is less is the time since the line before (-r)."""
+WITHOUT_TIMES: Final = 1000
+"""ns between two lines of a text without times."""
+
+# Every repetition has a bound, so that the time for a line grows with its length and no faster.
+PREFIX: Final = re.compile(
+    r"\s{0,32}(?:\[pid\s{1,32}(?P<boxed>\d{1,10})(?:<.{0,40}?>)?\]\s{1,32}|(?P<plain>\d{1,7})(?:<.{0,40}?>)?\s{1,32})?"
+    r"(?:(?P<seconds>\d{9,40}|\d{1,8}(?=\.))(?:\.(?P<fraction>\d{1,40}))?\s{1,32}"
+    r"|(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)(?:\.(?P<part>\d{1,40}))?\s{1,32})?"
+    r"(?:\(\+\s{0,32}\d{1,12}\.\d{1,40}\)\s{1,32})?"
+    r"(?:\[\s{0,32}(?:0x)?[0-9a-f?]{1,32}\]\s{1,32}){0,2}",
+    re.ASCII,
+)
+TEXT: Final = re.compile(r"\w{1,64}\(|<\.\.\. \w{1,64} resumed>|\+\+\+ |--- ", re.ASCII)
+"""How the rest of a line begins."""
+CALL: Final = re.compile(r"(\w{1,64})\((.*)", re.ASCII | re.DOTALL)
+RESUMED: Final = re.compile(r"<\.\.\. (\w{1,64}) resumed>(.*)", re.ASCII | re.DOTALL)
+RESULT: Final = re.compile(
+    r" = (0x[0-9a-f]{1,40}|-?\d{1,40}|\?)(?:<.{0,40}?>)?(?: /\* (\d{1,10}) in strace's PID NS \*/)?", re.ASCII
+)
+MESSAGE: Final = re.compile(r"strace: (?:Process \d{1,10} |\[ Process |Exit of unknown)[^\n]{0,200}\n?", re.ASCII)
+"""What strace itself says on a terminal; it may stand in the middle of a line, which then goes on in the next one."""
+MAKERS: Final = frozenset({"fork", "vfork", "clone", "clone3"})
+"""The calls that make a task."""
+
+
+def _prefix(line: str) -> re.Match[str]:
+    """What stands before the call; it may be empty."""
+    found = PREFIX.match(line)
+    assert found is not None
+    return found
+
+
+class StraceLine(NamedTuple):
+    """A line: its number, the TID (0 if it names none), the time in ns, and the call or message."""
+
+    number: int
+    tid: int
+    time: int
+    text: str
+
+
+def result_of(text: str) -> tuple[int, int] | None:
+    """The result of a call (-1 for "?"), and where in the text it begins; None if there is none."""
+    found = deque(RESULT.finditer(text), maxlen=1)
+    if not found:
+        return None
+    value = found[0][2] or found[0][1]
+    return (-1 if value == "?" else int(value, 16 if value.startswith("0x") else 10)), found[0].start()
+
+
+class StraceLines:
+    """Reads a text line by line, and ahead.
+
+    Attributes:
+        incomplete: calls whose rest does not come.
+        timed: lines with a time.
+    """
+
+    def __init__(self, source: TraceSource) -> None:
+        self.source = source
+        self.incomplete = 0
+        self.timed = 0
+        self._parsed = self._lines()
+        self._ahead: deque[StraceLine] = deque()
+        self._made: dict[int, int] = {}
+        self._answered: dict[int, int] = {}
+        self._days = 0
+        self._now = 0
+
+    def __iter__(self) -> Iterator[StraceLine]:
+        while True:
+            if self._ahead:
+                line = self._ahead.popleft()
+                if (answer := self._answer(line)) is not None:
+                    self._made.pop(answer, None)
+                    self._answered[line.tid] -= 1
+                    if not self._answered[line.tid]:
+                        del self._answered[line.tid]
+            else:
+                following = next(self._parsed, None)
+                if following is None:
+                    return
+                line = following
+            yield line
+
+    def maker_of(self, child: int, makers: Collection[int]) -> int:
+        """Whose call made a task: a TID; 0 if none of the makers did; -1 if the text does not say it.
+
+        Args:
+            child: the TID of the task, whose first line this is.
+            makers: TIDs in a call that makes a task. The one that made this task returns its TID later.
+        """
+        if child in self._made:
+            return self._made[child]
+        open_calls = {maker for maker in makers if maker not in self._answered}
+        while open_calls and len(self._ahead) < LOOK_AHEAD:
+            line = next(self._parsed, None)
+            if line is None:
+                return -1
+            self._ahead.append(line)
+            answer = self._answer(line)
+            if answer is not None:
+                self._made[answer] = line.tid
+                self._answered[line.tid] = self._answered.get(line.tid, 0) + 1
+                if answer == child:
+                    return line.tid
+                open_calls.discard(line.tid)
+            elif line.text.startswith("+++"):
+                open_calls.discard(line.tid)
+        return -1 if open_calls else 0
+
+    @staticmethod
+    def _answer(line: StraceLine) -> int | None:
+        """The result of a resumed call that makes a task."""
+        if line.text.startswith("<...") and (resumed := RESUMED.match(line.text)) and resumed[1] in MAKERS:
+            found = result_of(resumed[2])
+            return found[0] if found else None
+        return None
+
+    def _lines(self) -> Iterator[StraceLine]:
+        """The lines, with those put together that a message of strace had cut."""
+        cut = ""
+        for text in self.source:
+            message = MESSAGE.search(text) if "strace: " in text else None
+            if message:
+                cut += text[: message.start()]
+                continue
+            line, prefix = text, _prefix(text)
+            if cut and not TEXT.match(text, prefix.end()):
+                line = cut + text
+                prefix = _prefix(line)
+            elif cut:
+                self.incomplete += 1
+            cut = ""
+            if not TEXT.match(line, prefix.end()):
+                self.source.foreign += 1
+                continue
+            tid = int(prefix["boxed"] or prefix["plain"] or 0)
+            yield StraceLine(self.source.number, tid, self._time(prefix), line[prefix.end() :].rstrip("\n"))
+        self.incomplete += bool(cut)
+
+    def _time(self, prefix: re.Match[str]) -> int:
+        """The time of a line in ns."""
+        if prefix["seconds"]:
+            self.timed += 1
+            time = int(prefix["seconds"]) * 1_000_000_000 + int((prefix["fraction"] or "0")[:9].ljust(9, "0"))
+            self._now = time if int(prefix["seconds"]) >= EARLIEST else self._now + time
+        elif prefix["hour"]:
+            self.timed += 1
+            minutes = int(prefix["hour"]) * 60 + int(prefix["minute"])
+            time = (minutes * 60 + int(prefix["second"])) * 1_000_000_000
+            time += int((prefix["part"] or "0")[:9].ljust(9, "0")) + self._days * DAY
+            if time < self._now - HALF_A_DAY:
+                self._days += 1
+                time += DAY
+            self._now = time
+        else:
+            self._now += WITHOUT_TIMES
+        return self._now
+
+
+def recognise(head: str) -> bool:
+    """Whether a line near the beginning is a call, or a message, as strace prints it."""
+    for line in head.splitlines()[:200]:
+        text = line[_prefix(line).end() :]
+        if MESSAGE.match(line) or text.startswith(("+++ exited with ", "+++ killed by ")) or RESUMED.match(text):
+            return True
+        if CALL.match(text) and (text.endswith("<unfinished ...>") or RESULT.search(text)):
+            return True
+    return False
