@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -53,6 +54,9 @@ class Curve:
         low, high: the bounds of each value; empty if the values are exact.
         level: the value of a horizontal line, such as that of the baseline; None for no line.
         marks: draw a mark for each value, good (1), undecided (0) or bad (-1), instead of a curve.
+        second: the values of a second line, such as that of another workload; empty for none.
+        names: what the first and the second line are; empty for one line.
+        top: the value at the upper edge, if curves of several answers share a scale; None for the curve's own.
     """
 
     points: tuple[tuple[str, float], ...]
@@ -62,9 +66,17 @@ class Curve:
     high: tuple[float, ...] = ()
     level: float | None = None
     marks: bool = False
+    second: tuple[float, ...] = ()
+    names: tuple[str, ...] = ()
+    top: float | None = None
 
 
 NOTHING: Final = Curve(())
+Figure = str | tuple[str, int]
+FALSE_SHARED: Final = "false shared"
+UNSAFE: Final = "unsafe"
+BADGE: Final = "reference"
+"""Stands at an answer of the shipped reference result: nothing was measured on this host."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +94,10 @@ class Answer:
         command: the words of the command line that repeats the measurement; empty if none does.
         old: why the answer is out of date, in a few words; empty if it is not.
         known: whether the question is answered.
+        reference: where and when the shipped reference result was measured, if the answer is of it; empty if the
+            answer is of this host.
+        values: the figures as numbers, by what they are: shares of the time (`FALSE_SHARED`, `UNSAFE`), and ratios to
+            the baseline by workload and by (workload, size in KiB).
     """
 
     word: str
@@ -95,6 +111,8 @@ class Answer:
     command: tuple[str, ...] = ()
     old: str = ""
     known: bool = True
+    reference: str = ""
+    values: Mapping[Figure, float] = field(default_factory=dict, repr=False)
 
     @property
     def sign(self) -> str:
@@ -104,7 +122,7 @@ class Answer:
     @property
     def text(self) -> str:
         """One line, for screen readers and tables."""
-        parts = [self.word, self.figure, self.caption, self.old]
+        parts = [self.word, self.figure, self.caption, self.old, self.reference and BADGE]
         return ", ".join(part for part in parts if part)
 
 

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from foliolab.framework.report.words import change_text, share_text, size_text, time_text
-from foliolab.gui.compare.answer import Answer, Curve, Tone, unknown
+from foliolab.gui.compare.answer import FALSE_SHARED, UNSAFE, Answer, Curve, Figure, Tone, unknown
 
 if TYPE_CHECKING:
     from foliolab.framework.consequences.result import ConsequencesResult, PolicyOutcome
     from foliolab.framework.contract.policy import Scheme
     from foliolab.framework.precision.result import Point, PrecisionResult
+    from foliolab.framework.results.comparison import Row
     from foliolab.framework.results.result import Result
     from foliolab.framework.verify.ledger import KeptVerdict
 
@@ -40,14 +41,17 @@ def right(scheme: Scheme, kept: Mapping[str, KeptVerdict], command: tuple[str, .
     tone: Tone = "bad" if refuted else "good" if held == len(claims) else "doubtful"
     doubt = "undecided" if "undecided" in verdicts.values() else "partly held"
     word = {"bad": "refuted", "good": "held", "doubtful": doubt}[tone]
+    safe = "safe" in scheme.capabilities
+    if tone == "good" and not safe:  # a policy that claims little is not as right as one that claims to be safe
+        tone, word = "doubtful", "keeps its claims"
     if refuted:
         sentence = f"{scheme.name}: {kept[refuted[0]].text}."
     else:
-        lacks = "" if "safe" in scheme.capabilities else " It does not claim to be safe."
+        lacks = "" if safe else " It does not claim to be safe."
         sentence = f"{held} of the {len(claims)} claims of {scheme.name} held under the attacks so far.{lacks}"
         newest = max(kept.values(), key=lambda verdict: verdict.date)
         sentence += f" Newest verdict: {newest.source}."
-    caption = "claims held" if "safe" in scheme.capabilities else "claims; “safe” is not claimed"
+    caption = "claims held" if safe else "does not claim safe"
     rows = [
         (claim or OWED, verdicts[claim], kept[claim].attack, kept[claim].source, kept[claim].message)
         if claim in kept
@@ -55,10 +59,12 @@ def right(scheme: Scheme, kept: Mapping[str, KeptVerdict], command: tuple[str, .
         for claim in claims
     ]
     marks = tuple((claim or "owed", {"held": 1.0, "refuted": -1.0}.get(verdicts[claim], 0.0)) for claim in claims)
+    figure = f"{held} of {len(claims)}" + " claims" * (not safe)
     return Answer(
-        word, tone, f"{held} of {len(claims)}", caption, sentence, Curve(marks, "claim", "verdict", marks=True),
+        word, tone, figure, caption, sentence, Curve(marks, "claim", "verdict", marks=True),
         ("claim", "verdict", "by", "found", "what happens"), tuple(rows), command,
         old="judged by another verifier" if any(verdict.stale for verdict in kept.values()) else "",
+        values={UNSAFE: float("safe" in refuted)},
     )  # fmt: skip
 
 
@@ -100,7 +106,7 @@ def precise(result: PrecisionResult, policy: str) -> Answer:
         "called exclusive" if unsafe else "false shared", sentence + ".",
         Curve(tuple(curve), "processes at a time", f"{'unsafe' if unsafe else 'false shared'}, % of the time"),
         ("workload", "MMs", "false shared, time", "operations", "unsafe, time", "times", "stopped"), rows,
-        _words(result.command),
+        _words(result.command), values={FALSE_SHARED: share, UNSAFE: _ratio(unsafe, shared)},
     )  # fmt: skip
 
 
@@ -122,23 +128,28 @@ def _precision(share: float, unsafe: int) -> tuple[str, Tone]:
 
 
 # -- cost ------------------------------------------------------------------------------------------------
-def cost(result: Result, policy: str) -> Answer:
-    """The times of a policy as ratios to the baseline: the geometric means over workloads, by folio size."""
+def cost(result: Result, policy: str, baseline: str = "") -> Answer:
+    """The times of a policy as ratios to a baseline: a figure for each workload, never one of several together.
+
+    Args:
+        result: the times of both.
+        policy: the policy.
+        baseline: the policy that it is compared with; by default the one that the result names.
+    """
     from foliolab.framework.results.comparison import compare
     from foliolab.framework.results.together import together
 
-    rows = [row for row in compare(result) if row.policy == policy]
-    baseline = result.config.baseline
+    baseline = baseline or result.config.baseline
+    rows = [row for row in compare(_of_two(result, policy, baseline)) if row.policy == policy]
     if policy == baseline and any(row.ns_per_page is not None for row in rows):
         return base(baseline, _words(result.command))
     measured = [row for row in rows if row.ratio is not None]
-    whole = together(measured)
-    if whole is None:
+    workloads = list(dict.fromkeys(row.workload for row in measured))
+    means = {name: together([row for row in measured if row.workload == name]) for name in workloads}
+    wholes = {name: mean for name, mean in means.items() if mean is not None}
+    if not wholes:
         return unknown(why=next((row.reason for row in rows if row.reason), f"{policy} was not measured"))
-    sizes = sorted({row.size_kib for row in measured})
-    by_size = [(size, together([row for row in measured if row.size_kib == size])) for size in sizes]
-    tones: dict[str, Tone] = {"faster": "good", "slower": "doubtful", "same": "good"}
-    margin = 100 * (whole.high - whole.low) / 2
+    word, tone = _cost_word({whole.word for whole in wholes.values()})
     table = tuple(
         (row.workload, size_text(row.size_kib), time_text(row.ns_per_page or 0), f"{change_text(row.ratio)} %",
          f"{change_text(row.ratio_low or 0)} … {change_text(row.ratio_high or 0)} %", row.verdict)
@@ -146,19 +157,52 @@ def cost(result: Result, policy: str) -> Answer:
         else (row.workload, size_text(row.size_kib), "", "", "", row.reason)
         for row in rows
     )  # fmt: skip
-    means = [(size, mean) for size, mean in by_size if mean is not None]
+    figures = [f"{name} {change_text(whole.ratio)} %" for name, whole in wholes.items()]
+    values: dict[Figure, float] = {name: whole.ratio for name, whole in wholes.items()}
+    values |= {(row.workload, row.size_kib): row.ratio for row in measured if row.ratio is not None}
+    said = "; ".join(
+        f"{name} by {change_text(whole.ratio)} % ({change_text(whole.low)} to {change_text(whole.high)} %)"
+        for name, whole in wholes.items()
+    )
     return Answer(
-        whole.word, tones.get(whole.word, "quiet"), f"{change_text(whole.ratio)} %",
-        f"± {margin:.1f}, {len(measured)} cases",
-        f"The time of {policy} differs from that of {baseline} by {change_text(whole.ratio)} % "
-        f"({change_text(whole.low)} to {change_text(whole.high)} %), the geometric mean of {len(measured)} cases: "
-        f"{', '.join(dict.fromkeys(row.workload for row in measured))}.",
-        Curve(
-            tuple((size_text(size), mean.ratio) for size, mean in means), "folio size", f"time / {baseline}’s",
-            tuple(mean.low for _, mean in means), tuple(mean.high for _, mean in means), 1.0,
-        ),
+        word, tone, figures[0], " · ".join(figures[1:3]) + ", …" * (len(figures) > 3),
+        f"The times of {policy} differ from those of {baseline}: {said}. Each is the geometric mean over all sizes.",
+        _cost_curve(measured, workloads[:2], baseline),
         ("workload", "size", "ns per page", "change", "95 % interval", "verdict"), table, _words(result.command),
+        values=values,
     )  # fmt: skip
+
+
+def _of_two(result: Result, policy: str, baseline: str) -> Result:
+    """The part of a result that compares one policy with a baseline."""
+    import msgspec
+
+    pair = list(dict.fromkeys([baseline, policy]))
+    cells = [cell for cell in result.cells if cell.policy in pair]
+    config = msgspec.structs.replace(result.config, policies=pair, baseline=baseline)
+    return msgspec.structs.replace(result, config=config, cells=cells)
+
+
+def _cost_word(words: set[str]) -> tuple[str, Tone]:
+    """The verdicts of several workloads in one word."""
+    differ = words & {"faster", "slower", "mixed"}
+    word = "mixed" if len(differ) > 1 else next(iter(differ or words)) if differ or len(words) == 1 else "undecided"
+    tones: dict[str, Tone] = {"faster": "good", "slower": "doubtful", "same": "good", "mixed": "doubtful"}
+    return word, tones.get(word, "quiet")
+
+
+def _cost_curve(rows: Sequence[Row], workloads: Sequence[str], baseline: str) -> Curve:
+    """The ratios by folio size: a line for each of two workloads; of one workload with the interval."""
+    by_case = {(row.workload, row.size_kib): row for row in rows}
+    sizes = sorted({row.size_kib for row in rows if all((name, row.size_kib) in by_case for name in workloads)})
+    first, *rest = [[by_case[name, size] for size in sizes] for name in workloads]
+    title = f"time / {baseline}’s" if len(workloads) > 1 else f"time of {workloads[0]} / {baseline}’s"
+    points = tuple((size_text(row.size_kib), row.ratio or 0.0) for row in first)
+    if rest:
+        second = tuple(row.ratio or 0.0 for row in rest[0])
+        return Curve(points, "folio size", title, level=1.0, second=second, names=tuple(workloads))
+    low, high = (tuple((row.ratio_low if lower else row.ratio_high) or 0.0 for row in first) for lower in (True, False))
+    return Curve(points, "folio size", title, low, high, 1.0)
 
 
 def base(policy: str, command: tuple[str, ...] = ()) -> Answer:

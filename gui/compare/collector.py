@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from foliolab.framework.errors import FolioLabError, ResultFileError, UsageError
-from foliolab.gui.compare import answers, measure, store
+from foliolab.framework.run import defaults
+from foliolab.gui.compare import answers, measure, reference, store
 from foliolab.gui.compare.answer import Answer, failed, unknown
 from foliolab.gui.compare.measure import Cell
 
@@ -22,11 +24,12 @@ if TYPE_CHECKING:
 
 QUESTION_OF: Final = {"precision": "precise", "compare": "cost", "consequences": "proc"}
 """The question that a result answers, by the kind of the result."""
-READ: Final[dict[str, Callable[[Any, str], Answer]]] = {
-    "precise": answers.precise,
+READ: Final[dict[str, Callable[[Any, str, str], Answer]]] = {
+    "precise": lambda result, policy, baseline: answers.precise(result, policy),
     "cost": answers.cost,
-    "proc": answers.proc,
+    "proc": lambda result, policy, baseline: answers.proc(result, policy),
 }
+"""What reads the answer about a policy out of a result; the baseline is that of costs, empty for the result's own."""
 
 
 class Collector:
@@ -46,21 +49,38 @@ class Collector:
         self.baseline = baseline
         self.opened: AnyResult | None = None
         self._ledger: Ledger | None = None
-        self._known: dict[Cell, tuple[bytes, Answer]] = {}
+        self._known: dict[tuple[Cell, str], tuple[bytes, Answer]] = {}
+        self._together: dict[str, store.Kept | None] = {}
+        self._most_bits = 0.0
+        self._results: dict[tuple[str, str], tuple[bytes, AnyResult]] = {}
         self._failed: dict[Cell, tuple[str, str]] = {}
 
     def begin(self) -> None:
-        """Read the ledger again, and choose a baseline if there is none."""
+        """Read the ledger and what is kept again, and choose a baseline if there is none."""
         self._ledger = self._library.ledger()
+        self._together.clear()
+        self._most_bits = 0.0
         names = [policy.name for policy in self._library.policies]
         if not self._library.usable([self.baseline]) and names:
             self.baseline = names[0]
 
     def policies(self) -> list[str]:
-        """The rows of the matrix: the policies of the opened result, else all policies of the library."""
+        """All rows that the matrix can have: the policies of the opened result, else all of the library."""
         if self.opened is not None:
             return policies_of(self.opened)
         return [policy.name for policy in self._library.policies]
+
+    def first(self) -> list[str]:
+        """The rows that it has at first: those that a comparison compares by default, the baseline, and one's own."""
+        every, own = self.policies(), self.own()
+        usual = {*defaults.POLICIES.split(","), self.baseline, *own}
+        found = [policy for policy in every if policy in usual and policy not in own]
+        found += [policy for policy in every if policy in own]
+        return found if self.opened is None and len(found) > 1 else every
+
+    def own(self) -> set[str]:
+        """The policies of the opened files."""
+        return {name for file in self._library.files for name in self._library.names_of(file)}
 
     def summary(self, policy: str) -> str:
         """The summary of a policy."""
@@ -87,7 +107,7 @@ class Collector:
 
     def _answer(self, cell: Cell) -> Answer:
         if self.opened is not None and QUESTION_OF[self.opened.kind] == cell.question:
-            return _dated(READ[cell.question](self.opened, cell.policy), self.opened)
+            return _dated(READ[cell.question](self.opened, cell.policy, ""), self.opened)
         try:
             scheme = self._library.scheme(cell.policy)
         except UsageError:
@@ -99,7 +119,7 @@ class Collector:
 
     def _of_policy(self, scheme: Scheme, cell: Cell, command: tuple[str, ...]) -> Answer:
         if cell.question == "memory":
-            return answers.memory(scheme, command)
+            return self._memory(scheme, command)
         if cell.question == "right":
             return self._right(scheme, command)
         if cell.question == "cost" and cell.policy == self.baseline:
@@ -120,6 +140,17 @@ class Collector:
             return store.digest(self._library.scheme(policy))
         return ""
 
+    def _memory(self, scheme: Scheme, command: tuple[str, ...]) -> Answer:
+        """The memory of a policy, on one scale with all others."""
+        if not self._most_bits:
+            for policy in self._library.policies:
+                with suppress(Exception):  # a plugin's policy that cannot be laid out says so in its own row
+                    curve = answers.memory(policy.with_parameters(), ()).curve
+                    self._most_bits = max(self._most_bits, *(bits for _, bits in curve.points))
+        answer = answers.memory(scheme, command)
+        top = max(self._most_bits, *(bits for _, bits in answer.curve.points))
+        return replace(answer, curve=replace(answer.curve, top=top))
+
     # -- right -----------------------------------------------------------------------------------------
     def _right(self, scheme: Scheme, command: tuple[str, ...]) -> Answer:
         ledger = self._ledger or self._library.ledger()
@@ -132,16 +163,62 @@ class Collector:
         return _aged(answers.right(scheme, {one.claim: one for one in record.verdicts}, command))
 
     def _kept(self, cell: Cell, command: tuple[str, ...]) -> Answer:
-        kept = store.find(cell.question, cell.policy)
-        if kept is None or (cell.question == "cost" and self.baseline not in kept.digests):
+        """What this host has measured, else what the reference result says."""
+        about = [cell.policy, *([self.baseline] if cell.question == "cost" else [])]
+        own = [store.find(cell.question, cell.policy), self._of_all(cell.question)]
+        found = [kept for kept in own if kept is not None and kept.digests.keys() >= set(about)]
+        # An answer about the present texts is better than one about older ones; then the newer is better.
+        found.sort(key=lambda kept: self._result(kept).started, reverse=True)
+        found.sort(key=lambda kept: store.is_old(kept, self._library.scheme, about))
+        shipped = reference.shipped()
+        kept = found[0] if found else shipped.about(cell.question, about) if shipped is not None else None
+        if kept is None:
             return unknown(command)
-        known = self._known.get(cell)
+        baseline = self.baseline if cell.question == "cost" else ""
+        answer = self._read(cell, kept, baseline) if found else _of_reference(cell, baseline)
+        answer = replace(answer, command=command)
+        return _aged(answer) if store.is_old(kept, self._library.scheme, about) else answer
+
+    def _of_all(self, question: str) -> store.Kept | None:
+        """What was measured about all policies together; read once after each `begin`."""
+        if question not in self._together:
+            self._together[question] = store.find(question, store.EVERY)
+        return self._together[question]
+
+    def _read(self, cell: Cell, kept: store.Kept, baseline: str) -> Answer:
         raw = bytes(kept.result)
+        known = self._known.get((cell, baseline))
         if known is None or known[0] != raw:
-            result = _decoded(cell.question, raw)
-            known = (raw, _dated(READ[cell.question](result, cell.policy), result))
-            self._known[cell] = known
-        return _aged(known[1]) if store.is_old(kept, self._library.scheme) else known[1]
+            result = self._result(kept)
+            known = (raw, _dated(READ[cell.question](result, cell.policy, baseline), result))
+            self._known[cell, baseline] = known
+        return known[1]
+
+    def _result(self, kept: store.Kept) -> AnyResult:
+        key, raw = (kept.question, kept.policy), bytes(kept.result)
+        known = self._results.get(key)
+        if known is None or known[0] != raw:
+            known = self._results[key] = (raw, _decoded(kept.question, raw))
+        return known[1]
+
+
+@cache
+def _of_reference(cell: Cell, baseline: str) -> Answer:
+    """What the shipped reference result says; unknown if it says nothing about the policy and the baseline."""
+    shipped = reference.shipped()
+    kept = shipped.about(cell.question, {cell.policy, *filter(None, [baseline])}) if shipped is not None else None
+    if shipped is None or kept is None:
+        return unknown()
+    result = _result_of_reference(cell.question)
+    answer = _dated(READ[cell.question](result, cell.policy, baseline), result)
+    return replace(answer, reference=shipped.origin)
+
+
+@cache
+def _result_of_reference(question: str) -> AnyResult:
+    shipped = reference.shipped()
+    assert shipped is not None
+    return _decoded(question, bytes(next(one for one in shipped.answers if one.question == question).result))
 
 
 def policies_of(result: AnyResult) -> list[str]:

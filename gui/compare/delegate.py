@@ -9,22 +9,26 @@ from PySide6.QtCore import Signal as QtSignal
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QMouseEvent, QPainter, QPen
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
-from foliolab.gui.compare.answer import Answer
+from foliolab.gui.compare.answer import BADGE, Answer
 from foliolab.gui.compare.matrix import MEASURING, Role
-from foliolab.gui.compare.pictures import spark, tone_colour
+from foliolab.gui.compare.pictures import mark_rows, spark, tone_colour
 
 if TYPE_CHECKING:
     from foliolab.gui.window.theme import Theme
 
 HEIGHT: Final = 58
 PAD: Final = 9
-CURVE: Final = 0.4
+CURVE: Final = 0.31
 """Share of the width of a cell for its curve."""
+MARKS: Final = 0.4
+"""The same for its marks."""
 WIDE: Final = 165
-"""Least width of a cell whose curve is as high as the cell; in narrower cells the curve is below the word."""
+"""Least width of a cell whose curve is beside the figure; in narrower cells the figure may reach into it."""
 LEAST: Final = 110
 """Least width of a cell with a curve."""
 BUTTON: Final = (68, 24)
+SMALLEST: Final = 0.72
+"""The least size of a text that has to fit, as a share of the usual size."""
 
 
 class CellDelegate(QStyledItemDelegate):
@@ -47,6 +51,7 @@ class CellDelegate(QStyledItemDelegate):
         self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
     ) -> None:
         state = option.state
+        is_over = bool(state & QStyle.StateFlag.State_MouseOver)
         rect = QRectF(option.rect)
         font: QFont = option.font
         painter.save()
@@ -57,6 +62,8 @@ class CellDelegate(QStyledItemDelegate):
         if isinstance(answer, Answer):
             self._tint(painter, rect, answer)
             self._answer(painter, rect, font, answer, str(index.data(Role.STATE)), float(index.data(Role.PROGRESS)))
+            if is_over and is_offered(answer) and answer.known and not index.data(Role.STATE):
+                self._button(painter, rect, font)
         else:
             self._name(painter, rect, font, str(index.data()), str(index.data(Role.SUMMARY) or ""))
         if state & QStyle.StateFlag.State_Selected:
@@ -71,9 +78,9 @@ class CellDelegate(QStyledItemDelegate):
         if not answer.known and answer.tone == "quiet":
             return
         colour = tone_colour(answer.tone, self.theme)
-        if answer.old:
+        if is_faded(answer):
             colour = self.theme.colour("edge")
-        if answer.tone == "bad":
+        if answer.tone == "bad" and not answer.reference:
             shade = QColor(colour)
             shade.setAlpha(26)
             painter.fillRect(rect, shade)
@@ -105,18 +112,19 @@ class CellDelegate(QStyledItemDelegate):
             self._unknown(painter, rect, inner, font, answer)
             return
         theme = self.theme
-        colour = theme.colour("quiet") if answer.old else tone_colour(answer.tone, theme)
+        colour = theme.colour("quiet") if is_faded(answer) else tone_colour(answer.tone, theme)
         wide, drawn = inner.width() >= WIDE, inner.width() >= LEAST
-        curve = QRectF(
-            inner.right() - CURVE * inner.width(), inner.top() + 2, CURVE * inner.width(), inner.height() - 4
-        )
-        if not wide:
-            curve.setTop(inner.top() + QFontMetricsF(font).lineSpacing() + 1)
+        below = inner.top() + QFontMetricsF(font).lineSpacing() + 1  # the word has the whole width
+        share = (MARKS if answer.curve.marks else CURVE) * inner.width()
+        curve = QRectF(inner.right() - share, below, share, inner.bottom() - 2 - below)
         left = inner.adjusted(0, 0, -curve.width() - 8 if wide else 0, 0)
+        if answer.curve.marks and mark_rows(curve, answer.curve) == 1:
+            curve.setHeight(QFontMetricsF(font).lineSpacing())  # and so has the caption
+            left = inner
         painter.setPen(colour)
         word = f"{answer.sign} {answer.word}" if answer.tone != "quiet" else answer.word
-        line = _line(painter, left, _weighted(font, QFont.Weight.DemiBold), word)
-        painter.setPen(theme.colour("quiet" if answer.old else "text"))
+        line = _line(painter, inner, _weighted(font, QFont.Weight.DemiBold), word)
+        painter.setPen(theme.colour("quiet" if is_faded(answer) else "text"))
         room = left.width() - (curve.width() + 4 if drawn and not wide and answer.curve.points else 0)
         second = QRectF(left.left(), left.top() + line, room, left.height() - line)
         if answer.figure:
@@ -124,12 +132,30 @@ class CellDelegate(QStyledItemDelegate):
             second = second.adjusted(0, line, 0, 0)
         painter.setPen(theme.colour("quiet"))
         caption = answer.old or answer.caption
+        if answer.reference:
+            badge = self._badge(painter, inner, font, BADGE if wide else "ref.")
+            curve.setBottom(badge.top() - 2)
+            second.setRight(min(left.right(), badge.left() - 4))
         _line(painter, second.adjusted(0, 0, 0, 4), _sized(font, 0.88), caption)
         if drawn:
-            if answer.old:
+            if is_faded(answer):
                 painter.setOpacity(0.4)
             spark(painter, curve, answer.curve, theme)
             painter.setOpacity(1.0)
+
+    def _badge(self, painter: QPainter, inner: QRectF, font: QFont, text: str) -> QRectF:
+        """Draw the badge of the reference result at the lower right. Returns its rectangle."""
+        small = _sized(font, 0.78)
+        metrics = QFontMetricsF(small)
+        wide, high = metrics.horizontalAdvance(text) + 10, metrics.height() + 1
+        box = QRectF(inner.right() - wide, inner.bottom() + 4 - high, wide, high)
+        painter.setFont(small)
+        painter.setBrush(self.theme.colour("raised"))
+        painter.setPen(QPen(self.theme.colour("edge"), 1))
+        painter.drawRoundedRect(box, 4, 4)
+        painter.setPen(self.theme.colour("quiet"))
+        painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
+        return box
 
     def _busy(self, painter: QPainter, inner: QRectF, font: QFont, state: str, progress: float) -> None:
         painter.setPen(self.theme.colour("accent" if state == MEASURING else "quiet"))
@@ -150,8 +176,11 @@ class CellDelegate(QStyledItemDelegate):
         painter.setFont(font)
         text = QFontMetricsF(font).elidedText(word, Qt.TextElideMode.ElideRight, room.width())
         painter.drawText(room, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, text)
-        if not answer.command:
-            return
+        if answer.command:
+            self._button(painter, rect, font)
+
+    def _button(self, painter: QPainter, rect: QRectF, font: QFont) -> None:
+        button = button_of(rect)
         painter.setBrush(self.theme.colour("raised"))
         painter.setPen(QPen(self.theme.colour("edge"), 1))
         painter.drawRoundedRect(button, 4, 4)
@@ -172,14 +201,23 @@ class CellDelegate(QStyledItemDelegate):
             event.type() == QEvent.Type.MouseButtonRelease
             and isinstance(event, QMouseEvent)
             and isinstance(answer, Answer)
-            and not answer.known
-            and answer.command
+            and is_offered(answer)
             and not index.data(Role.STATE)
             and button_of(QRectF(option.rect)).contains(event.position())
         ):
             self.wanted.emit(model.index(index.row(), index.column()))
             return True
         return super().editorEvent(event, model, option, index)
+
+
+def is_faded(answer: Answer) -> bool:
+    """Whether an answer is drawn grey: of an older text, or not of this host."""
+    return bool(answer.old or answer.reference)
+
+
+def is_offered(answer: Answer) -> bool:
+    """Whether the cell has a button: always where nothing is known, under the mouse for the reference result."""
+    return bool(answer.command) and (not answer.known or bool(answer.reference))
 
 
 def button_of(rect: QRectF) -> QRectF:
@@ -202,12 +240,19 @@ def _sized(font: QFont, factor: float) -> QFont:
 
 
 def _line(painter: QPainter, rect: QRectF, font: QFont, text: str) -> float:
-    """Draw one line at the top of a rectangle, elided if it is too long. Returns its height."""
-    metrics = QFontMetricsF(font)
-    painter.setFont(font)
+    """Draw one line at the top of a rectangle, smaller if it is too long, elided at last. Returns its height."""
+    fitting = fitted(font, text, rect.width())
+    metrics = QFontMetricsF(fitting)
+    painter.setFont(fitting)
     shown = metrics.elidedText(text, Qt.TextElideMode.ElideRight, rect.width())
-    painter.drawText(QPointF(rect.left(), rect.top() + metrics.ascent()), shown)
-    return metrics.lineSpacing()
+    painter.drawText(QPointF(rect.left(), rect.top() + QFontMetricsF(font).ascent()), shown)
+    return QFontMetricsF(font).lineSpacing()
+
+
+def fitted(font: QFont, text: str, width: float) -> QFont:
+    """A font for a text on one line, down to `SMALLEST` of its size if the text is too long."""
+    wide = QFontMetricsF(font).horizontalAdvance(text)
+    return font if wide <= width else _sized(font, max(SMALLEST, 0.94 * width / wide))
 
 
 def _wrapped(text: str, font: QFont, width: float, most: int) -> list[str]:

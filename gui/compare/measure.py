@@ -1,4 +1,4 @@
-"""Measures cells of the matrix: small runs of commands of the command line, one after the other in a job."""
+"""Measures cells of the matrix, or all of it: small runs of commands of the command line, one after the other."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from foliolab.gui.compare import store
 from foliolab.gui.window.jobs import Step
 
 if TYPE_CHECKING:
-    from foliolab.framework.contract.workload import Workload
     from foliolab.framework.engine.engine import Execution
     from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.run.request import RunRequest
@@ -26,6 +25,12 @@ FOLIOS: Final = 16
 MOMENTS: Final = 50
 ATTACK_SECONDS: Final = 10
 SPARE: Final = 0.1
+TIMED: Final = ("munmap", "fork")
+"""What the cost is of; each has a figure of its own."""
+TOGETHER: Final = {"cost": 0.5, "precise": 0.3, "proc": 0.2}
+"""The questions that are measured about all policies in one run, with their shares of the time."""
+PHASES: Final = ("counting", "compiling", "measuring")
+"""The phases of a comparison, in their order; other runs have one."""
 
 
 class Cell(NamedTuple):
@@ -59,38 +64,54 @@ class Done:
     kept: bytes = b""
 
 
+@dataclass(frozen=True)
+class CellStep(Step):
+    """The progress of the job.
+
+    Args:
+        share: the part of the cell that is done.
+    """
+
+    share: float = 0.0
+
+
 # -- the commands ----------------------------------------------------------------------------------------
-def typical(registry: Registry) -> list[Workload]:
-    """The workloads that measure the scheme alone: one thread, several folio sizes, no page contents or other needs."""
-    return [
-        w
-        for w in registry.workloads.values()
-        if w.threads == 1 and not w.contents and not w.program and not w.needs and len(w.orders) > 1
+def timed(registry: Registry) -> list[str]:
+    """The workloads that are timed: those of `TIMED`, else those that measure the scheme alone."""
+    found: list[str] = [name for name in TIMED if name in registry.workloads]
+    return found or [
+        one.name
+        for one in registry.workloads.values()
+        if one.threads == 1 and not one.contents and not one.program and not one.needs and len(one.orders) > 1
     ]
 
 
 def command(cell: Cell, registry: Registry, baseline: str) -> tuple[str, ...]:
     """The words of the command line that measures a cell; empty for the cost of the baseline."""
-    policy = cell.policy
-    if cell.question == "right":
-        return ("foliolab", "verify", policy, "--budget", str(ATTACK_SECONDS))
-    if cell.question == "precise":
-        return ("foliolab", "precision", "--policies", policy, "--mms", MMS, "--folios", str(FOLIOS))
-    if cell.question == "cost":
-        if policy == baseline:
+    return _command(cell.question, [cell.policy], registry, baseline)
+
+
+def _command(question: str, policies: Sequence[str], registry: Registry, baseline: str) -> tuple[str, ...]:
+    listed = ",".join(policies)
+    if question == "right":
+        return ("foliolab", "verify", *policies, "--budget", str(ATTACK_SECONDS))
+    if question == "precise":
+        return ("foliolab", "precision", "--policies", listed, "--mms", MMS, "--folios", str(FOLIOS))
+    if question == "cost":
+        if list(policies) == [baseline]:
             return ()
-        return tuple(_cost_request(registry, policy, baseline, "native").command())
-    if cell.question == "proc":
-        return ("foliolab", "consequences", *registry.patterns, "--policies", policy, "--moments", str(MOMENTS))
-    return ("foliolab", "show", policy)
+        return tuple(_cost_request(registry, policies, baseline, "native").command())
+    if question == "proc":
+        return ("foliolab", "consequences", *registry.patterns, "--policies", listed, "--moments", str(MOMENTS))
+    return ("foliolab", "show", *policies)
 
 
-# -- the job ---------------------------------------------------------------------------------------------
+# -- the jobs --------------------------------------------------------------------------------------------
 def measure(cells: Sequence[Cell], baseline: str, files: Sequence[str], say: Callable[[object], None]) -> None:
     """Measure cells in their order; the work of a job.
 
     Args:
-        cells: the cells.
+        cells: the cells; the policy `store.EVERY` stands for all policies of the registry that can be compared.
         baseline: the policy with which costs are compared.
         files: policy files besides the installed plugins.
         say: called with `Step`, `Began` and `Done`.
@@ -99,45 +120,28 @@ def measure(cells: Sequence[Cell], baseline: str, files: Sequence[str], say: Cal
     from foliolab.framework.plugins import registry as room
 
     registry = room.load(files)
+    weights = [TOGETHER[cell.question] if cell.policy == store.EVERY else 0.1 for cell in cells]
     for number, cell in enumerate(cells):
         say(Began(cell))
-        report = _Reporter(cell, number, len(cells), say)
+        before, after = sum(weights[:number]) / sum(weights), sum(weights[: number + 1]) / sum(weights)
+        report = _Reporter(cell, f" ({number + 1} of {len(cells)})" * (len(cells) > 1), before, after, say)
         try:
-            words = shlex.join(command(cell, registry, baseline))
-            result = WAYS[cell.question](registry, cell.policy, baseline, words, report)
-            kept = b"" if result is None else msgspec.json.encode(_kept(cell, registry, baseline, result))
-            say(Done(cell, kept=kept))
+            kept = _measured(cell, registry, baseline, report)
+            say(Done(cell, kept=b"" if kept is None else msgspec.json.encode(kept)))
         except FolioLabError as fault:
             say(Done(cell, fault.what, fault.hint))
         except Exception as fault:  # the policy's code can raise anything
             say(Done(cell, describe(fault), "repair the policy, and measure again"))
 
 
-@dataclass
-class _Reporter:
-    """Reports the progress of a cell as steps of the whole job, at most ten a second."""
-
-    cell: Cell
-    number: int
-    whole: int
-    say: Callable[[object], None]
-    last: float = 0.0
-
-    def __call__(self, phase: str, done: int, total: int) -> None:
-        import time
-
-        now = time.monotonic()
-        if now - self.last > 0.1:
-            self.last = now
-            text = f"{self.cell.question}, {self.cell.policy}" + (
-                f" ({self.number + 1} of {self.whole})" * (self.whole > 1)
-            )
-            share = done / total if total else 0.0
-            self.say(Step(text, int(1000 * (self.number + min(share, 1.0))), 1000 * self.whole))
-
-
-def _kept(cell: Cell, registry: Registry, baseline: str, result: object) -> store.Kept:
-    about = [cell.policy, *([baseline] if cell.question == "cost" else [])]
+def _measured(cell: Cell, registry: Registry, baseline: str, report: _Reporter) -> store.Kept | None:
+    """What is kept of a cell; None for verdicts, which the ledger keeps, and for the cost of the baseline."""
+    policies = everyone(registry) if cell.policy == store.EVERY else [cell.policy]
+    words = shlex.join(_command(cell.question, policies, registry, baseline))
+    result = WAYS[cell.question](registry, policies, baseline, words, report)
+    if result is None:
+        return None
+    about = dict.fromkeys([*policies, *([baseline] if cell.question == "cost" else [])])
     return store.Kept(
         question=cell.question,
         policy=cell.policy,
@@ -146,52 +150,97 @@ def _kept(cell: Cell, registry: Registry, baseline: str, result: object) -> stor
     )
 
 
-def _right(registry: Registry, policy: str, baseline: str, command: str, report: _Reporter) -> None:
-    """Verify the policy; the verdicts go to the ledger."""
+def everyone(registry: Registry) -> list[str]:
+    """The policies that are measured together: all that have the sizes that are measured."""
+    from foliolab.framework.plugins.selection import parse_sizes
+
+    largest = max(parse_sizes(SIZES))
+    return [policy.name for policy in registry.policies.values() if policy.max_order >= largest]
+
+
+@dataclass
+class _Reporter:
+    """Reports the progress of a cell as steps of the whole job, at most ten a second, never backwards.
+
+    Args:
+        before, after: the parts of the whole job that are done before and after this cell.
+    """
+
+    cell: Cell
+    place: str
+    before: float
+    after: float
+    say: Callable[[object], None]
+    last: float = 0.0
+    most: float = 0.0
+
+    def __call__(self, phase: str, done: int, total: int) -> None:
+        import time
+
+        share = min(done / total, 1.0) if total else 0.0
+        if phase in PHASES:
+            share = (PHASES.index(phase) + share) / len(PHASES)
+        self.most = max(self.most, share)
+        now = time.monotonic()
+        if now - self.last > 0.1:
+            self.last = now
+            text = f"{self.cell.question}, {self.cell.policy or 'all policies'}{self.place}"
+            whole = self.before + self.most * (self.after - self.before)
+            self.say(CellStep(text, int(1000 * whole), 1000, self.most))
+
+
+def _right(registry: Registry, policies: Sequence[str], baseline: str, command: str, report: _Reporter) -> None:
+    """Verify a policy; the verdicts go to the ledger."""
     from foliolab.framework.verify import attacks, ledger, verifier
     from foliolab.framework.verify.attack import Budget
 
-    scheme = registry.policy(policy)
-    budget = Budget(ATTACK_SECONDS)
-    kind, source = registry.origin(scheme)
+    for policy in policies:
+        scheme = registry.policy(policy)
+        budget = Budget(ATTACK_SECONDS)
+        kind, source = registry.origin(scheme)
 
-    def listen(news: object) -> None:
-        report("verify", int(1000 * (1 - budget.left / ATTACK_SECONDS)), 1000)
+        def listen(news: object, budget: Budget = budget) -> None:
+            report("verify", int(1000 * (1 - budget.left / ATTACK_SECONDS)), 1000)
 
-    found = verifier.verify(
-        scheme, attacks.chosen(), budget, listen, command=command, plugin=source if kind == "file" else ""
-    )
-    ledger.keep(found, scheme)
+        found = verifier.verify(
+            scheme, attacks.chosen(), budget, listen, command=command, plugin=source if kind == "file" else ""
+        )
+        ledger.keep(found, scheme)
 
 
-def _precise(registry: Registry, policy: str, baseline: str, command: str, report: _Reporter) -> object:
+def _precise(registry: Registry, policies: Sequence[str], baseline: str, command: str, report: _Reporter) -> object:
     from foliolab.framework.plugins.selection import parse_ranges
     from foliolab.framework.precision.session import PrecisionRequest, precision
 
     numbers = sorted({n for span in parse_ranges(MMS, "a number of MMs", "1-16") for n in span})
     request = PrecisionRequest(
-        patterns=list(registry.patterns.values()), schemes=[registry.policy(policy)], mms=numbers, folios=FOLIOS,
-        execution=_execution(), command=command,
+        patterns=list(registry.patterns.values()), schemes=[registry.policy(policy) for policy in policies],
+        mms=numbers, folios=FOLIOS, execution=_execution(), command=command,
     )  # fmt: skip
     return _complete(precision(request, report))
 
 
-def _cost(registry: Registry, policy: str, baseline: str, command: str, report: _Reporter) -> object:
+def _cost(registry: Registry, policies: Sequence[str], baseline: str, command: str, report: _Reporter) -> object:
     from foliolab.framework.run.supervise import compare_run
 
-    return None if policy == baseline else _complete(compare_run(_cost_request(registry, policy, baseline), report))
+    if list(policies) == [baseline]:
+        return None
+    return _complete(compare_run(_cost_request(registry, policies, baseline), report))
 
 
-def _cost_request(registry: Registry, policy: str, baseline: str, execution: Execution | None = None) -> RunRequest:
+def _cost_request(
+    registry: Registry, policies: Sequence[str], baseline: str, execution: Execution | None = None
+) -> RunRequest:
     from foliolab.framework.plugins.selection import parse_sizes
     from foliolab.framework.run.request import build
 
-    largest = min(registry.policy(name).policy.max_order for name in (policy, baseline))
+    compared = list(dict.fromkeys([baseline, *policies]))
+    largest = min(registry.policy(name).policy.max_order for name in compared)
     return build(
         registry,
-        policies=(baseline, policy),
+        policies=compared,
         baseline=baseline,
-        workloads=[workload.name for workload in typical(registry)],
+        workloads=timed(registry),
         sizes=[order for order in parse_sizes(SIZES) if order <= largest],
         memory=MEMORY,
         spare=SPARE,
@@ -199,18 +248,19 @@ def _cost_request(registry: Registry, policy: str, baseline: str, execution: Exe
     )
 
 
-def _proc(registry: Registry, policy: str, baseline: str, command: str, report: _Reporter) -> object:
+def _proc(registry: Registry, policies: Sequence[str], baseline: str, command: str, report: _Reporter) -> object:
     from foliolab.framework.consequences import session
     from foliolab.framework.consequences.sources import FromPattern, usage_for
 
     sources = [FromPattern(pattern, usage_for(4), 1, MOMENTS) for pattern in registry.patterns.values()]
     request = session.ConsequencesRequest(
-        sources=sources, schemes=[registry.policy(policy)], command=command, execution=_execution()
-    )
+        sources=sources, schemes=[registry.policy(policy) for policy in policies], command=command,
+        execution=_execution(),
+    )  # fmt: skip
     return _complete(session.follow(request, report))
 
 
-WAYS: Final[dict[str, Callable[[Registry, str, str, str, _Reporter], object]]] = {
+WAYS: Final[dict[str, Callable[[Registry, Sequence[str], str, str, _Reporter], object]]] = {
     "right": _right,
     "precise": _precise,
     "cost": _cost,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, Final
 
@@ -33,11 +34,16 @@ def spark(painter: QPainter, rect: QRectF, curve: Curve, theme: Theme) -> None:
         _curve(painter, frame, curve, theme, _span(curve), small=True)
 
 
+def mark_rows(rect: QRectF, curve: Curve) -> int:
+    """How many rows the marks of a curve take in a rectangle."""
+    return -(-len(curve.points) // max(int(rect.width() // (MARK + 4)), 1))
+
+
 def _marks(painter: QPainter, rect: QRectF, curve: Curve, theme: Theme) -> None:
     """Draw a filled square for good, an empty one for undecided, a cross for bad; right-aligned, in rows."""
     step = MARK + 4
     fit = max(int(rect.width() // step), 1)
-    rows = -(-len(curve.points) // fit)
+    rows = mark_rows(rect, curve)
     wide = min(len(curve.points), fit) * step - 4
     top = rect.center().y() - (rows * step - 4) / 2
     for number, (_, value) in enumerate(curve.points):
@@ -59,9 +65,8 @@ def _marks(painter: QPainter, rect: QRectF, curve: Curve, theme: Theme) -> None:
 
 def _span(curve: Curve) -> tuple[float, float]:
     """The lowest and the highest value to show. The span of a nearly level curve is widened, so that it looks level."""
-    values = [value for _, value in curve.points] + [*curve.low, *curve.high]
-    if curve.level is not None:
-        values.append(curve.level)
+    values = [value for _, value in curve.points] + [*curve.low, *curve.high, *curve.second]
+    values += [value for value in (curve.level, curve.top) if value is not None]
     values = [value for value in values if isfinite(value)]
     low, high = min(values), max(values)
     if curve.level is None:
@@ -100,9 +105,16 @@ def _curve(
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(shade)
         painter.drawPolygon(band)
+    if curve.second:
+        dashed = Qt.PenStyle.DashLine
+        _line(painter, [at(i, value) for i, value in enumerate(curve.second)], theme.of_series(1), dashed, small)
     line = [at(i, value) for i, (_, value) in enumerate(curve.points)]
+    _line(painter, line, colour, Qt.PenStyle.SolidLine, small)
+
+
+def _line(painter: QPainter, line: Sequence[QPointF], colour: QColor, style: Qt.PenStyle, small: bool) -> None:
     painter.setBrush(Qt.BrushStyle.NoBrush)
-    painter.setPen(QPen(colour, 1.6 if small else 2, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
+    painter.setPen(QPen(colour, 1.6 if small else 2, style, Qt.PenCapStyle.RoundCap))
     painter.drawPolyline(QPolygonF(line))
     painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(colour)
@@ -127,6 +139,8 @@ class Plot(Painted):
         """Show a curve; the plot hides if the curve has fewer than two points, or marks."""
         self.curve = curve
         texts = ", ".join(f"{label}: {value:.4g}" for label, value in curve.points)
+        if curve.second:
+            texts += f"; {curve.names[1]}: " + ", ".join(f"{value:.4g}" for value in curve.second)
         self.setAccessibleDescription(f"{curve.y} by {curve.x}: {texts}" if texts else "")
         self.setVisible(len(curve.points) > 1 and not curve.marks)
         self.update()
@@ -141,17 +155,17 @@ class Plot(Painted):
     def _draw(self, painter: QPainter, rect: QRectF, theme: Theme) -> None:
         metrics = QFontMetricsF(self.font())
         line = metrics.height()
-        ticks = _ticks(*_span(self.curve))
-        left = max(metrics.horizontalAdvance(text) for text in map(_number, ticks)) + 12
+        marks = ticks(*_span(self.curve))
+        left = max(metrics.horizontalAdvance(text) for text in map(number_text, marks)) + 12
         frame = rect.adjusted(left, line + 10, -16, -2 * line - 12)
-        low, high = min(_span(self.curve)[0], ticks[0]), max(_span(self.curve)[1], ticks[-1])
-        for tick in ticks:
+        low, high = min(_span(self.curve)[0], marks[0]), max(_span(self.curve)[1], marks[-1])
+        for tick in marks:
             y = frame.bottom() - (tick - low) / (high - low) * frame.height()
             painter.setPen(QPen(theme.colour("edge"), 1))
             painter.drawLine(QPointF(frame.left(), y), QPointF(frame.right(), y))
             painter.setPen(theme.colour("quiet"))
             box = QRectF(0, y - line / 2, left - 6, line)
-            painter.drawText(box, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, _number(tick))
+            painter.drawText(box, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, number_text(tick))
         self._labels(painter, frame, theme, line)
         inner = frame.adjusted(8, 0, -8, 0)
         _curve(painter, inner, self.curve, theme, (low, high), small=False)
@@ -159,6 +173,16 @@ class Plot(Painted):
     def _labels(self, painter: QPainter, frame: QRectF, theme: Theme, line: float) -> None:
         painter.setPen(theme.colour("quiet"))
         painter.drawText(QRectF(4, 0, self.width() - 8, line + 4), Qt.AlignmentFlag.AlignLeft, self.curve.y)
+        right = self.width() - 8.0
+        for number, name in reversed(list(enumerate(self.curve.names))):  # the key, at the right of the title
+            wide = QFontMetricsF(self.font()).horizontalAdvance(name)
+            style = Qt.PenStyle.DashLine if number else Qt.PenStyle.SolidLine
+            painter.setPen(theme.colour("quiet"))
+            painter.drawText(QRectF(right - wide, 0, wide + 1, line + 4), Qt.AlignmentFlag.AlignLeft, name)
+            painter.setPen(QPen(theme.of_series(number), 2, style))
+            painter.drawLine(QPointF(right - wide - 24, line / 2 + 1), QPointF(right - wide - 5, line / 2 + 1))
+            right -= wide + 34
+        painter.setPen(theme.colour("quiet"))
         below = QRectF(frame.left(), frame.bottom() + line + 8, frame.width(), line + 2)
         painter.drawText(below, Qt.AlignmentFlag.AlignHCenter, self.curve.x)
         labels = [label for label, _ in self.curve.points]
@@ -172,7 +196,7 @@ class Plot(Painted):
             painter.drawText(box, Qt.AlignmentFlag.AlignHCenter, labels[number])
 
 
-def _ticks(low: float, high: float) -> list[float]:
+def ticks(low: float, high: float) -> list[float]:
     """Three to six round values that cover a span."""
     from math import ceil, floor, log10
 
@@ -182,5 +206,6 @@ def _ticks(low: float, high: float) -> list[float]:
     return [step * number for number in range(floor(low / step + 1e-9), ceil(high / step - 1e-9) + 1)]
 
 
-def _number(value: float) -> str:
+def number_text(value: float) -> str:
+    """A value at an axis."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

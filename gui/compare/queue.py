@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from PySide6.QtCore import QObject, Signal
 
 from foliolab.gui.compare import measure, store
 from foliolab.gui.compare.matrix import MEASURING, WAITING, Matrix
-from foliolab.gui.compare.measure import Began, Cell, Done
-from foliolab.gui.window.jobs import Step
+from foliolab.gui.compare.measure import Began, Cell, CellStep, Done
 
 if TYPE_CHECKING:
     from foliolab.framework.errors import FolioLabError
     from foliolab.gui.compare.collector import Collector
     from foliolab.gui.window.desk import Desk
     from foliolab.gui.window.jobs import Job
+
+LEAST_KNOWN: Final = 0.05
+"""The part of a job that must be done before the rest of its time is told."""
 
 
 class Queue(QObject):
@@ -29,11 +32,13 @@ class Queue(QObject):
         answered: the answer of a cell changed.
         failed: a cell could not be measured, with a message and details.
         changed: measuring started or ended.
+        reached: the part of the job that is done, and the seconds that the rest takes; None if that is not known yet.
     """
 
     answered = Signal(object)
     failed = Signal(object, str, str)
     changed = Signal()
+    reached = Signal(float, object)
 
     def __init__(self, desk: Desk, matrix: Matrix, collector: Collector, parent: QObject) -> None:
         super().__init__(parent)
@@ -42,6 +47,7 @@ class Queue(QObject):
         self._collector = collector
         self._job: Job | None = None
         self._left: list[Cell] = []
+        self._began = 0.0
         self._now: Cell | None = None
 
     @property
@@ -51,7 +57,11 @@ class Queue(QObject):
 
     def measure(self, cells: Sequence[Cell]) -> None:
         """Add cells to the queue, and start it."""
-        added = [cell for cell in cells if not self._matrix.state(cell) and self._collector.command(cell)]
+        added = [
+            cell
+            for cell in cells
+            if not self._matrix.state(cell) and (cell.policy == store.EVERY or self._collector.command(cell))
+        ]
         self._left += added
         for cell in added:
             self._matrix.set_state(cell, WAITING)
@@ -70,7 +80,8 @@ class Queue(QObject):
             self.changed.emit()
             return
         cells, many = list(self._left), len(self._left) > 1
-        title = f"measuring {len(cells)} cells" if many else f"measuring {cells[0].policy}"
+        title = f"measuring {len(cells)} cells" if many else f"measuring {cells[0].policy or 'all policies'}"
+        self._began = time.monotonic()
         self._job = self._desk.jobs.start(
             title, measure.measure, cells, self._collector.baseline, tuple(self._desk.library.sound)
         )
@@ -85,8 +96,11 @@ class Queue(QObject):
             self._matrix.set_state(news.cell, MEASURING)
         elif isinstance(news, Done):
             self._done(news)
-        elif isinstance(news, Step) and self._now is not None and news.whole:
-            self._matrix.set_state(self._now, MEASURING, (news.done % 1000) / 1000)
+        elif isinstance(news, CellStep) and self._now is not None:
+            self._matrix.set_state(self._now, MEASURING, news.share)
+            share = news.done / news.whole
+            gone = time.monotonic() - self._began
+            self.reached.emit(share, gone * (1 - share) / share if share > LEAST_KNOWN else None)
 
     def _done(self, news: Done) -> None:
         cell, self._now = news.cell, None
@@ -109,6 +123,12 @@ class Queue(QObject):
             self._desk.notices.fault(fault, details)
             return
         self._remove(cell)
+        if cell.policy == store.EVERY:  # one policy crashed the run of all: each gets a run of its own
+            alone = [Cell(cell.question, policy) for policy in self._collector.policies()]
+            self._left += [one for one in alone if one not in self._left and self._collector.command(one)]
+            for one in self._left:
+                self._matrix.set_state(one, WAITING)
+            return
         self._collector.note_failure(cell, fault.what, fault.hint)
         self.failed.emit(cell, fault.what, details or fault.hint)
         self.answered.emit(cell)

@@ -1,14 +1,15 @@
 """Keeps measured answers in the user's data folder, so that they are shown at the next start.
 
-There is one file for each question and policy. It contains the result, and the digests of the policies' texts, which
-tell whether a text has changed since. Verdicts are not kept here but in the ledger of the verifier.
+There is one file for each question and policy, and one for each question that was measured about all policies at once
+(`EVERY`). It contains the result, and the digests of the policies' texts, which tell whether a text has changed since.
+Verdicts are not kept here but in the ledger of the verifier.
 """
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -17,9 +18,12 @@ from foliolab.framework.errors import FolioLabError, ResultFileError
 from foliolab.framework.verify import ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from foliolab.framework.contract.policy import Scheme
+
+EVERY: Final = ""
+"""Stands for a policy where an answer is about all of them, whose names are those of its digests."""
 
 
 class Kept(Document, frozen=True, kw_only=True):
@@ -27,7 +31,7 @@ class Kept(Document, frozen=True, kw_only=True):
 
     Attributes:
         question: the name of the question.
-        policy: the policy, as it is written on the command line.
+        policy: the policy, as it is written on the command line, or `EVERY`.
         digests: digests of texts by policy: of the policy, and of the baseline if there is one.
         result: the result as its file has it.
     """
@@ -81,16 +85,17 @@ def digest(scheme: Scheme) -> str:
         return ""
 
 
-def is_old(kept: Kept, scheme: Callable[[str], Scheme]) -> bool:
+def is_old(kept: Kept, scheme: Callable[[str], Scheme], about: Iterable[str] = ()) -> bool:
     """Whether the text of a policy has changed since an answer was kept.
 
     Args:
         kept: the answer.
+        about: the policies that matter; by default all that the answer is about.
         scheme: finds a policy; raises FolioLabError if the policy does not exist any more.
     """
-    for policy, known in kept.digests.items():
+    for policy in about or kept.digests:
         try:
-            if digest(scheme(policy)) != known:
+            if digest(scheme(policy)) != kept.digests.get(policy):
                 return True
         except FolioLabError:
             return True

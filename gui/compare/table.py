@@ -8,7 +8,7 @@ from PySide6.QtCore import QModelIndex, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QMouseEvent, QPainter, QPen, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
-from foliolab.gui.compare.delegate import HEIGHT, CellDelegate
+from foliolab.gui.compare.delegate import HEIGHT, CellDelegate, fitted
 from foliolab.gui.compare.matrix import Matrix
 from foliolab.gui.window.theme import Theme, Themed
 
@@ -17,6 +17,8 @@ FIRST: Final = 0.19
 LEAST_FIRST: Final = 150
 LEAST_COLUMN: Final = 120
 MEASURE: Final = "Measure all"
+QWIDGETSIZE_MAX: Final = (1 << 24) - 1
+"""The height that Qt takes for no limit."""
 
 
 class Header(QHeaderView):
@@ -62,9 +64,9 @@ class Header(QHeaderView):
         painter.drawLine(rect.bottomLeft(), rect.bottomRight())
         font = self.font()
         font.setBold(True)
-        painter.setFont(font)
-        painter.setPen(theme.colour("text"))
         title = str(model.headerData(logicalIndex, Qt.Orientation.Horizontal))
+        painter.setFont(fitted(font, title, rect.width() - 16))
+        painter.setPen(theme.colour("text"))
         painter.drawText(rect.adjusted(10, 0, -6, 0), Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, title)
         if self._has_button(logicalIndex):
             button = self._button(logicalIndex)
@@ -118,6 +120,11 @@ class MatrixView(QTableView, Themed):
         self.cells.theme = self.header.theme = theme
         self.viewport().update()
         self.header.viewport().update()
+
+    def fit(self, whole: bool) -> None:
+        """Be as high as the rows, or take what room there is."""
+        high = self.header.sizeHint().height() + HEIGHT * self.model().rowCount() + 2
+        self.setMaximumHeight(high if whole else QWIDGETSIZE_MAX)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.currentIndex().isValid():

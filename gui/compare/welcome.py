@@ -1,28 +1,24 @@
-"""What stands above the matrix: what FolioLab is, the tours, and the name of the result file that the matrix shows."""
+"""What stands above the matrix besides the answer: the tours, and the name of the result file that the matrix shows."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QPushButton, QSizePolicy, QWidget
 
-from foliolab.gui.tours.cards import TourCard
 from foliolab.gui.tours.tour import TOURS
-from foliolab.gui.window.building import column, label, named, row
+from foliolab.gui.widgets.basics import button
+from foliolab.gui.window.building import label, named, row
 
 if TYPE_CHECKING:
     from foliolab.framework.results.run_result import RunResult
 
-WHAT = (
-    "FolioLab compares schemes that track who owns a large folio: on the same events, under the same attacks, with the "
-    "same clock."
-)
-
 
 class Welcome(QWidget):
-    """A sentence about FolioLab, and the tours.
+    """The tours, each a button, in one line.
 
     Signals:
         chosen: the name of a tour.
@@ -34,16 +30,14 @@ class Welcome(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.setAccessibleName("Welcome")
+        self.setAccessibleName("Tours")
         hint = "Hide the tours; they stay in the Help menu"
         self.close_button = named(QPushButton("Hide tours", flat=True), hint, hint)
-        self.close_button.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.close_button.clicked.connect(self.closed)
-        self.tours = [TourCard(tour) for tour in TOURS]
-        for card in self.tours:
-            card.chosen.connect(self.chosen)
-        first = row((label(WHAT, wraps=True), 1), self.close_button)
-        column(first, row(*((card, 1) for card in self.tours)), of=self, margins=(10, 8, 10, 8))
+        self.tours = [
+            button(tour.title, f"Tour: {tour.summary}", partial(self.chosen.emit, tour.name)) for tour in TOURS
+        ]
+        row(label("Tours:", "quiet"), *self.tours, 1, self.close_button, of=self, margins=(10, 4, 10, 4))
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
 
 

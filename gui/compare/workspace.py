@@ -12,13 +12,16 @@ from PySide6.QtWidgets import QStackedWidget
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.report.result_files import kind_of, load
 from foliolab.framework.results.difference import difference
-from foliolab.gui.compare.answer import QUESTIONS, question_named
+from foliolab.gui.compare import headline, store
+from foliolab.gui.compare.answer import BADGE, FALSE_SHARED, QUESTIONS, question_named
 from foliolab.gui.compare.collector import QUESTION_OF, Collector
 from foliolab.gui.compare.differences import Differences
 from foliolab.gui.compare.evidence import Evidence
+from foliolab.gui.compare.home import Home, More
 from foliolab.gui.compare.matrix import Matrix
-from foliolab.gui.compare.measure import Cell
+from foliolab.gui.compare.measure import TOGETHER, Cell
 from foliolab.gui.compare.queue import Queue
+from foliolab.gui.compare.scatter import Spot
 from foliolab.gui.compare.table import MatrixView
 from foliolab.gui.compare.welcome import Banner, Welcome
 from foliolab.gui.window import dialogs
@@ -37,6 +40,7 @@ EVIDENCE: Final = 0.29
 """Share of the width for the evidence when it opens."""
 TOURS: Final = "compare/tours"
 BASELINE: Final = "compare/baseline"
+UNFOLDED: Final = "compare/unfolded"
 
 
 class CompareWorkspace(Workspace):
@@ -54,6 +58,11 @@ class CompareWorkspace(Workspace):
         self.view = MatrixView(self.matrix, desk.themes.now)
         self.evidence = Evidence(desk.themes.now)
         self.differences = Differences(desk.themes.now)
+        self.home = Home(desk.themes.now)
+        self.more = More()
+        self.unfolded = desk.settings.flag(UNFOLDED)
+        self.workload = ""
+        """Whose times the scatter shows."""
         self.welcome = Welcome()
         self.welcome.setVisible(desk.settings.flag(TOURS, True))
         self.banner = Banner()
@@ -62,6 +71,8 @@ class CompareWorkspace(Workspace):
         self._pending: list[Cell] = []
         self._filling = QTimer(self, interval=0)
         self._filling.timeout.connect(self._fill_one)
+        self._telling = QTimer(self, interval=0, singleShot=True)
+        self._telling.timeout.connect(self._tell)
         self._stale = True
         self._build()
         self._wire()
@@ -69,7 +80,7 @@ class CompareWorkspace(Workspace):
     # -- building --------------------------------------------------------------------------------------
     def _build(self) -> None:
         self.pages = QStackedWidget()
-        self.pages.addWidget(page(self.welcome, self.banner, (self.view, 1), spacing=0))
+        self.pages.addWidget(page(self.banner, (self.home, 2), self.welcome, (self.view, 3), self.more, 0, spacing=0))
         self.pages.addWidget(self.differences)
         self.setCentralWidget(self.pages)
         dock = self.dock("evidence", "Evidence", self.evidence, Qt.DockWidgetArea.RightDockWidgetArea, shown=False)
@@ -90,6 +101,14 @@ class CompareWorkspace(Workspace):
         self.differences.closed.connect(self.show_own)
         self.banner.second.clicked.connect(self.ask_second)
         self.banner.back.clicked.connect(self.show_own)
+        self.queue.reached.connect(self.home.show_progress)
+        self.home.wanted.connect(self.measure_all)
+        self.home.stopped.connect(self.queue.cancel)
+        self.home.opened.connect(self._open_spot)
+        self.home.timed.connect(self._show_times_of)
+        self.more.unfolded.connect(self._unfold)
+        self.more.new.connect(self._new_policy)
+        self.more.open.connect(self._open_policy)
         self.welcome.chosen.connect(self.desk.tour)
         self.welcome.closed.connect(self._hide_tours)
 
@@ -102,15 +121,16 @@ class CompareWorkspace(Workspace):
                          tip="Measure the cells of the chosen policy that have no answer"),
             self.command("column", "Measure this &question", self.measure_column, menu="&Run", keys=("Alt+M",),
                          tip="Measure the cells of the chosen question that have no answer"),
-            self.command("all", "Measure &everything", self.measure_all, menu="&Run", keys=("Ctrl+R",), icon="next",
-                         bar=True, word="Measure everything",
-                         tip="Measure all cells that have no answer, in a few minutes; Stop keeps the answers so far"),
+            self.command("all", "Measure &here", self.measure_all, menu="&Run", keys=("Ctrl+R",), icon="next",
+                         tip="Measure all policies on this host, in about three minutes; Stop keeps what is measured"),
             self.command("stop", "&Stop measuring", self.queue.cancel, menu="&Run", keys=("Ctrl+.",), icon="stop",
                          bar=True, word="Stop", tip="Stop measuring; the answers so far stay"),
             self.command("baseline", "Use as &baseline", self.use_as_baseline, menu="&Run", keys=("B",),
                          tip="Compare the costs of the other policies with the chosen policy"),
             self.command("evidence", "&Evidence", self.open_evidence, menu="&View", keys=("Ctrl+I",),
                          icon="information", bar=True, word="Evidence", tip="Show the evidence of the chosen cell"),
+            self.command("rows", "&All policies, or the first ones", self.toggle_rows, menu="&View", keys=("A",),
+                         tip="Show the rows of all policies, or only the first ones"),
             self.command("second", "Open a &second result…", self.ask_second, menu="&File", keys=("Ctrl+Shift+O",),
                          icon="compare", bar=True, word="Second result",
                          tip="Open two result files and show the difference"),
@@ -140,29 +160,36 @@ class CompareWorkspace(Workspace):
     def keep(self, settings: Settings) -> None:
         """Store the baseline."""
         settings.keep(BASELINE, self.collector.baseline)
+        settings.keep(UNFOLDED, self.unfolded)
 
     def shut(self) -> None:
         """Stop collecting answers; the window ends the jobs."""
         self._filling.stop()
+        self._telling.stop()
 
     # -- the answers -----------------------------------------------------------------------------------
     def _fill(self) -> None:
         """Begin to collect all answers, one cell per pass of the event loop; first the quick questions."""
         self.collector.begin()
-        policies = self.collector.policies()
+        every, first = self.collector.policies(), self.collector.first()
+        policies = [*first, *(policy for policy in every if policy not in first)] if self.unfolded else first
+        self.more.show_rows(len(every) - len(first), self.unfolded, bool(self.collector.own()))
         if policies != self.matrix.policies or self._stale:
             chosen = self.matrix.cell(self.view.currentIndex())
             self.matrix.set_policies(policies, {policy: self.collector.summary(policy) for policy in policies})
             self._choose(chosen)
+        self.view.fit(not self.unfolded and policies != every)
         self._stale = False
         quick = [question.name for question in QUESTIONS if not question.takes_time]
-        cells = [Cell(question.name, policy) for policy in policies for question in QUESTIONS]
-        self._pending = sorted(cells, key=lambda cell: cell.question not in quick)
+        rows = [*policies, *(policy for policy in every if policy not in policies)]
+        cells = [Cell(question.name, policy) for policy in rows for question in QUESTIONS]
+        self._pending = sorted(cells, key=lambda cell: (cell.policy not in policies, cell.question not in quick))
         self._filling.start()
 
     def _fill_one(self) -> None:
         if not self._pending:
             self._filling.stop()
+            self._telling.start()
             return
         cell = self._pending.pop(0)
         self.matrix.set_answer(cell, self.collector.answer(cell))
@@ -171,6 +198,72 @@ class CompareWorkspace(Workspace):
         """Collect all remaining answers before returning."""
         while self._pending:
             self._fill_one()
+        self._tell()
+
+    # -- in words and as a picture -----------------------------------------------------------------------
+    def _tell(self) -> None:
+        """Say what the answers say, and draw it; not before all are collected."""
+        if self._pending:
+            return
+        every = self.collector.policies()
+        found = {
+            policy: {one.name: self.matrix.answer(Cell(one.name, policy)) for one in QUESTIONS} for policy in every
+        }
+        known = {policy: {name: one for name, one in about.items() if one.known} for policy, about in found.items()}
+        origins = {one.reference for about in known.values() for one in about.values() if one.reference}
+        badge = f"Grey, “{BADGE}”: measured elsewhere ({', '.join(sorted(origins))})." if origins else ""
+        self.home.show_answer(headline.sentences(known, self.matrix.policies, self.collector.baseline), badge)
+        timed = {name: 1 for about in known.values() if "cost" in about for name in about["cost"].values}
+        workloads = [name for name in timed if isinstance(name, str)]
+        if self.workload not in workloads:
+            self.workload = next(iter(workloads), "")
+        spots = [spot for policy in every if (spot := self._spot(policy, known[policy])) is not None]
+        self.home.show_scatter(spots, workloads, self.workload, self.collector.baseline)
+
+    def _spot(self, policy: str, about: headline.Answers) -> Spot | None:
+        """The point of a policy; None if its cost or its precision is not known."""
+        cost, precise = about.get("cost"), about.get("precise")
+        if cost is None or precise is None or FALSE_SHARED not in precise.values:
+            return None
+        ratio = 1.0 if policy == self.collector.baseline else cost.values.get(self.workload)
+        if ratio is None:
+            return None
+        here = not (cost.reference or precise.reference)
+        return Spot(
+            policy, 100 * precise.values[FALSE_SHARED], 100 * (ratio - 1), headline.unsafe(about), here,
+            policy in self.matrix.policies,
+        )  # fmt: skip
+
+    def _show_times_of(self, workload: str) -> None:
+        self.workload = workload
+        self._tell()
+
+    def _open_spot(self, policy: str) -> None:
+        """Show the evidence of a point: of what makes the policy unsafe, else of its cost."""
+        if policy not in self.matrix.policies:
+            self._unfold(True)
+        about = {question.name: self.matrix.answer(Cell(question.name, policy)) for question in QUESTIONS}
+        measured = "exclusive" in headline.unsafe(about)
+        question = "precise" if measured else "right" if headline.unsafe(about) else "cost"
+        index = self.matrix.index_of(Cell(question, policy))
+        self.view.setCurrentIndex(index)
+        self.open_evidence(index)
+
+    def _unfold(self, unfolded: bool) -> None:
+        self.unfolded = unfolded
+        self._fill()
+
+    def toggle_rows(self) -> None:
+        """Show the rows of all policies, or only the first ones."""
+        self._unfold(not self.unfolded)
+
+    def _new_policy(self) -> None:
+        self.desk.go("policies")
+        self.desk.commands.trigger("policies.new")
+
+    def _open_policy(self) -> None:
+        self.desk.go("policies")
+        self.desk.commands.trigger("policies.open")
 
     def _choose(self, cell: Cell | None) -> None:
         index = self.matrix.index_of(cell) if cell is not None else QModelIndex()
@@ -181,15 +274,20 @@ class CompareWorkspace(Workspace):
 
     def _answered(self, cell: Cell) -> None:
         self.collector.begin()
-        self.matrix.set_answer(cell, self.collector.answer(cell))
+        if cell.policy == store.EVERY:
+            self._fill()
+        else:
+            self.matrix.set_answer(cell, self.collector.answer(cell))
 
     def _failed(self, cell: Cell, what: str, details: str) -> None:
-        self.desk.notices.say(f"{cell.policy}, {cell.question}: {what}", "error", details)
+        self.desk.notices.say(f"{cell.policy or 'all policies'}, {cell.question}: {what}", "error", details)
 
     def _changed(self) -> None:
         self.desk.commands.enable("compare.stop", self.queue.running)
+        self.home.show_progress(*((0.0, None) if self.queue.running else (None, None)))
 
     def _on_data_changed(self, first: QModelIndex, last: QModelIndex) -> None:
+        self._telling.start()
         if self.evidence.cell is not None and self.matrix.cell(first) == self.evidence.cell:
             self._show(self.evidence.cell)
 
@@ -217,13 +315,19 @@ class CompareWorkspace(Workspace):
         self._wanted_column(self.view.currentIndex().column())
 
     def measure_all(self) -> None:
-        """Measure all cells that have no answer."""
-        self._measure([Cell(question.name, policy) for question in QUESTIONS for policy in self.matrix.policies])
+        """Measure what all policies cost and how precise they are on this host, and verify those without verdicts."""
+        if self.collector.opened is not None:
+            self.desk.notices.say("the matrix shows a result file: choose “Show my own results” to measure")
+            return
+        self.fill_now()
+        policies = self.collector.policies()
+        lacking = [Cell("right", policy) for policy in policies if not self.matrix.answer(Cell("right", policy)).known]
+        self.queue.measure([*(Cell(question, store.EVERY) for question in TOGETHER), *lacking])
 
     def _measure(self, cells: Sequence[Cell]) -> None:
         self.fill_now()
         answers = {cell: self.matrix.answer(cell) for cell in cells}
-        lacking = [cell for cell, answer in answers.items() if not answer.known or answer.old]
+        lacking = [cell for cell, answer in answers.items() if not answer.known or answer.old or answer.reference]
         takes = {question.name for question in QUESTIONS if question.takes_time}
         lacking = [cell for cell in lacking if cell.question in takes and answers[cell].command]
         if lacking:

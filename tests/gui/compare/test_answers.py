@@ -51,10 +51,14 @@ def test_the_memory_is_what_the_policy_declares(registry: Any) -> None:
 
 @pytest.mark.parametrize(
     "verdicts, word, tone",
-    [(("held", "held"), "held", "good"), (("held", "refuted"), "refuted", "bad"), (("held",), "undecided", "doubtful")],
+    [
+        (("held", "held"), "keeps its claims", "doubtful"),
+        (("held", "refuted"), "refuted", "bad"),
+        (("held",), "undecided", "doubtful"),
+    ],
 )
 def test_right_is_what_the_ledger_says(registry: Any, verdicts: tuple[str, ...], word: str, tone: str) -> None:
-    scheme = next(p.with_parameters() for p in registry.policies.values() if p.capabilities)
+    scheme = registry.policies["page-mapcount"].with_parameters()  # it does not claim to be safe
     claims = ["", *sorted(scheme.capabilities)]
     known = {
         claim: KeptVerdict(claim, verdicts[0], "2026-01-01") for claim in claims[: len(claims) if verdicts[1:] else 1]
@@ -67,6 +71,14 @@ def test_right_is_what_the_ledger_says(registry: Any, verdicts: tuple[str, ...],
     assert answer.old == "judged by another verifier", "these verdicts name no version"
     if word == "refuted":
         assert "what happens" in answer.sentence
+
+
+def test_only_who_claims_to_be_safe_is_called_right_without_reserve(registry: Any) -> None:
+    scheme = registry.policies["mm-id"].with_parameters()
+    known = {claim: KeptVerdict(claim, "held", "2026-01-01") for claim in ["", *scheme.capabilities]}
+    assert (answers.right(scheme, known, ()).word, answers.right(scheme, known, ()).tone) == ("held", "good")
+    known["safe"] = KeptVerdict("safe", "refuted", "2026-01-01", "random", "law", "what happens")
+    assert answers.right(scheme, known, ()).values["unsafe"]
 
 
 def test_nothing_is_made_up_where_nothing_is_known(registry: Any) -> None:

@@ -54,12 +54,58 @@ def test_the_model_keeps_qts_rules(workspace: CompareWorkspace, qtmodeltester: A
     qtmodeltester.check(workspace.matrix)
 
 
-def test_all_policies_stand_against_all_questions(workspace: CompareWorkspace, window: Window) -> None:
-    assert workspace.matrix.policies == [policy.name for policy in window.library.policies]
+def test_the_first_start_has_an_answer_in_every_cell(workspace: CompareWorkspace, window: Window) -> None:
+    """What is not measured on this host is of the shipped reference result, and says so."""
+    from foliolab.gui.compare.answer import BADGE, QUESTIONS
+
+    assert len(workspace.matrix.policies) == 3, "the others unfold"
+    window.commands.trigger("compare.rows")
+    workspace.fill_now()
+    assert set(workspace.matrix.policies) == {policy.name for policy in window.library.policies}
     for row in range(len(workspace.matrix.policies)):
-        memory = workspace.matrix.answer(cell_of(workspace, "memory", row))
-        assert memory.known and "bits" in memory.figure
-        assert not workspace.matrix.answer(cell_of(workspace, "precise", row)).known
+        for question in QUESTIONS:
+            cell = cell_of(workspace, question.name, row)
+            answer = workspace.matrix.answer(cell)
+            assert answer.known and answer.word, cell
+            measured = question.name in ("precise", "cost", "proc") and answer.word != "baseline"
+            assert (BADGE in answer.text and "Measured on" in answer.sentence) == measured, cell
+    assert BADGE in workspace.home.badge.text()
+
+
+def test_the_first_words_and_the_scatter_are_made_from_the_data(workspace: CompareWorkspace, qtbot: Any) -> None:
+    from PySide6.QtCore import Qt
+
+    unsafe = {spot.policy for spot in workspace.home.scatter.spots if spot.unsafe}
+    assert unsafe and all(
+        policy in workspace.home.first.text() for policy in unsafe & set(workspace.matrix.policies)
+    ), "who is unsafe"
+    assert "munmap" in workspace.home.words.text() and "fork" in workspace.home.words.text(), "who costs what"
+    assert len(workspace.home.scatter.spots) == len(workspace.collector.policies())
+    by_munmap = {spot.policy: spot.y for spot in workspace.home.scatter.spots}
+    workspace.home._group.buttons()[1].click()
+    assert {spot.policy: spot.y for spot in workspace.home.scatter.spots} != by_munmap, "fork is apart"
+    spot = next(one for one in workspace.home.scatter.spots if one.policy == "owner-vma")
+    place = workspace.home.scatter.place(spot).toPoint()
+    qtbot.mouseClick(workspace.home.scatter, Qt.MouseButton.LeftButton, pos=place)
+    assert workspace.evidence.cell == ("cost", "owner-vma") and workspace.docks["evidence"].isVisible()
+
+
+def test_any_row_can_be_the_baseline_of_the_reference(workspace: CompareWorkspace, window: Window) -> None:
+    before = workspace.matrix.answer(cell_of(workspace, "cost", 1)).values["munmap"]
+    workspace.view.setCurrentIndex(workspace.matrix.index_of(cell_of(workspace, "cost", 1)))
+    window.commands.trigger("compare.baseline")
+    workspace.fill_now()
+    assert workspace.matrix.answer(cell_of(workspace, "cost", 1)).word == "baseline"
+    assert workspace.matrix.answer(cell_of(workspace, "cost", 0)).values["munmap"] == pytest.approx(
+        1 / before, rel=0.02
+    )
+
+
+@pytest.mark.parametrize("seconds, text", [(7, "10 s"), (44, "40 s"), (60, "1 minute "), (170, "3 minutes")])
+def test_the_rest_of_the_time_is_told_in_round_figures(seconds: float, text: str) -> None:
+    from foliolab.gui.compare.home import remaining
+
+    assert text in remaining(seconds)
 
 
 def test_every_cell_has_an_accessible_text(workspace: CompareWorkspace) -> None:
@@ -136,7 +182,8 @@ def test_an_answer_about_an_older_text_says_so(workspace: CompareWorkspace, monk
 
 def test_measuring_can_be_stopped(workspace: CompareWorkspace, window: Window, qtbot: Any) -> None:
     workspace.measure_all()
-    assert len(workspace.matrix.busy()) > 10 and window.jobs.running
+    assert {cell.question for cell in workspace.matrix.busy()} == {"cost", "precise", "proc"} and window.jobs.running
+    assert workspace.home.stop.isVisible() and not workspace.home.measure.isVisible()
     window.commands.trigger("compare.stop")
     assert not workspace.matrix.busy()
     qtbot.waitUntil(lambda: not window.jobs.running, timeout=SECONDS)
@@ -234,6 +281,64 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     found = play(PrecisionRequest([pattern], [registry.policy(names[0])], mms=(2,), folios=4, execution="interpreted"))
     found.save(folder / "precision.json")
     return folder / "first.json", folder / "second.json", folder / "precision.json"
+
+
+@pytest.fixture
+def small(files: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch) -> str:
+    """All policies together are one, and how precise it is was measured before. Returns its name."""
+    from foliolab.framework.precision.result import PrecisionResult
+    from foliolab.gui.compare import measure
+
+    found = PrecisionResult.load(files[2])
+    monkeypatch.setattr(measure, "everyone", lambda registry: [found.policies[0].name])
+    monkeypatch.setattr(measure, "TOGETHER", {"precise": 1.0})
+    monkeypatch.setitem(measure.WAYS, "precise", lambda *arguments: found)
+    return found.policies[0].name
+
+
+def test_what_is_measured_here_takes_the_references_place(workspace: CompareWorkspace, small: str) -> None:
+    import msgspec
+
+    from foliolab.gui.compare import measure, store
+
+    said: list[Any] = []
+    measure.measure([measure.Cell("precise", store.EVERY)], small, (), said.append)
+    (done,) = [one for one in said if isinstance(one, measure.Done)]
+    assert store.keep(msgspec.json.decode(done.kept, type=store.Kept))
+    workspace.refresh()
+    workspace.fill_now()
+    answers = {policy: workspace.matrix.answer(measure.Cell("precise", policy)) for policy in workspace.matrix.policies}
+    assert not answers.pop(small).reference and all(answer.reference for answer in answers.values())
+
+
+def test_the_reference_is_what_the_command_writes(small: str, tmp_path: Path) -> None:
+    import gzip
+
+    from typer import Typer
+    from typer.testing import CliRunner
+
+    from foliolab.gui import verb
+    from foliolab.gui.compare.reference import Reference
+
+    app = Typer()
+    app.command()(verb.run)
+    done = CliRunner().invoke(app, ["--save-reference", str(tmp_path / "one.json.gz")])
+    assert done.exit_code == 0, done.output
+    made = Reference.decode(gzip.decompress((tmp_path / "one.json.gz").read_bytes()), "one")
+    assert made.machine.cpu and made.date and made.about("precise", [small])
+    assert not made.about("precise", [small, "another"])
+
+
+def test_progress_never_goes_back() -> None:
+    from foliolab.gui.compare import measure
+
+    said: list[Any] = []
+    report = measure._Reporter(measure.Cell("cost", ""), "", 0.25, 0.75, said.append)
+    for phase, done in [("counting", 5), ("counting", 10), ("compiling", 0), ("measuring", 5), ("measuring", 10)]:
+        report.last = 0.0
+        report(phase, done, 10)
+    found = [one.done for one in said]
+    assert found == sorted(found) and found[0] > 250 and found[-1] == 750
 
 
 def test_a_result_fills_the_matrix(workspace: CompareWorkspace, window: Window, files: tuple[Path, ...]) -> None:
