@@ -141,7 +141,8 @@ def first_difference(
         Gone: the kernel does not answer any more.
         KernelError: the kernel cannot run the scenario.
     """
-    model = list(Model(scenario, scheme, execution, situations=True).run())
+    bypass = session.bypasses_swap_cache(scenario)
+    model = list(Model(scenario, scheme, execution, situations=True, swap_bypass=bypass).run())
     kernel = session.run(scenario) if seen is None else seen
     first = next(differences(model, kernel), None)
     for _ in range(HIDDEN_RUNS - 1):

@@ -127,6 +127,10 @@ def possible_mix(session: Session, mix: Mix) -> tuple[Mix, list[str]]:
     if missing := sorted(set(mix.orders) - known):
         notes.append(f"no folios of order {', '.join(map(str, missing))}")
     actions = set(mix.actions)
+    if session.conditions.swap:
+        actions.add("pageout")
+    else:
+        notes.append("without pageout: there is no swap")
     for names, text in TRIED.items():
         try:
             session.run(parse(f"scenario tried\n{text}"))

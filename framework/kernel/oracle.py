@@ -59,11 +59,13 @@ class Conditions:
         cpus: numbers of the processors; process i runs on processor i modulo their count.
         switches: for each folio size in KiB, the file that enables it; None leaves the settings as they are.
         hidden: page frame numbers are hidden.
+        swap: whether pages can be swapped out.
     """
 
     cpus: tuple[int, ...] = (0,)
     switches: Mapping[int, str] | None = field(default_factory=dict)
     hidden: bool = False
+    swap: bool = False
 
 
 class Attempt:

@@ -8,12 +8,24 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Final, Self
 
-from foliolab.framework.kernel import needs, oracle, settings
+from foliolab.framework.kernel import needs, oracle, probe, settings
 from foliolab.framework.kernel.agent.channel import Channel
 from foliolab.framework.kernel.agent.local import NAME, LocalAgent
 from foliolab.framework.kernel.oracle import Conditions
+from foliolab.framework.scenario.parser import parse
 from foliolab.framework.scenario.record import Record
 from foliolab.framework.scenario.syntax import Scenario
+
+READ_BACK: Final = parse(
+    """scenario read-back
+region heap: 1 x 4K
+A: fork B
+A: exit
+B: pageout heap[0]
+B: vmsplice heap[0] as p  # a read fault, and a reference
+B: write heap[0]          # copied, unless the read fault has found the page exclusive
+"""
+)
 
 
 class Session:
@@ -32,6 +44,7 @@ class Session:
 
     def __init__(self) -> None:
         self.discarded = 0
+        self._bypass: bool | None = None
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -48,6 +61,18 @@ class Session:
     def _start(self, stack: ExitStack) -> None:
         """Set `channel` and `conditions`; what the stack has is ended with the context."""
         raise NotImplementedError
+
+    def bypasses_swap_cache(self, scenario: Scenario) -> bool:
+        """Whether this kernel reads pages past the swap cache (see `Swap`); asked where a scenario pages out.
+
+        Raises:
+            Gone: the kernel does not answer any more.
+        """
+        if not self.conditions.swap or self.conditions.hidden or all(one.action != "pageout" for one in scenario.steps):
+            return True
+        if self._bypass is None:
+            self._bypass = self.run(READ_BACK)[-1].text != "copied"
+        return self._bypass
 
     def run(self, scenario: Scenario) -> list[Record]:
         """Run a scenario, and repeat it while the kernel disturbs it (see `oracle`).
@@ -84,4 +109,5 @@ class RunningKernel(Session):
         self.agent = stack.enter_context(LocalAgent())
         self.channel = self.agent.channel
         switches = None if thp is None else {kib: os.fspath(path) for kib, path in thp.lent().items()}
-        self.conditions = Conditions(self.cpus, switches, hidden=bool(needs.hidden()))
+        swap = probe.capability("swap").available
+        self.conditions = Conditions(self.cpus, switches, hidden=bool(needs.hidden()), swap=swap)

@@ -30,7 +30,7 @@ from foliolab.framework.scenario.formatter import item_text, region_text
 from foliolab.framework.scenario.syntax import Scenario
 
 SCHEMA: Final = 1
-NO_SWAP: Final = "a guest has no swap"
+NO_SWAP: Final = "the guest has no swap"
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def deed(session: Session, scenario: Scenario) -> Deed:
 
 def lacks(session: Session, scenario: Scenario) -> str:
     """Why a guest cannot play a scenario; empty if nothing is known to be missing."""
-    if any(step.action == "pageout" for step in scenario.steps):
+    if not session.conditions.swap and any(step.action == "pageout" for step in scenario.steps):
         return NO_SWAP
     sizes = session.conditions.switches or {}
     closed = next((one.size_kib for one in scenario.regions if one.order and one.size_kib not in sizes), 0)

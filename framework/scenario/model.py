@@ -53,6 +53,7 @@ class Model:
         execution: native, or interpreted.
         verdicts: after each step, compare the policy's answer about every large folio with the truth.
         situations: before each step, look which situations it is about to meet.
+        swap_bypass: whether the last swap entry of a page is read past the swap cache (see `Swap`).
 
     Raises:
         UsageError: the scenario has no region, or the scheme does not support folios of that size.
@@ -65,6 +66,7 @@ class Model:
         execution: Execution = "native",
         verdicts: bool = False,
         situations: bool = False,
+        swap_bypass: bool = True,
     ) -> None:
         if not scenario.regions:
             raise UsageError(
@@ -76,7 +78,7 @@ class Model:
         self.situations = situations
         self.contents = any(step.action in ("read", "peek") for step in scenario.steps)
         self.machine = Machine(scheme, self._shape(), execution)
-        self.swap = Swap(self.machine, self.machine.shape.nr_mms - 1, self._do)
+        self.swap = Swap(self.machine, self.machine.shape.nr_mms - 1, self._do, swap_bypass)
         self.mms = {scenario.first: 0}
         self.operations: list[Operation] = []
         """The operations of the latest step; before the first, those that populate the regions."""

@@ -1,10 +1,10 @@
 """MADV_PAGEOUT, and the faults that bring pages back, on a swap device that writes synchronously, as zram does.
 
 This is what `madvise_cold_or_pageout_pte_range`, `shrink_folio_list` and `do_swap_page` do, as far as a process can
-see it (specification 2.7 and 2.8; compared with Linux 6.18 and zram). A folio is paged out if the range covers all its
-mappings. A large folio that the range covers in part is split first, unless it is maybe shared. A folio is freed once
-it is written, and comes back as small folios. Other references keep a large folio in memory; a small folio with
-other references stays in the swap cache.
+see it (specification 2.7 and 2.8; compared with Linux 6.12 to 7.3, zram and RAM disks). A folio is paged out if the
+range covers all its mappings. A large folio that the range covers in part is split first, unless it is maybe shared. A
+folio is freed once it is written, and comes back as small folios. Other references keep a large folio in memory; a
+small folio with other references stays in the swap cache.
 """
 
 from __future__ import annotations
@@ -28,12 +28,15 @@ class Swap:
     Args:
         spare: an MM that no process uses.
         do: runs an operation of the machine.
+        bypass: whether the last swap entry of a page is read past the swap cache. Linux 6.12 to 6.18 do so, 7.2 and 7.3
+            do not: there a page that a read fault brings back is mapped read-only, and is not AnonExclusive.
     """
 
-    def __init__(self, machine: Machine, spare: int, do: Callable[..., Any]) -> None:
+    def __init__(self, machine: Machine, spare: int, do: Callable[..., Any], bypass: bool = True) -> None:
         self.machine = machine
         self.spare = spare
         self._do = do
+        self.bypass = bypass
         self.cached: set[int] = set()
         """Frames of small folios that are still in the kernel's swap cache."""
 
@@ -93,14 +96,13 @@ class Swap:
     def bring_back(self, mm: int, vpn: int) -> bool:
         """Fault in a page if it is swapped out; whether it was.
 
-        The last swap entry of a page that is not in the swap cache is read past the cache: the new page has no other
-        user, so that it is exclusive.
+        A page that is read past the swap cache has no other user, so that it is exclusive.
         """
         if not self._is_out(mm, vpn):
             return False
         table = self.machine.ptes(mm)
         frame = int(table[vpn]) >> PFN_SHIFT
-        if frame not in self.cached and int(self.machine.folio(frame).private.peek()) == 1:
+        if self.bypass and frame not in self.cached and int(self.machine.folio(frame).private.peek()) == 1:
             table[vpn] |= np.uint64(PTE_SWAP_EXCLUSIVE)
         self.cached.add(frame)
         self._do("swap_in", mm=mm, vpn=vpn)

@@ -37,7 +37,7 @@ def test_the_page_is_made_from_the_stored_answers(tmp_path: Path) -> None:
     assert rows["`small-pages`"].endswith("| lost | lost |")
     assert rows["`6.12.117+deb13-cloud-amd64`"].endswith("| no MM IDs | 1 of 2 | 2026-11-30 |")
     assert f"  - 6.12.117: `{STEP}: reused, not copied`" in lines
-    assert "- `test`, 2026-11-30" in lines and "- a guest has no swap: 1 on each kernel" in lines
+    assert "- `test`, 2026-11-30" in lines and "- the guest has no swap: 1 on each kernel" in lines
 
 
 def test_what_is_stored_is_about_the_present_scenarios() -> None:

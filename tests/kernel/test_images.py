@@ -128,6 +128,10 @@ def test_a_module_that_cannot_be_unpacked(name: str, data: bytes, tmp_path: Path
 def test_which_modules_the_channel_needs() -> None:
     assert modules.needed({"CONFIG_VIRTIO_PCI": "y", "CONFIG_VIRTIO_CONSOLE": "y"}) == []
     assert modules.needed({"CONFIG_VIRTIO_PCI": "m", "CONFIG_VIRTIO_CONSOLE": "y"}) == ["virtio_pci"]
+    channel = {"CONFIG_VIRTIO_PCI": "y", "CONFIG_VIRTIO_CONSOLE": "y"}
+    assert modules.needed(channel | {"CONFIG_BLK_DEV_RAM": "m"}) == []  # without CONFIG_SWAP it is of no use
+    assert modules.needed(channel | {"CONFIG_SWAP": "y", "CONFIG_BLK_DEV_RAM": "m"}) == ["brd"]
+    assert modules.needed(channel | {"CONFIG_SWAP": "y", "CONFIG_BLK_DEV_RAM": "y"}) == []
     with pytest.raises(KernelError, match="built without CONFIG_VIRTIO_CONSOLE"):
         modules.needed({"CONFIG_VIRTIO_PCI": "y"})
 

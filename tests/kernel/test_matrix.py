@@ -56,7 +56,7 @@ class Played(Session):
         self.played: list[Scenario] = []
 
     def _start(self, stack: object) -> None:
-        self.conditions = Conditions((0,), FILES)
+        self.conditions = Conditions((0,), FILES, swap=True)
 
     def run(self, scenario: Scenario) -> list[Record]:
         self.played.append(scenario)
@@ -145,7 +145,11 @@ def test_orders_that_a_kernel_lacks_are_left_out() -> None:
     session = Played("mm-id")
     session.conditions = Conditions((0,), {2048: "/sys/9"})
     mix, notes = matrix.possible_mix(session, Mix(orders=(0, 2, 9)))
-    assert mix.orders == (0, 9) and notes == ["no folios of order 2"]
+    assert mix.orders == (0, 9) and notes == ["no folios of order 2", "without pageout: there is no swap"]
+    assert "pageout" not in mix.actions
+    session.conditions = Conditions((0,), FILES, swap=True)
+    mix, notes = matrix.possible_mix(session, Mix())
+    assert "pageout" in mix.actions and not notes
     session.conditions = Conditions((0,), {})
     with pytest.raises(KernelError, match="kernel played has no large folios"):
         matrix.possible_mix(session, Mix())

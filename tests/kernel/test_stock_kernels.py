@@ -29,7 +29,7 @@ from foliolab.framework.kernel.guest.machine import Guest
 from foliolab.framework.kernel.guest.qemu import qemu
 from foliolab.framework.kernel.images import debian, store
 from foliolab.framework.kernel.matrix import Plan, Row
-from foliolab.framework.kernel.session import Session
+from foliolab.framework.kernel.session import READ_BACK, Session
 from foliolab.framework.plugins.registry import load
 from foliolab.framework.scenario.generate import Mix
 from foliolab.framework.scenario.parser import parse
@@ -71,13 +71,15 @@ def images() -> dict[str, store.Image]:
 def rows(images: dict[str, store.Image]) -> dict[str, Row]:
     """Both kernels against the three policies that model a kernel."""
     schemes = [policy.with_parameters() for policy in load().policies.values() if policy.models is not None]
-    plan = Plan(40, 1, Mix())  # 6.12 reuses a large folio once in these
+    plan = Plan(40, 60, Mix())  # 6.12 reuses a large folio in random-80
     by_image = {row.name: row for row in matrix.rows([*images.values()], schemes, plan)}
     return {name: by_image[image.name] for name, image in images.items()}
 
 
 @pytest.mark.parametrize(("name", "policy"), [(BASE, "page-mapcount"), (MM_ID, "mm-id")])
-def test_a_kernel_does_what_its_policy_predicts_and_no_other(rows: dict[str, Row], name: str, policy: str) -> None:
+def test_a_kernel_does_what_its_policy_predicts_and_no_other(
+    rows: dict[str, Row], images: dict[str, store.Image], name: str, policy: str
+) -> None:
     row = rows[name]
     assert row.lost == "" and row.claims == (policy,) and row.behaves_like == [policy]
     found = row.agreements[policy]
@@ -85,6 +87,8 @@ def test_a_kernel_does_what_its_policy_predicts_and_no_other(rows: dict[str, Row
     assert {kernel for large, _, kernel in found.tally if large} >= {"unchanged", "reused", "copied"}
     assert all(ours == theirs for _, ours, theirs in found.tally)
     assert all(found.compared[aspect] for aspect in ("presence", "identity", "kpagecount", "bit 56", "cold"))
+    has_ram_disk = any(path.name.endswith("-brd.ko") for path in images[name].modules)
+    assert bool(found.compared.get("pageout")) == has_ram_disk  # a kernel that an older FolioLab fetched has none
 
 
 def test_the_two_are_told_apart_by_three_steps(rows: dict[str, Row]) -> None:
@@ -129,6 +133,18 @@ def test_kernels_are_measured_in_turns(images: dict[str, store.Image], monkeypat
     assert result.complete and not result.lost and not result.failures
     assert [len(cell.samples) for cell in result.cells] == [2] * 4
     assert result.config.baseline == images[BASE].name and len(result.notes) == 2
+
+
+def test_a_page_that_is_read_back_from_swap(images: dict[str, store.Image], guest: Guest) -> None:
+    """Linux 7.3 reads it through the swap cache, and 6.12 past it; the model does as the kernel does."""
+    with Guest(images[BASE]) as base:
+        if not base.conditions.swap or not guest.conditions.swap:
+            pytest.skip("the kernels were fetched without the module brd; `foliolab kernel get 6.12 7.3` fetches it")
+        for kernel, bypasses in ((base, True), (guest, False)):
+            assert kernel.bypasses_swap_cache(READ_BACK) == bypasses
+            policy = load().policy("page-mapcount" if bypasses else "mm-id")
+            found = check.check(kernel, policy, [READ_BACK])
+            assert found.compared["pageout"] == 1 and not found.unexplained and not found.failed
 
 
 def test_a_step_that_is_refused_does_not_end_the_guest(guest: Guest) -> None:

@@ -56,6 +56,14 @@ def test_what_is_swapped_out_comes_back_small_and_with_its_contents() -> None:
     assert outcomes(text) == ["unchanged", "out", "9", "new page", "unchanged", "9"]
 
 
+@pytest.mark.parametrize(("bypass", "outcome"), [(True, "unchanged"), (False, "copied")])
+def test_a_read_brings_back_an_exclusive_page_only_past_the_swap_cache(bypass: bool, outcome: str) -> None:
+    """Linux 6.12 to 6.18 read past the cache, 7.2 and 7.3 do not (`kernel check` in guests with a RAM disk)."""
+    text = "region heap: 1 x 4K\nA: fork B\nA: exit\nB: pageout heap\nB: vmsplice heap[0] as p\nB: write heap[0]\n"
+    records = list(Model(parse("scenario t\n" + text), load_registry().policy("mm-id"), swap_bypass=bypass).run())
+    assert records[-1].text == outcome
+
+
 def test_what_others_map_stays() -> None:
     text = (
         "region heap: 1 x 64K\nregion s: 1 x 4K\nA: fork B\nA: pageout heap\nA: pageout s\nB: exit\nA: pageout heap\n"

@@ -1,4 +1,7 @@
-"""A guest: a kernel of its own that plays scenarios. It has no disk and no network, and ends with its parent."""
+"""A guest: a kernel of its own that plays scenarios. It has no disk and no network, and ends with its parent.
+
+Its swap is in its own memory.
+"""
 
 from __future__ import annotations
 
@@ -157,9 +160,9 @@ class Guest(Session):
         seconds = BOOT_SECONDS[accelerator]
         sizes = [4 << order for order in range(2, PMD_ORDER + 1)]
         switches = [f"{THP}/hugepages-{kib}kB/enabled" for kib in sizes]
-        wanted = ("/proc/version", "/proc/config.gz", *switches, f"{THP}/enabled")
+        wanted = ("/proc/version", "/proc/config.gz", "/proc/swaps", *switches, f"{THP}/enabled")
         try:
-            version, config, *files = self.channel.play("\n".join(f"get {path}" for path in wanted), seconds)
+            version, config, swaps, *files = self.channel.play("\n".join(f"get {path}" for path in wanted), seconds)
         except Gone as fault:
             if boot.process.poll() is None:
                 said = boot.said()
@@ -175,7 +178,8 @@ class Guest(Session):
         found = {kib: path for kib, path, there in zip(sizes, switches, each, strict=True) if there}
         if not found and first:  # before 6.8 there is one size
             found = {4 << PMD_ORDER: f"{THP}/enabled"}
-        self.conditions = Conditions(tuple(range(self.cpus)), found)
+        swap = len(swaps.text.splitlines()) > 1  # the first line names the columns
+        self.conditions = Conditions(tuple(range(self.cpus)), found, swap=swap)
 
     def kill(self) -> None:
         """End the guest at once, as a crash would."""

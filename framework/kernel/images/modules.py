@@ -12,18 +12,21 @@ from foliolab.framework.errors import KernelError
 
 CHANNEL: Final = {"CONFIG_VIRTIO_PCI": "virtio_pci", "CONFIG_VIRTIO_CONSOLE": "virtio_console"}
 """The options that the channel to the agent needs, and the modules that they are if they are not built in."""
+SWAP: Final = {"CONFIG_SWAP": "", "CONFIG_BLK_DEV_RAM": "brd"}
+"""The options that swap in a guest's memory needs, and their modules. A guest without it plays the other scenarios."""
 _DEPENDS: Final = re.compile(rb"\0depends=([\w,-]*)\0")
 
 
 def needed(options: Mapping[str, str]) -> list[str]:
-    """The modules that the channel needs of a kernel.
+    """The modules of a kernel that a guest loads: those of the channel, and of swap if the kernel can have it.
 
     Raises:
         KernelError: the kernel has neither the driver nor a module of it.
     """
     if missing := [option for option in CHANNEL if options.get(option) not in ("y", "m")]:
         raise KernelError(f"the kernel is built without {' and '.join(missing)}", "a guest cannot be reached without")
-    return [module for option, module in CHANNEL.items() if options[option] == "m"]
+    wanted = CHANNEL | SWAP if all(option in options for option in SWAP) else CHANNEL
+    return [module for option, module in wanted.items() if options[option] == "m"]
 
 
 def unpacked(folder: Path, names: list[str], into: Path) -> list[Path]:
