@@ -126,11 +126,15 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Raises:
             NotWritten: the file cannot be written.
         """
+        write_atomically(path, self.encoded())
+
+    def encoded(self) -> bytes:
+        """The bytes of the file."""
         try:
             data = msgspec.json.encode(self)
         except UnicodeEncodeError:  # a command or a path with bytes that are no text
             data = msgspec.json.encode(_encodable(msgspec.to_builtins(self)))
-        write_atomically(path, msgspec.json.format(data, indent=1) + b"\n")
+        return msgspec.json.format(data, indent=1) + b"\n"
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:

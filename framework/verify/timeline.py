@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -100,7 +101,7 @@ class Timeline:
     def values(self, step: int) -> dict[str, Value]:
         """The policy's fields of every large folio in use, of its pages and of every MM, by name."""
         if step not in self._values:
-            self._values[step] = _values(self.at(step), self.folio)
+            self._values[step] = values_of(self.at(step), self.folio)
         return self._values[step]
 
     def changes(self, first: int, last: int) -> list[Change]:
@@ -131,9 +132,17 @@ class Timeline:
         return linecache.getline(file, int(line)).strip() if line.isdecimal() else ""
 
 
-def _values(machine: Machine, folio: tuple[int, int]) -> dict[str, Value]:
+def values_of(machine: Machine, folio: tuple[int, int] = (-1, 0), only: Collection[int] = ()) -> dict[str, Value]:
+    """The policy's fields of large folios in use, of their pages and of every MM, by name.
+
+    Args:
+        machine: in the state to look at.
+        folio: (head, pages) of the folio that is named without its frame number.
+        only: the heads of the folios to look at; all of them if empty.
+    """
     heads, nr_pages_of = heads_of(machine)
     large = np.flatnonzero(nr_pages_of > 1)
+    large = large[np.isin(large, list(only))] if only else large
     layouts, stride = machine.layouts, machine.layouts["page"].size
     found: list[Value] = []
     for stored in machine.scheme.fields:

@@ -11,8 +11,8 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTreeWidget, QTree
 
 from foliolab.framework.escaping import visible
 from foliolab.framework.explore.accesses import Access
+from foliolab.framework.report.functions import function_at
 from foliolab.framework.verify.field_names import change_text, value_text
-from foliolab.gui.inspector.functions import function_at
 from foliolab.gui.widgets.basics import bold
 from foliolab.gui.window.plain import tip
 

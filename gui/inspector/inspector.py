@@ -11,10 +11,10 @@ from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal
 from PySide6.QtWidgets import QFrame, QScrollArea, QTabBar, QWidget
 
 from foliolab.framework.explore.folio_detail import FieldDetail, FolioDetail
+from foliolab.framework.report.functions import function_at
 from foliolab.gui.inspector import field_text
 from foliolab.gui.inspector.access_list import AccessList
 from foliolab.gui.inspector.folio_picture import FolioPicture
-from foliolab.gui.inspector.functions import function_at
 from foliolab.gui.inspector.inspected import Inspected
 from foliolab.gui.widgets.basics import set_role
 from foliolab.gui.widgets.source_view import SourceView

@@ -9,9 +9,9 @@ from PySide6.QtCore import QEvent, QPoint, QRect, QSize, Qt, Signal
 from PySide6.QtGui import QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QAbstractScrollArea, QToolTip, QWidget
 
+from foliolab.framework.report.diagram import Diagram, Mark, diagram_of
 from foliolab.framework.verify.timeline import Timeline
 from foliolab.gui.sequence.picture import Geometry, SequencePicture, geometry_of
-from foliolab.gui.sequence.rows import Diagram, Mark, diagram_of
 from foliolab.gui.window.exporting import Exportable, Row
 from foliolab.gui.window.theme import Theme, Themed
 

@@ -8,7 +8,7 @@ from typing import Final
 from PySide6.QtCore import QPointF, QRect, QRectF, Qt
 from PySide6.QtGui import QBrush, QColor, QFont, QFontMetrics, QPainter, QPen, QPolygonF
 
-from foliolab.gui.sequence.rows import Diagram, Mark, Span
+from foliolab.framework.report.diagram import Diagram, Mark, Span
 from foliolab.gui.widgets.basics import bold
 from foliolab.gui.window.theme import Theme
 

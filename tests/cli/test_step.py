@@ -168,3 +168,17 @@ def test_what_cannot_be_replayed(foliolab: Run, file: Path, raced: Counterexampl
     text = file.read_text()
     file.write_text(text[: len(text) // 2])
     assert "damaged" in refused()
+
+
+def test_what_is_sent(foliolab: Run, file: Path, plugin: Path, tmp_path: Path) -> None:
+    sent = tmp_path / "race.html"
+    done = foliolab("step", file, "--plugin", plugin, "--html", sent)
+    assert (done.code, done.out, done.err) == (1, f"written: {sent}\n", "")
+    mail = foliolab("step", file, "--plugin", plugin, "--mail")
+    assert mail.code == 1 and mail.out.endswith("Repeat it:\n  foliolab step one.json --plugin never.py\n")
+    of_page = foliolab("step", sent, "--plugin", plugin, "--mail")
+    assert of_page.out.splitlines()[:-1] == mail.out.splitlines()[:-1], "the page holds its counterexample"
+    done = foliolab("step", file, "--plugin", plugin, "--html", tmp_path / "none" / "race.html")
+    assert done.code == 2 and "there is no folder" in done.err
+    plugin.write_text(plugin.read_text().replace("return False", "return True"))
+    assert "is not broken" in foliolab("step", file, "--plugin", plugin, "--mail").out

@@ -395,7 +395,7 @@ POLICY = replace(mm_id.POLICY, name="mine", hooks=replace(mm_id.POLICY.hooks, ma
 def _policy_text(path: Path) -> None:
     """The text of a policy's file, parsed and compiled as a plugin's is, but not run; and as the window shows it."""
     from foliolab.framework.plugins import declaration, discovery
-    from foliolab.gui.inspector.functions import function_at
+    from foliolab.framework.report.functions import function_at
 
     class Parsed:
         __file__ = str(path)

@@ -22,8 +22,8 @@ from foliolab.framework.explore.page_detail import page_detail
 from foliolab.framework.explore.session import Session
 from foliolab.framework.explore.session_thread import SessionThread
 from foliolab.framework.explore.source import counterexample_source
+from foliolab.framework.report.functions import function_at
 from foliolab.gui.inspector.field_text import sentence
-from foliolab.gui.inspector.functions import function_at
 from foliolab.gui.inspector.inspected import inspect_page, inspect_step
 from foliolab.gui.inspector.inspector import Inspector
 from foliolab.gui.inspector.picture_layout import lay_out

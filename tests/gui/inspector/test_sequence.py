@@ -10,9 +10,9 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 from timelines import CONTENDED, RACE, WHOLE, timeline, wrong
 
+from foliolab.framework.report.diagram import diagram_of
 from foliolab.framework.verify.counterexample import Counterexample
 from foliolab.gui.sequence.diagram import SequenceDiagram
-from foliolab.gui.sequence.rows import diagram_of
 from foliolab.gui.window.exporting import export
 from foliolab.gui.window.theme import DARK, LIGHT
 

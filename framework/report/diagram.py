@@ -45,6 +45,13 @@ class Mark:
     location: str = ""
 
     @property
+    def whole(self) -> str:
+        """The text, with the field that changes."""
+        operation, _, name = self.text.rpartition(" ")
+        text = operation if self.state.startswith(f"{name}:") else self.text
+        return f"{text} {self.state}".strip()
+
+    @property
     def description(self) -> str:
         """The line as a text, for screen readers and tables."""
         who = "" if self.thread < 0 else f"thread {self.thread} "
@@ -100,13 +107,14 @@ class Diagram:
         return self._lasts[at] > step
 
 
-def diagram_of(timeline: Timeline, all_accesses: bool = False, unfolded: bool = False) -> Diagram:
+def diagram_of(timeline: Timeline, all_accesses: bool = False, unfolded: bool = False, most_lines: int = 0) -> Diagram:
     """Make the diagram of a counterexample that was played.
 
     Args:
         timeline: its accesses and operations in order.
         all_accesses: also show accesses to statistics, MMs and free lists; for a sequence of operations, every access.
         unfolded: show a line for each access, also in long runs of one thread.
+        most_lines: the lines to keep, if there are more: the first third of them, and the last; 0 for all.
     """
     from foliolab.framework.report.interleaving import rows_of
 
@@ -125,10 +133,20 @@ def diagram_of(timeline: Timeline, all_accesses: bool = False, unfolded: bool = 
                 marks.append(Mark(row.thread, "note", text, last=last))
             else:
                 marks += [Mark(row.thread, "note", "", change, last=last) for change in text.split("; ")]
+    if 0 < most_lines < len(marks):
+        marks = _cut(marks, most_lines)
     lasts = _lasts(marks)
     nr_mms = max((len(frame.mappings) for frame in timeline.frames), default=0)
     found = Diagram(_heads(timeline), tuple(marks), (), nr_mms, _broken(timeline), lasts)
     return replace(found, spans=tuple(_spans(timeline, found)))
+
+
+def _cut(marks: list[Mark], most: int) -> list[Mark]:
+    """The first third and the last of the marks, with a line for those between."""
+    first = most // 3
+    left_out = marks[first : len(marks) - (most - first - 1)]
+    note = Mark(-1, "note", f"… {len(left_out):,} lines are left out …", last=max(one.last for one in left_out))
+    return [*marks[:first], note, *marks[first + len(left_out) :]]
 
 
 def _lasts(marks: Iterable[Mark]) -> list[int]:
