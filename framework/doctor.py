@@ -100,10 +100,11 @@ def _processor() -> Finding:
 
 
 def _native() -> Finding:
-    from foliolab.framework.engine.engine import native_missing
+    from foliolab.framework.machine import toolchain
 
-    if missing := native_missing():
-        return Finding("native code", "limited", missing, "Install it: pip install numba.")
+    if missing := toolchain.missing(look=True):
+        what = f"{missing}; everything runs interpreted, about 1,000 times slower"
+        return Finding("native code", "limited", what, "Install it: pip install numba.")
     version = f"numba {metadata.version('numba')}"
     began = time.perf_counter()
     try:

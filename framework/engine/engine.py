@@ -136,21 +136,19 @@ def engine_library(layouts: Layouts, extra: Function | None, quick: bool = True,
 
 @cache
 def _engine_library(layouts: Layouts, extra: Function | None, quick: bool, one_thread: bool) -> Any:
-    from foliolab.framework.machine import addressing
-    from foliolab.framework.machine.native import Library
+    from foliolab.framework.machine.native import Library, register_table_call
 
-    addressing.register_table_call(calls.policy_call, len(calls.KINDS))
+    register_table_call(calls.policy_call, len(calls.KINDS))
     tree = CallTree(list(entrypoints.ENTRY_POINTS) if extra is None else [extra], LEAVES, {}, {})
     return Library(tree, layouts, quick, one_thread)
 
 
 def native_missing() -> str:
     """Why native code cannot be had here; empty where it can."""
-    try:
-        import numba  # noqa: F401
-    except ImportError as fault:
-        return f"numba cannot be imported ({fault}); everything runs interpreted, about 1,000 times slower"
-    return ""
+    from foliolab.framework.machine import toolchain
+
+    reason = toolchain.missing()
+    return f"{reason}; everything runs interpreted, about 1,000 times slower" if reason else ""
 
 
 class Engine:

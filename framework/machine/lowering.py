@@ -7,7 +7,6 @@ In code for one thread alone (see `codegen`) every access is a plain one: what i
 
 from __future__ import annotations
 
-import ctypes
 import platform
 from typing import Any
 
@@ -33,10 +32,6 @@ from foliolab.framework.machine.nativetypes import (
 )
 from foliolab.framework.machine.numba_parts import cgutils
 
-spin_yields = ctypes.c_int64(0)
-"""How often native code gave up spinning and yielded its time slice, in this process."""
-
-llvm.add_symbol("foliolab_spin_yields", ctypes.addressof(spin_yields))
 if X86:
     llvm.initialize_native_asmparser()  # without it, inline assembly aborts the process
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -28,9 +28,15 @@ class Stored(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     environments: list[str] = []
 
 
-def of_library(library: Any) -> bytes:
-    """A finished library as bytes."""
-    return _encoded(library, "", [])
+def of_library(library: Any, wrapper: str = "", environments: Sequence[str] = ()) -> Stored:
+    """A finished library."""
+    name, _, (code, linked) = library.serialize_using_object_code()
+    return Stored(name, code, linked, wrapper, list(environments))
+
+
+def encoded(stored: Stored) -> bytes:
+    """A library as bytes."""
+    return msgspec.msgpack.encode(stored)
 
 
 def of_function(made: Any) -> bytes:
@@ -39,7 +45,7 @@ def of_function(made: Any) -> bytes:
     if made.reload_init or any(one.consts for one in needed):
         return b""
     names = dict.fromkeys(one.env_name for one in needed)
-    return _encoded(made.library, made.fndesc.llvm_cpython_wrapper_name, list(names))
+    return encoded(of_library(made.library, made.fndesc.llvm_cpython_wrapper_name, list(names)))
 
 
 def library(data: bytes) -> Any:
@@ -57,11 +63,6 @@ def function(data: bytes) -> Callable[..., Any]:
     for one in found:
         held.codegen.set_env(one.env_name, one)
     return made  # type: ignore[no-any-return]
-
-
-def _encoded(library: Any, wrapper: str, environments: list[str]) -> bytes:
-    name, _, (code, linked) = library.serialize_using_object_code()
-    return msgspec.msgpack.encode(Stored(name, code, linked, wrapper, environments))
 
 
 def _loaded(stored: Stored) -> Any:

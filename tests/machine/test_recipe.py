@@ -135,7 +135,7 @@ def test_attacks_understand_the_primitive(package: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "module"),
     [
-        ("framework/machine/lowering.py", "machine.native"),
+        ("framework/machine/lowering.py", "machine.builder"),
         ("framework/verify/explored/primitives.py", "verify.explored.primitives"),
         ("framework/verify/symbolic/primitives.py", "verify.symbolic.primitives"),
     ],
