@@ -15,7 +15,7 @@ from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.structs import MAPPING_ANON, PG_anon_exclusive, PG_lru_batch, PG_pagecache, PG_swapcache
 from foliolab.framework.engine.truth import Counts, Truth, scan
 
-__all__ = ["Violation", "references", "violations"]
+__all__ = ["Violation", "asks_policy", "references", "violations", "wrong_reuse"]
 
 MANY_OWNERS = 1 << 30
 MAPPED_STATISTICS = (
@@ -65,6 +65,27 @@ def references(engine: Engine, truth: Truth) -> NDArray[np.int64]:
     large = np.flatnonzero(truth.nr_pages_of > 1)
     sources[large] += engine.column("folio", "_pincount")[large]
     return sources
+
+
+def asks_policy(machine: Machine, truth: Truth, frame: int) -> bool:
+    """Whether a write fault on a mapped page asks the policy: it lies in a large folio, and is not AnonExclusive."""
+    head = int(truth.heads[frame])
+    exclusive = int(machine.column("page", "flags")[frame]) >> PG_anon_exclusive & 1
+    return bool(truth.nr_pages_of[head] > 1 and not exclusive and not truth.pmds[:, head].any())
+
+
+def wrong_reuse(machine: Machine, truth: Truth, frame: int) -> str:
+    """Why a write fault that asked the policy may not have reused a page; empty if it may.
+
+    Args:
+        truth: after the write.
+    """
+    head = int(truth.heads[frame])
+    owners = int(truth.owners[head])
+    if owners != 1:
+        return f"which {owners} MMs map"
+    extra = int(references(machine, truth)[head] - truth.folio_mapcount[head])
+    return f"with {extra} references that are no mappings" if extra else ""
 
 
 def violations(

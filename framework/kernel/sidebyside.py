@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Literal
 
 from foliolab.framework.contract.policy import Scheme
@@ -73,7 +74,8 @@ def run(
     Args:
         registry: has the policies that the scenario names.
         scenario: the scenario.
-        schemes: the policies to run in the engine. On "both", the policy that models this kernel is added.
+        schemes: the policies to run in the engine. On "both", the policy that models this kernel is added, and each is
+            compared with the kernel. Only a difference from the policy that models this kernel is a failure.
         backend: the engine (model), the kernel, or both.
         execution: of the engine.
         kernel: from `this_kernel`; None if `backend` is "model".
@@ -86,7 +88,7 @@ def run(
 
     def judge(by: str, records: Sequence[Record], scheme: Scheme | None, kernel: bool = False) -> ScenarioRun:
         meant = {text for text, known in names.items() if known == scheme}
-        return judged(scenario, by, records, meant, kernel)
+        return judged(scenario, by, records, meant, kernel, scheme.capabilities if scheme and not kernel else ())
 
     matching = running.matching(registry) if kernel else None
     wanted = [] if backend == "kernel" else [*schemes]
@@ -101,7 +103,9 @@ def run(
         return ScenarioResult(scenario, runs, skipped=skipped)
     seen, discarded = kernel(scenario)
     own = judge(f"Linux {running.read().release}", seen, matching, kernel=True)
-    model = next((one for one in runs if matching is not None and one.by == matching.name), None)
-    if model is None:
-        return ScenarioResult(scenario, runs, own, discarded=discarded)
-    return ScenarioResult(scenario, runs, own, "", model.by, tuple(differences(model.records, seen)), discarded)
+    runs = tuple(
+        replace(one, differences=tuple(differences(one.records, seen)), binding=scheme == matching)
+        for one, scheme in zip(runs, wanted, strict=True)
+    )
+    model = matching.name if matching is not None and matching in wanted else ""
+    return ScenarioResult(scenario, runs, own, "", model, discarded)

@@ -64,6 +64,10 @@ class _Table:
         self.result = result
         self.page = page
         self.differs = {difference.number for difference in result.differences}
+        self.apart = [
+            set() if run.binding else {difference.number for difference in run.differences} for run in result.runs
+        ]
+        """For each policy that does not model the kernel, the steps at which the kernel did something else."""
         self.last: dict[str, tuple[object, ...]] = {}
         self.several = sum(r.folios for r in result.scenario.regions if r.order) > 1
 
@@ -77,7 +81,7 @@ class _Table:
                 str(step.line or ""),
                 step_text(step, answer=False),
                 self._owners(first),
-                [*self._cells(records, first), *self._kernel(number)],
+                [*self._marked(number, self._cells(records, first)), *self._kernel(number)],
             )
             for more in folios[1:]:
                 end = [self.page.text("")] if self.result.kernel else []
@@ -111,6 +115,12 @@ class _Table:
                 cell += self._verdict(verdict, truth) if verdict else self.page.text("freed")
             yield cell
 
+    def _marked(self, number: int, cells: Iterator[Words]) -> Iterator[Words]:
+        """The cells of a step, with a sign where the kernel did something else than the policy."""
+        sign, style = DIFFERS
+        for apart, cell in zip(self.apart, cells, strict=True):
+            yield self.page.text(f"{sign} ", style) + cell if number in apart else cell
+
     def _verdict(self, verdict: Verdict, truth: int) -> Words:
         sign, style = SIGNS[verdict.kind]
         answer = verdict.kind if verdict.kind != "right" else "shared" if verdict.shared else "exclusive"
@@ -139,19 +149,30 @@ def _failures(result: ScenarioResult, page: Page) -> None:
             location = f"{result.scenario.source}:{failure.line}"
             text = f"{location}: {run.by}: expected {failure.expected}, found {failure.found or 'nothing'}"
             page.line(f"Failed: {text} (after {failure.step})", "bad")
-    for difference in result.differences:
-        step = steps[difference.number]
-        text = f"{step_text(step, answer=False)}: {difference.aspect}: {difference.what}"
-        cause = f" ({difference.cause})" if difference.cause else ""
-        page.line(f"Differs: {result.scenario.source}:{step.line}: {text}{cause}", "bad")
+        for failure in run.wrong:
+            location = f"{result.scenario.source}:{failure.line}"
+            text = f"{location}: {run.by}: wrong: {failure.found}; right would be: {failure.expected}"
+            page.line(f"Failed: {text} (after {failure.step})", "bad")
+    for run in result.runs:
+        for difference in run.differences:
+            step = steps[difference.number]
+            text = f"{step_text(step, answer=False)}: {difference.aspect}: {difference.what}"
+            cause = f" ({difference.cause})" if difference.cause else ""
+            who = "" if run.binding else f"{run.by}: "
+            page.line(
+                f"Differs: {result.scenario.source}:{step.line}: {who}{text}{cause}", "bad" if run.binding else "quiet"
+            )
 
 
 def _words(result: ScenarioResult) -> Iterator[str]:
     runs = _all_runs(result)
     expected = sum(run.expected for run in runs)
     failed = sum(len(run.failures) for run in runs)
+    wrong = [f"{len(run.wrong)} of {run.by}" for run in runs if run.wrong]
     if expected:
         yield f"{expected - failed} of {expected} expectations hold" + (f", {failed} failed." if failed else ".")
+    if wrong:
+        yield f"Wrong, whatever the scenario expects: {', '.join(wrong)}."
     for kind in ("false shared", "unsafe"):
         counts = [
             f"{number} of {sum(len(record.verdicts) for record in run.records)} verdicts of {run.by}"
@@ -162,11 +183,13 @@ def _words(result: ScenarioResult) -> Iterator[str]:
             yield f"{kind.capitalize()}: {', '.join(counts)}."
     if result.skipped:
         yield f"Not run on this kernel: {result.skipped}."
-    elif result.kernel and result.model:
-        same = len(result.scenario.steps) - len({difference.number for difference in result.differences})
-        yield f"{result.kernel.by} did what {result.model} says in {same} of {len(result.scenario.steps)} steps."
-    elif result.kernel and result.runs:
-        yield f"No policy here models {result.kernel.by}, so it is not compared with a policy."
+    elif result.kernel:
+        steps = len(result.scenario.steps)
+        for run in result.runs:
+            same = steps - len({difference.number for difference in run.differences})
+            yield f"{result.kernel.by} did what {run.by} says in {same} of {steps} steps."
+        if result.runs and not result.model:
+            yield f"No policy here models {result.kernel.by}, so no difference is a failure."
     if result.discarded:
         yield f"{result.discarded} attempts were discarded because the kernel moved pages."
 
@@ -213,6 +236,8 @@ def _run(run: ScenarioRun) -> dict[str, Any]:
     return {
         "expected": run.expected,
         "failures": [vars(failure) for failure in run.failures],
+        "wrong": [vars(failure) for failure in run.wrong],
+        "differences": [vars(difference) for difference in run.differences],
         "steps": [
             {
                 "outcomes": list(record.outcomes),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from foliolab.framework.scenario.record import FAULTED, UNCOUNTED, Record, View
 
@@ -36,13 +37,21 @@ class Difference:
     cause: str = ""
 
 
+Place = tuple[Aspect, str, int]
+"""What of a state differs: aspect, process and page."""
+
+
 def differences(model: Sequence[Record], kernel: Sequence[Record]) -> Iterator[Difference]:
-    """The differences in the order of the steps, found one by one: after the first, the states diverge.
+    """The differences in the order of the steps, found one by one.
+
+    After the first one the states differ. What differed before is not a difference of a later step: that step counts
+    only for what it did otherwise, and for pages that differ since.
 
     Args:
         model: the engine's records; they say which folios are large.
         kernel: the running kernel's records.
     """
+    known: set[Place] = set()
     for number, (ours, theirs) in enumerate(zip(model, kernel, strict=True)):
         yield from _outcomes(number, ours, theirs)
         if ours.answer != theirs.answer:
@@ -50,10 +59,14 @@ def differences(model: Sequence[Record], kernel: Sequence[Record]) -> Iterator[D
                 number, "answer", f"{ours.step.action}: model {ours.answer}, kernel {theirs.answer}", True, 0,
                 ours.answer, theirs.answer,
             )  # fmt: skip
-        yield from _views(number, ours, theirs)
-        if theirs.hidden and theirs.population not in (UNCOUNTED, ours.population):
-            what = f"large folios in use: model {ours.population}, kernel {theirs.population} (nr_anon)"
-            yield Difference(number, "population", what)
+        now = dict(_state(ours, theirs))
+        new: dict[tuple[Aspect, str], str] = {}
+        for (aspect, name, page), what in now.items():
+            if (aspect, name, page) not in known:
+                new.setdefault((aspect, "" if aspect == "identity" else name), what)
+        for (aspect, _), what in new.items():
+            yield Difference(number, aspect, what)
+        known = set(now)
 
 
 def _outcomes(number: int, ours: Record, theirs: Record) -> Iterator[Difference]:
@@ -65,36 +78,43 @@ def _outcomes(number: int, ours: Record, theirs: Record) -> Iterator[Difference]
             yield Difference(number, "outcome", what, ours.large[page], page, model, kernel, cause)
 
 
-def _views(number: int, ours: Record, theirs: Record) -> Iterator[Difference]:
+def _state(ours: Record, theirs: Record) -> Iterator[tuple[Place, str]]:
+    """What differs in the states after a step, with the words for it."""
+    pages: list[tuple[str, int]] = []
     pairs = []
     for name, model in ours.views.items():
         kernel = theirs.views[name]
-        if not np.array_equal(model.present, kernel.present):
-            page = int(np.flatnonzero(model.present != kernel.present)[0])
+        for page in np.flatnonzero(model.present != kernel.present).tolist():
             where = "model" if model.present[page] else "kernel"
-            yield Difference(number, "presence", f"{name}, page {page}: present in the {where} only")
-            return
+            yield ("presence", name, page), f"{name}, page {page}: present in the {where} only"
+        both = np.flatnonzero(model.present & kernel.present)
         if not theirs.hidden:
-            pairs.append(np.stack([model.frames[model.present], kernel.frames[model.present]]))
-        yield from _counts(number, name, model, kernel, theirs.hidden)
+            pages += [(name, page) for page in both.tolist()]
+            pairs.append(np.stack([model.frames[both], kernel.frames[both]]))
+        yield from _counts(name, model, kernel, theirs.hidden)
     if pairs:
-        all_pairs = np.concatenate(pairs, axis=1)
-        distinct = np.unique(all_pairs, axis=1).shape[1]
-        if distinct != np.unique(all_pairs[0]).size or distinct != np.unique(all_pairs[1]).size:
-            yield Difference(
-                number, "identity", "two pages share a frame in the model or in the kernel, but not in both"
-            )
+        both_frames = np.concatenate(pairs, axis=1)
+        for at in np.flatnonzero(_several(*both_frames) | _several(*both_frames[::-1])).tolist():
+            what = "two pages share a frame in the model or in the kernel, but not in both"
+            yield ("identity", *pages[at]), what
+    if theirs.hidden and theirs.population not in (UNCOUNTED, ours.population):
+        what = f"large folios in use: model {ours.population}, kernel {theirs.population} (nr_anon)"
+        yield ("population", "", 0), what
 
 
-def _counts(number: int, name: str, model: View, kernel: View, hidden: bool) -> Iterator[Difference]:
-    differ = model.counts != kernel.counts
-    if differ.any() and not hidden:
-        page = int(np.flatnonzero(differ)[0])
+def _several(frames: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """For each page, whether the pages with the same frame have several frames on the other side."""
+    distinct = np.unique(np.stack([frames, others]), axis=1)[0]
+    values, counts = np.unique(distinct, return_counts=True)
+    return np.isin(frames, values[counts > 1])
+
+
+def _counts(name: str, model: View, kernel: View, hidden: bool) -> Iterator[tuple[Place, str]]:
+    both = model.present & kernel.present
+    for page in np.flatnonzero((model.counts != kernel.counts) & both).tolist() if not hidden else ():
         what = f"{name}, page {page}: model {model.counts[page]}, kernel {kernel.counts[page]}"
-        yield Difference(number, "kpagecount", what)
+        yield ("kpagecount", name, page), what
     # under a PMD bit 56 describes the head page (docs/real-kernels.md, "What /proc shows of a folio")
-    differ = (model.exclusive != kernel.exclusive) & ~model.pmd
-    if differ.any():
-        page = int(np.flatnonzero(differ)[0])
+    for page in np.flatnonzero((model.exclusive != kernel.exclusive) & ~model.pmd & both).tolist():
         what = f"{name}, page {page}: model {model.exclusive[page]}, kernel {kernel.exclusive[page]}"
-        yield Difference(number, "bit 56", what)
+        yield ("bit 56", name, page), what

@@ -50,7 +50,7 @@ def failures(scenario: Scenario, records: Sequence[Record], of: Collection[str])
         records: of the run; fewer than the scenario has steps if the run was interrupted. Subjects that only the
             engine knows (mapcount, owners, shared and exclusive) are not checked on records of the kernel.
         of: the policies whose expectations apply, as the scenario writes them. Expectations without a policy apply
-            to every run.
+            to every run. So do the bytes that a `read` or `peek` finds: they do not depend on who counts mappings.
     """
     layout = Layout(scenario.regions)
     number = -1
@@ -69,11 +69,29 @@ def failures(scenario: Scenario, records: Sequence[Record], of: Collection[str])
             yield Failure(item.line, expected, found, step_text(record.step, answer=False))
 
 
+def wrong(records: Sequence[Record], claims: Collection[str]) -> Iterator[Failure]:
+    """What no policy with these claims may do, whatever the scenario expects.
+
+    A write may not reuse a page that another process or reference holds; a policy that claims `safe` may not call a
+    folio exclusive that several processes own. A folio is named once, until the answer is right again.
+    """
+    unsafe: set[str] = set()
+    for record in records:
+        step = record.step
+        for why in record.wrong:
+            yield Failure(step.line, "copied", f"reused {why}", step_text(step, answer=False))
+        now = {one.folio: one for one in record.verdicts if one.kind == "unsafe" and "safe" in claims}
+        for folio in sorted(now.keys() - unsafe):
+            found = f"exclusive, while {now[folio].owners} processes own it"
+            yield Failure(step.line, f"{folio} shared", found, step_text(step, answer=False))
+        unsafe = set(now)
+
+
 def _concerns(scenario: Scenario, item: Item, of: Collection[str]) -> bool:
     if isinstance(item, Expect):
         policy = item.policy or scenario.policy
         return not policy or policy in of
-    return bool(item.answer) and (not scenario.policy or scenario.policy in of)
+    return bool(item.answer) and (not scenario.policy or scenario.policy in of or item.action in ("read", "peek"))
 
 
 def _visible(item: Item) -> bool:

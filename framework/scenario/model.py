@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.engine.check import asks_policy, wrong_reuse
 from foliolab.framework.engine.engine import Execution, Shape
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.operation import Operation
@@ -51,7 +52,8 @@ class Model:
 
     Args:
         execution: native, or interpreted.
-        verdicts: after each step, compare the policy's answer about every large folio with the truth.
+        verdicts: after each step, compare the policy's answer about every large folio with the truth, and judge every
+            page that a write reused.
         situations: before each step, look which situations it is about to meet.
         swap_bypass: whether the last swap entry of a page is read past the swap cache (see `Swap`).
 
@@ -86,6 +88,8 @@ class Model:
         """Pins and pipes: name -> (process, action, frame)."""
         self.labels: dict[int, str] = {}
         """Names of large folios, by their first frame."""
+        self.wrong: list[str] = []
+        """The pages that the present step reused and may not have, with the reason."""
         self.split: set[int] = set()
         """First frames of the large folios that MADV_COLD has split."""
         self._do("create", mm=0)
@@ -200,11 +204,16 @@ class Model:
         view = self.view(mm, start, nr)
         record.outcomes = tuple(self._store(mm, vpn, value, nbytes) for vpn in range(start, start + nr))
         record.large = tuple(bool(size > 1) for size in view.sizes)
+        record.wrong, self.wrong = tuple(self.wrong), []
 
     def _store(self, mm: int, vpn: int, value: int, nbytes: int) -> str:
         """The outcome of a write. A page that comes back from swap has a new frame, so it counts as a new page."""
         swapped_in = self.swap.bring_back(mm, vpn)
+        frame = self.machine.frame(mm, vpn)
+        asks = self.verdicts and frame >= 0 and asks_policy(self.machine, scan(self.machine), frame)
         outcome: str = self._do("write", mm=mm, start=vpn, nr=1, value=value, nbytes=nbytes)
+        if asks and outcome == "reused" and (why := wrong_reuse(self.machine, scan(self.machine), frame)):
+            self.wrong.append(f"page {vpn}, {why}")
         return "new page" if swapped_in else outcome
 
     def _read(self, record: Record, step: ScenarioStep, value: int) -> None:

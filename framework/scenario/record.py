@@ -77,6 +77,7 @@ class Record:
         answer: of a read, peek, cold or pageout; "" for other steps.
         views: what each living process sees afterwards, by its name.
         verdicts: on the large folios, if they were asked for (runs of the engine only).
+        wrong: for each page that a write reused and may not have, why (runs of the engine only, with verdicts).
         causes: for each outcome, what else than ownership may have decided it (runs of the kernel only); "" if nothing
             is known.
         population: large anonymous folios in use afterwards; UNCOUNTED if other programs may have changed the count.
@@ -93,6 +94,7 @@ class Record:
     answer: str = ""
     views: dict[str, View] = field(default_factory=dict)
     verdicts: tuple[Verdict, ...] = ()
+    wrong: tuple[str, ...] = ()
     causes: tuple[str, ...] = ()
     population: int = 0
     situations: tuple[int, ...] = ()

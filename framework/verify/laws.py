@@ -11,10 +11,10 @@ import numpy as np
 
 from foliolab.framework.contract.stored import Stored
 from foliolab.framework.engine.answers import wrong_answer
-from foliolab.framework.engine.check import Violation, references, violations
+from foliolab.framework.engine.check import Violation, asks_policy, violations, wrong_reuse
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.operation import Operation
-from foliolab.framework.engine.structs import MAPPING_ANON, PG_anon_exclusive, PG_partially_mapped, PG_swapcache
+from foliolab.framework.engine.structs import MAPPING_ANON, PG_partially_mapped, PG_swapcache
 from foliolab.framework.engine.truth import Truth, scan
 from foliolab.framework.errors import AccessError, FieldOverflow, FolioLabError, LostLock
 from foliolab.framework.verify.watchdog import Endless, Stuck, Watchdog
@@ -205,7 +205,7 @@ class Watch:
         for vpn in range(start, start + nr):
             single = Operation("write", (*others, ("start", vpn)))
             frame = self.machine.frame(operation.get("mm"), vpn)
-            asked = frame >= 0 and self._asks(frame)
+            asked = frame >= 0 and asks_policy(self.machine, self.truth, frame)
             reused = self.machine.statistic("PGREUSE")
             broken = self._run(single)
             if asked and self.machine.statistic("PGREUSE") > reused:
@@ -214,23 +214,10 @@ class Watch:
                 return broken
         return []
 
-    def _asks(self, frame: int) -> bool:
-        """Whether a write fault asks the policy about that page, which must lie in a large folio, not AnonExclusive."""
-        head = int(self.truth.heads[frame])
-        exclusive = int(self.machine.column("page", "flags")[frame]) >> PG_anon_exclusive & 1
-        return bool(self.truth.nr_pages_of[head] > 1 and not exclusive and not self.truth.pmds[:, head].any())
-
     def _reused(self, frame: int, mm: int) -> list[Violation]:
-        head = int(self.truth.heads[frame])
-        owners = int(self.truth.owners[head])
-        if owners != 1:
-            message = f"MM {mm} reuses page {frame} of folio {head}, which {owners} MMs map"
-            return [Violation("reuse", message, "reuse")]
-        extra = int(references(self.machine, self.truth)[head] - self.truth.folio_mapcount[head])
-        if extra:
-            message = f"MM {mm} reuses page {frame} of folio {head} with {extra} references that are no mappings"
-            return [Violation("reuse", message, "reuse")]
-        return []
+        why = wrong_reuse(self.machine, self.truth, frame)
+        message = f"MM {mm} reuses page {frame} of folio {int(self.truth.heads[frame])}, {why}"
+        return [Violation("reuse", message, "reuse")] if why else []
 
     # -- partial mapping ---------------------------------------------------------------------------------
     def _partial(self, truth: Truth) -> list[Violation]:

@@ -83,3 +83,15 @@ def test_with_hidden_frames_faults_and_the_population_are_witnesses() -> None:
     assert first(record(population=1), replace(hidden, population=UNCOUNTED)) is None
     untouched = first(record(population=2), replace(hidden, outcomes=("unchanged", FAULTED)))
     assert untouched is not None and untouched.aspect == "outcome"
+
+
+def test_after_a_difference_later_steps_are_compared_by_what_they_did() -> None:
+    apart = {"A": view([6, -1, 9]), "B": view([7, 8, -1])}
+    kernel = [
+        record(outcomes=("reused", "reused"), views=apart),
+        record(views=apart),
+        record(outcomes=("copied", "copied"), views={"A": view([6, -1, 9]), "B": view([7, -1, -1])}),
+        record(views={"A": view([6, -1, 9]), "B": view([7, 8, 1])}),
+    ]
+    found = [(one.number, one.aspect) for one in differences([record()] * 4, kernel)]
+    assert found == [(0, "outcome"), (0, "identity"), (2, "outcome"), (2, "presence"), (3, "presence")]

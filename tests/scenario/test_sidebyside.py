@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from foliolab.framework.scenario.parser import parse
 from foliolab.framework.scenario.record import Record
 from foliolab.framework.scenario.result import ScenarioResult
 from foliolab.framework.scenario.syntax import Scenario
+from foliolab.policies import mm_id
 
 REGISTRY = load_registry()
 TEXT = """\
@@ -87,6 +89,60 @@ def test_a_kernel_that_does_something_else() -> None:
     assert found["kernel"]["model"] == "mm-id"
 
 
+def test_a_named_policy_is_compared_too_and_its_difference_is_no_failure() -> None:
+    result = sidebyside.run(
+        REGISTRY, parse(TEXT, "x.scenario"), [REGISTRY.policy("page-mapcount")], "both", kernel=played_by("mm-id")
+    )
+    assert result.good and result.differences == ()
+    assert [(one.by, len(one.differences) > 0) for one in result.runs] == [("page-mapcount", True), ("mm-id", False)]
+    told = printed(result)
+    assert "≠ copied" in told and "did what page-mapcount says in 2 of 3 steps." in told
+    assert (
+        "Differs: x.scenario:6: page-mapcount: A: write heap[0]: outcome: page 0: model copied, kernel reused" in told
+    )
+    found = report.data([result])["scenarios"][0]["policies"]
+    assert found["page-mapcount"]["differences"] and not found["mm-id"]["differences"]
+
+
+def always(folio: object, page: object, mm: object) -> bool:
+    return True
+
+
+def never(folio: object) -> bool:
+    return False
+
+
+PIPE = """\
+scenario x
+by mm-id
+region heap: 1 x 16K pte
+A: fork B
+A: vmsplice heap[0] as p
+B: exit
+A: write heap[0] = 7 -> copied
+A: write heap[1] -> reused
+"""
+READ = "A: fork C\nA: write heap[2] = 9\nC: read heap[2] -> 1\n"
+
+
+def test_any_policy_is_judged_by_what_is_wrong_whoever_the_scenario_names() -> None:
+    hooks = replace(mm_id.POLICY.hooks, can_reuse=always, maybe_mapped_shared=never)
+    wrong = replace(mm_id.POLICY, name="wrong", models=None, mutants=None, hooks=hooks).with_parameters()
+    result = sidebyside.run(REGISTRY, parse(PIPE + READ, "x.scenario"), [wrong], execution="interpreted")
+    (run,) = result.runs
+    assert not result.good
+    assert [(one.line, one.expected) for one in run.wrong] == [
+        (4, "heap[0-3] shared"), (7, "copied"), (9, "heap[0-3] shared"), (10, "copied"),
+    ]  # fmt: skip
+    assert "references that are no mappings" in run.wrong[1].found and "which 2 MMs map" in run.wrong[3].found
+    assert [(one.line, one.expected, one.found) for one in run.failures] == [(11, "1", "9")]
+    told = printed(result)
+    assert "Failed: x.scenario:7: wrong: wrong: reused page 0, with" in told
+    assert "Wrong, whatever the scenario expects: 4 of wrong." in told
+    for name in ("mm-id", "exact", "page-mapcount"):
+        assert sidebyside.run(REGISTRY, parse(PIPE + READ, "x.scenario"), [REGISTRY.policy(name)]).good
+
+
 def test_on_the_kernel_alone() -> None:
     result = run(TEXT, "mm-id", "kernel")
     assert (result.runs, result.model, result.good) == ((), "", True)
@@ -99,7 +155,8 @@ def test_a_kernel_that_no_policy_models(monkeypatch: pytest.MonkeyPatch) -> None
     result = run(TEXT, "page-mapcount")
     assert result.good
     assert [one.by for one in result.runs] == ["exact"]
-    assert "No policy here models" in printed(result)
+    told = printed(result)
+    assert "No policy here models" in told and "did what exact says in 2 of 3 steps." in told
     assert not run(TEXT.replace("by mm-id\n", ""), "page-mapcount").good  # what is expected of every policy
 
 
