@@ -1,8 +1,8 @@
 """Write a result as Markdown, HTML, CSV or a picture.
 
 The HTML file is complete in itself: the matrix of policies and workloads, the evidence of each cell, and how to repeat
-it. Pictures are curves over folio size. Results of `foliolab precision` and `consequences` can be written as Markdown,
-HTML and CSV.
+it. Pictures are curves over folio size. Results of `foliolab precision`, `consequences` and `replay` can be written as
+Markdown, HTML and CSV; the HTML of a replay draws its course over time.
 Exit codes: 0 all is reported, 1 something was asked for and not measured; the report says what.
 """
 
@@ -27,7 +27,9 @@ FORMATS: Final = ("md", "html", "csv", "png", "svg")
 
 
 def run(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A result of compare, precision or consequences.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A result of compare, precision, consequences or replay.")
+    ],
     form: Annotated[
         str,
         typer.Option(
@@ -60,7 +62,7 @@ def run(
     with intake.named(file):
         if not isinstance(result, Result):
             if baseline is not None:
-                raise UsageError(f"a result of foliolab {result.kind} has no baseline", "leave --baseline out")
+                raise UsageError(f"a result of foliolab {result.verb} has no baseline", "leave --baseline out")
             _put(formats.plugin_text(reporter, result, []) if reporter else formats.study_text(result, chosen), path)
             if result.lost:
                 raise ComparisonFailed(f"{len(result.lost)} cases were not measured", f"the first: {result.lost[0]}")

@@ -8,7 +8,7 @@ from typing import Final, Literal
 import msgspec
 
 from foliolab.framework.document import Count, Finite, Number
-from foliolab.framework.results.run_result import RunResult
+from foliolab.framework.results.run_result import Figures, RunResult
 from foliolab.framework.trace.header import Header
 
 PAGE_BYTES: Final = 4096
@@ -310,3 +310,37 @@ class ReplayResult(RunResult, frozen=True, kw_only=True):
     def yardstick(self) -> Replayed | None:
         """The replay under `YARDSTICK`, with whatever parameters; None if it did not replay the whole trace."""
         return next((one for one in self.policies if one.whole and one.policy.partition(":")[0] == YARDSTICK), None)
+
+    @property
+    def verb(self) -> str:
+        return "replay"
+
+    @property
+    def lost(self) -> list[str]:
+        return [f"{one.policy}: {one.stopped}" for one in self.policies if one.stopped and one.exit_code]
+
+    @property
+    def figures(self) -> Figures:
+        """What each policy that replayed the whole trace gets wrong, and what that costs beyond the yardstick."""
+        best = self.yardstick
+        values: dict[tuple[str, ...], float] = {}
+        for one in self.policies:
+            if not one.whole or one is best:
+                continue
+            same, known = one.agreement(True)
+            found = {
+                "false shared, % of folios x time": 100 * one.false_share,
+                "longest false shared, ns": one.false_shared.longest,
+                "called exclusive though shared, times": one.unsafe.episodes,
+                "certain outcomes unlike the kernel's": known - same,
+            }
+            if best is not None:
+                beyond = Spared.by(one, best, None)
+                found[f"copies beyond {YARDSTICK}"] = beyond.large + beyond.small
+                found[f"frames at the peak beyond {YARDSTICK}"] = beyond.frames_peak
+            values |= {(one.policy, name): value for name, value in found.items()}
+        recording = self.recording
+        of = (
+            f"{recording.path} ({recording.events:,} events in {recording.span / 1e9:.3f} s, teardown: {self.teardown})"
+        )
+        return Figures(("policy", "figure"), "per replay", values, of)

@@ -42,13 +42,15 @@ def answer(results: Sequence[ReplayResult]) -> list[str]:
 
 
 def subject(result: ReplayResult) -> Replayed | None:
-    """The policy that the answer is about: the recorded kernel's, else the first that has room for some MMs only.
+    """The policy that the answer is about: one that has room for some MMs only, if possible the recorded kernel's.
 
-    `YARDSTICK` itself is never the subject; None if nothing else replayed events.
+    Without such a policy it is the recorded kernel's, else the first one. `YARDSTICK` itself is never the subject; None
+    if nothing else replayed events.
     """
     others = [one for one in result.policies if one.events and one.policy.partition(":")[0] != YARDSTICK]
     limited = [one for one in others if one.exact_up_to and not one.exact]
-    return next((one for one in limited if one.recorded), next(iter([*limited, *others]), None))
+    ranked = [*(one for one in limited if one.recorded), *limited, *(one for one in others if one.recorded), *others]
+    return next(iter(ranked), None)
 
 
 def _observer(result: ReplayResult) -> Replayed:

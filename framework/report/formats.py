@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from foliolab.framework.contract.reporter import Reporter
     from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.precision.result import PrecisionResult
+    from foliolab.framework.replay.result import ReplayResult
     from foliolab.framework.results.comparison import Row
 
-    Study = PrecisionResult | ConsequencesResult
+    Study = PrecisionResult | ConsequencesResult | ReplayResult
 
 FORMATS: Final = ("md", "html", "csv", "png", "svg")
 PICTURES: Final = ("png", "svg")
@@ -35,7 +36,7 @@ def reporter_of(registry: Registry, name: str) -> Reporter:
 
 
 def study_text(study: Study, form: str) -> str:
-    """A result of precision or consequences in one of FolioLab's formats.
+    """A result of precision, consequences or replay in one of FolioLab's formats.
 
     Raises:
         UsageError: there is no picture of it, or jinja2 is missing.
@@ -44,7 +45,7 @@ def study_text(study: Study, form: str) -> str:
     from foliolab.framework.report.pages import document
 
     if form in PICTURES:
-        raise UsageError(f"there is no picture of a result of foliolab {study.kind}", "formats are md, html, csv")
+        raise UsageError(f"there is no picture of a result of foliolab {study.verb}", "formats are md, html, csv")
     if form == "csv":
         return studies.table(study)
     write = document.html if form == "html" else document.markdown
@@ -81,7 +82,7 @@ def plugin_text(reporter: Reporter, result: Result | Study, rows: Sequence[Row])
     """
     from foliolab.framework.engine.answers import describe
 
-    kind = "compare" if isinstance(result, Result) else result.kind
+    kind = "compare" if isinstance(result, Result) else result.verb
     if kind not in reporter.kinds:
         raise UsageError(
             f"the format {reporter.name} is not for results of foliolab {kind}",

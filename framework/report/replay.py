@@ -7,6 +7,7 @@ from typing import Final
 
 from foliolab.framework.replay.result import YARDSTICK, Replayed, ReplayResult, ReplaySample
 from foliolab.framework.report.answer import answer
+from foliolab.framework.report.pages.curves import Curves
 from foliolab.framework.report.pages.page import Column, Page, Style
 from foliolab.framework.report.words import broken, duration_text, share_text
 
@@ -89,7 +90,7 @@ def _owners(shown: Replayed, page: Page) -> None:
     page.line()
 
 
-def _moments(samples: Sequence[ReplaySample]) -> list[ReplaySample]:
+def moments(samples: Sequence[ReplaySample]) -> list[ReplaySample]:
     """Up to MOMENTS samples, evenly in time, with the first and the last one."""
     if len(samples) <= MOMENTS:
         return list(samples)
@@ -101,14 +102,14 @@ def _moments(samples: Sequence[ReplaySample]) -> list[ReplaySample]:
 
 def _over_time(shown: Replayed, result: ReplayResult, page: Page) -> None:
     """How many MMs map a large folio, over time, with the folios that each policy falsely calls shared."""
-    moments = _moments(shown.samples)
-    if not moments:
+    chosen = moments(shown.samples)
+    if not chosen:
         return
-    rows = [_grouped(sample.folios) for sample in moments]
+    rows = [_grouped(sample.folios) for sample in chosen]
     unit, ns = ("s", 1e9) if result.recording.span >= 10e9 else ("ms", 1e6)
     first = [
-        Column(f"at, {unit}", [page.text(f"{sample.time / ns:,.3f}") for sample in moments], right=True),
-        Column("MMs", [page.text(f"{sample.mms:,}") for sample in moments], right=True),
+        Column(f"at, {unit}", [page.text(f"{sample.time / ns:,.3f}") for sample in chosen], right=True),
+        Column("MMs", [page.text(f"{sample.mms:,}") for sample in chosen], right=True),
     ]
     for i in _used(rows):
         low, high = GROUPS[i]
@@ -117,10 +118,29 @@ def _over_time(shown: Replayed, result: ReplayResult, page: Page) -> None:
     groups = []
     for one in result.policies:
         at = {sample.time: sample for sample in one.samples}
-        cells = [f"{at[sample.time].false_folios:,}" if sample.time in at else "" for sample in moments]
+        cells = [f"{at[sample.time].false_folios:,}" if sample.time in at else "" for sample in chosen]
         groups.append([Column(f"{broken(one.policy)}\nfalse shared", [page.text(c) for c in cells], right=True)])
     page.tables("Large folios over time, mapped by so many MMs", first, groups)
+    _course(shown, result, page)
     page.line()
+
+
+def _course(shown: Replayed, result: ReplayResult, page: Page) -> None:
+    """All samples as curves: folios by the number of MMs that map them, and those falsely called shared."""
+    samples = shown.samples
+    if len(samples) < 2:
+        return
+    at = [sample.time / 1e9 for sample in samples]
+    rows = [_grouped(sample.folios) for sample in samples]
+    owners = {f"{_label(*GROUPS[i])} MM{'s' * (i > 0)}": [row[i] for row in rows] for i in _used(rows)}
+    page.curves(Curves("Large folios over time, by the number of MMs that map them", "s", at, owners))
+    falsely = {
+        one.policy: [sample.false_folios for sample in one.samples]
+        for one in result.policies
+        if len(one.samples) == len(samples) and any(sample.false_folios for sample in one.samples)
+    }
+    if falsely:
+        page.curves(Curves("Large folios that one MM maps and a policy calls maybe shared", "s", at, falsely))
 
 
 def _answers(result: ReplayResult, page: Page) -> None:

@@ -11,13 +11,15 @@ from foliolab.framework import intake
 from foliolab.framework.consequences.result import ConsequencesResult
 from foliolab.framework.errors import ResultFileError
 from foliolab.framework.precision.result import PrecisionResult
+from foliolab.framework.replay.result import ReplayResult
 from foliolab.framework.results.result import Result
 
-AnyResult = Result | PrecisionResult | ConsequencesResult
+AnyResult = Result | PrecisionResult | ConsequencesResult | ReplayResult
 KINDS: Final[dict[str, type[AnyResult]]] = {
     "compare": Result,
     "precision": PrecisionResult,
     "consequences": ConsequencesResult,
+    "replay-trace": ReplayResult,
 }
 
 
@@ -50,7 +52,7 @@ def load(path: str | os.PathLike[str]) -> AnyResult:
     Raises:
         ResultFileError: there is none, it cannot be read, or it is no result.
     """
-    hint = "`foliolab compare`, `precision` and `consequences` write results with --json FILE"
+    hint = "`foliolab compare`, `precision`, `consequences` and `replay` write results with --json FILE"
     data = intake.read(path, WHAT, hint)
     kind = _kind(data)
     if not kind:

@@ -1,4 +1,4 @@
-"""Results of `foliolab precision` and `consequences` for `foliolab report`: as a document page and as CSV."""
+"""Results of `foliolab precision`, `consequences` and `replay` for `foliolab report`: as a document page and as CSV."""
 
 from __future__ import annotations
 
@@ -6,35 +6,50 @@ from typing import Any
 
 from foliolab.framework.consequences.result import ConsequencesResult
 from foliolab.framework.precision.result import PrecisionResult
-from foliolab.framework.report import consequences, precision
+from foliolab.framework.replay.result import ReplayResult
+from foliolab.framework.report import consequences, precision, replay
 from foliolab.framework.report.pages.document import DocumentPage
 from foliolab.framework.report.words import csv_text, origin, times
 
+Study = PrecisionResult | ConsequencesResult | ReplayResult
 
-def title(result: PrecisionResult | ConsequencesResult) -> str:
+
+def title(result: Study) -> str:
     """The title of the document."""
+    if isinstance(result, ReplayResult):
+        return f"FolioLab: {result.recording.path} under {len(result.policies)} policies, {result.started[:10]}"
     what = "how precise policies are" if isinstance(result, PrecisionResult) else "what follows from policies' answers"
     return f"FolioLab: {what}, {result.started[:10]}"
 
 
-def document_page(result: PrecisionResult | ConsequencesResult) -> DocumentPage:
+def document_page(result: Study) -> DocumentPage:
     """A document page with the report that the terminal shows."""
     page = DocumentPage()
     if isinstance(result, PrecisionResult):
         precision.render(result, page)
+    elif isinstance(result, ReplayResult):
+        replay.render(result, page)
     else:
         consequences.render(result, page)
     return page
 
 
-def repeat(result: PrecisionResult | ConsequencesResult) -> list[tuple[str, str]]:
+def repeat(result: Study) -> list[tuple[str, str]]:
     """How to repeat the run: (heading, text), the command first."""
-    return [("command", result.command), times(result), ("seed", str(result.seed)), *origin(result)]
+    seed = [] if isinstance(result, ReplayResult) else [("seed", str(result.seed))]
+    return [("command", result.command), times(result), *seed, *origin(result)]
 
 
-def table(result: PrecisionResult | ConsequencesResult) -> str:
-    """The result as CSV: a row per workload, number of MMs and policy, or per source, policy, and asker or figure."""
-    rows = _points(result) if isinstance(result, PrecisionResult) else _outcomes(result)
+def table(result: Study) -> str:
+    """The result as CSV.
+
+    A row per workload, number of MMs and policy; per source, policy, and asker or figure; or, of a replay, per policy
+    and figure, kind of write fault, or moment.
+    """
+    if isinstance(result, ReplayResult):
+        rows = _replayed(result)
+    else:
+        rows = _points(result) if isinstance(result, PrecisionResult) else _outcomes(result)
     columns = list(dict.fromkeys(name for row in rows for name in row))
     return csv_text(columns, ([row.get(name, "") for name in columns] for row in rows))
 
@@ -68,4 +83,25 @@ def _outcomes(result: ConsequencesResult) -> list[dict[str, Any]]:
                       "largest": figure.largest}
                 for figure in one.figures
             ]  # fmt: skip
+    return rows
+
+
+def _replayed(result: ReplayResult) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = [
+        {"policy": policy, "of": "figure", "name": name, "value": value}
+        for (policy, name), value in result.figures.values.items()
+    ]
+    for one in result.policies:
+        rows += [
+            {"policy": one.policy, "of": "write fault", "name": fault.of, "kernel": fault.kernel, "did": fault.policy,
+             "certain": fault.certain, "uncertain": fault.uncertain}
+            for fault in one.faults
+        ]  # fmt: skip
+        rows += [
+            {"policy": one.policy, "of": "moment", "ns": sample.time, "mms": sample.mms, "frames": sample.frames,
+             "folios": sum(sample.folios), "folios_of_one": sum(sample.folios[:1]),
+             "folios_of_two": sum(sample.folios[1:2]), "false_folios": sample.false_folios,
+             "false_pages": sample.false_pages, "unsafe_folios": sample.unsafe_folios}
+            for sample in one.samples
+        ]  # fmt: skip
     return rows

@@ -2,7 +2,7 @@
 
 Times of two runs come from different rounds and are not paired: the ratio is that of the medians, and its interval a
 bootstrap over both sides. The verdict follows the rules of `comparison`, with Holm's correction over all cases. The
-figures of precision and consequences are exact and are compared exactly.
+figures of precision, consequences and replays are exact and are compared exactly.
 """
 
 from __future__ import annotations
@@ -103,15 +103,16 @@ def difference(first: RunResult, second: RunResult) -> Difference:
         return _found(first, second, _of_times(first, second))
     if type(first) is not type(second):
         hint = "open two results of the same command"
-        raise UsageError(f"a result of {first.kind} and one of {second.kind} have nothing to compare", hint)
+        raise UsageError(f"a result of {first.verb} and one of {second.verb} have nothing to compare", hint)
     ours, theirs = first.figures, second.figures
     if ours is None or theirs is None:
         raise UsageError(
-            f"results of {first.kind} are not compared", "compare results of compare, precision or consequences"
+            f"results of {first.verb} are not compared", "compare results of compare, precision, consequences or replay"
         )
     keys = dict.fromkeys([*ours.values, *theirs.values])
     cases = tuple(_exact(key, ours.values.get(key), theirs.values.get(key)) for key in keys)
-    return _found(first, second, Difference(first.kind, ours.headings, ours.unit, cases))
+    notes = (f"the first is of {ours.of}, the second of {theirs.of}",) if ours.of != theirs.of else ()
+    return _found(first, second, Difference(first.verb, ours.headings, ours.unit, cases, notes))
 
 
 def _found(first: RunResult, second: RunResult, bare: Difference) -> Difference:
@@ -219,6 +220,6 @@ def _exact(key: tuple[str, ...], first: float | None, second: float | None) -> C
     if first is None or second is None:
         word: Word = "only in the second" if first is None else "only in the first"
         return Case(key, first, second, None, None, None, word)
-    ratio = second / first if first else None
+    ratio = second / first if first > 0 <= second else None
     word = "same" if first == second else "higher" if second > first else "lower"
     return Case(key, first, second, ratio, None, None, word)

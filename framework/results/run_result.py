@@ -17,11 +17,13 @@ class Figures:
         headings: what the parts of a key are.
         unit: of the values; a lower value is better.
         values: by key, such as (workload, MMs, policy).
+        of: what they are figures of, if results of different things can be compared; else empty.
     """
 
     headings: tuple[str, ...]
     unit: str
     values: Mapping[tuple[str, ...], float]
+    of: str = ""
 
 
 class RunResult(Document, frozen=True, kw_only=True):
@@ -49,6 +51,11 @@ class RunResult(Document, frozen=True, kw_only=True):
     kernel: str
     git: str
     task: str = ""
+
+    @property
+    def verb(self) -> str:
+        """The command that makes results of this kind."""
+        return self.kind
 
     @property
     def lost(self) -> list[str]:

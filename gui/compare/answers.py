@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+from foliolab.framework.report.replay import moments
 from foliolab.framework.report.words import change_text, share_text, size_text, time_text
 from foliolab.gui.compare.answer import FALSE_SHARED, UNSAFE, Answer, Curve, Figure, Tone, unknown
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from foliolab.framework.consequences.result import ConsequencesResult, PolicyOutcome
     from foliolab.framework.contract.policy import Scheme
     from foliolab.framework.precision.result import Point, PrecisionResult
+    from foliolab.framework.replay.result import ReplayResult
     from foliolab.framework.results.comparison import Row
     from foliolab.framework.results.result import Result
     from foliolab.framework.verify.ledger import KeptVerdict
@@ -107,6 +109,35 @@ def precise(result: PrecisionResult, policy: str) -> Answer:
         Curve(tuple(curve), "processes at a time", f"{'unsafe' if unsafe else 'false shared'}, % of the time"),
         ("workload", "MMs", "false shared, time", "operations", "unsafe, time", "times", "stopped"), rows,
         _words(result.command), values={FALSE_SHARED: share, UNSAFE: _ratio(unsafe, shared)},
+    )  # fmt: skip
+
+
+def replayed(result: ReplayResult, policy: str) -> Answer:
+    """How often a policy calls an exclusive folio shared, over a recorded trace."""
+    one = next(one for one in result.policies if one.policy == policy)
+    whole = sum(one.owner_ns)
+    if not whole:
+        return unknown(why=f"{policy} was not replayed: {one.stopped or 'no large folio was mapped'}")
+    falsely, unsafe = one.false_shared, one.unsafe
+    word, tone = _precision(falsely.folio_ns / whole, unsafe.folio_ns)
+    sentence = (
+        f"On the trace {result.recording.path}, {share_text(falsely.folio_ns, whole)} of large folios x time are "
+        f"mapped by one process and called “maybe shared” by {policy}"
+    )
+    if unsafe.episodes:
+        sentence += f". It calls shared folios exclusive {unsafe.episodes:,} times: that is unsafe"
+    curve = tuple((f"{sample.time / 1e9:.3g}", float(sample.false_folios)) for sample in moments(one.samples))
+    rows = tuple(
+        (f"{sample.time / 1e9:.3f}", str(sample.mms), str(sum(sample.folios)), str(sample.false_folios),
+         str(sample.unsafe_folios))
+        for sample in one.samples
+    )  # fmt: skip
+    figure = share_text(unsafe.folio_ns, whole) if unsafe.episodes else share_text(falsely.folio_ns, whole)
+    return Answer(
+        word, tone, figure, "called exclusive" if unsafe.episodes else "false shared", sentence + ".",
+        Curve(curve, "s since the start", "folios false shared"),
+        ("at, s", "MMs", "large folios", "false shared", "unsafe"), rows, _words(result.command),
+        values={FALSE_SHARED: falsely.folio_ns / whole, UNSAFE: unsafe.folio_ns / whole},
     )  # fmt: skip
 
 

@@ -22,14 +22,15 @@ if TYPE_CHECKING:
     from foliolab.framework.verify.ledger import Ledger
     from foliolab.gui.window.library import Library
 
-QUESTION_OF: Final = {"precision": "precise", "compare": "cost", "consequences": "proc"}
+QUESTION_OF: Final = {"precision": "precise", "compare": "cost", "consequences": "proc", "replay-trace": "precise"}
 """The question that a result answers, by the kind of the result."""
 READ: Final[dict[str, Callable[[Any, str, str], Answer]]] = {
-    "precise": lambda result, policy, baseline: answers.precise(result, policy),
-    "cost": answers.cost,
-    "proc": lambda result, policy, baseline: answers.proc(result, policy),
+    "precision": lambda result, policy, baseline: answers.precise(result, policy),
+    "compare": answers.cost,
+    "consequences": lambda result, policy, baseline: answers.proc(result, policy),
+    "replay-trace": lambda result, policy, baseline: answers.replayed(result, policy),
 }
-"""What reads the answer about a policy out of a result; the baseline is that of costs, empty for the result's own."""
+"""What reads the answer about a policy out of a result, by its kind; the baseline of costs may be empty: its own."""
 
 
 class Collector:
@@ -107,7 +108,7 @@ class Collector:
 
     def _answer(self, cell: Cell) -> Answer:
         if self.opened is not None and QUESTION_OF[self.opened.kind] == cell.question:
-            return _dated(READ[cell.question](self.opened, cell.policy, ""), self.opened)
+            return _dated(READ[self.opened.kind](self.opened, cell.policy, ""), self.opened)
         try:
             scheme = self._library.scheme(cell.policy)
         except UsageError:
@@ -190,7 +191,7 @@ class Collector:
         known = self._known.get((cell, baseline))
         if known is None or known[0] != raw:
             result = self._result(kept)
-            known = (raw, _dated(READ[cell.question](result, cell.policy, baseline), result))
+            known = (raw, _dated(READ[result.kind](result, cell.policy, baseline), result))
             self._known[cell, baseline] = known
         return known[1]
 
@@ -210,7 +211,7 @@ def _of_reference(cell: Cell, baseline: str) -> Answer:
     if shipped is None or kept is None:
         return unknown()
     result = _result_of_reference(cell.question)
-    answer = _dated(READ[cell.question](result, cell.policy, baseline), result)
+    answer = _dated(READ[result.kind](result, cell.policy, baseline), result)
     return replace(answer, reference=shipped.origin)
 
 
@@ -224,10 +225,13 @@ def _result_of_reference(question: str) -> AnyResult:
 def policies_of(result: AnyResult) -> list[str]:
     """The policies of a result, in its order."""
     from foliolab.framework.precision.result import PrecisionResult
+    from foliolab.framework.replay.result import ReplayResult
     from foliolab.framework.results.result import Result
 
     if isinstance(result, Result):
         return list(result.config.policies)
+    if isinstance(result, ReplayResult):
+        return [one.policy for one in result.policies]
     if isinstance(result, PrecisionResult):
         return [policy.name for policy in result.policies]
     return list(dict.fromkeys(outcome.policy for source in result.sources for outcome in source.outcomes))

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QPushButton, QSizePolicy, QWidget
 
+from foliolab.framework.replay.result import ReplayResult
+from foliolab.framework.report.answer import answer
 from foliolab.gui.tours.tour import TOURS
 from foliolab.gui.widgets.basics import button
 from foliolab.gui.window.building import label, named, row
@@ -42,11 +44,14 @@ class Welcome(QWidget):
 
 
 class Banner(QWidget):
-    """The name and origin of the opened result file, with buttons for a second file and for the way back."""
+    """The name and origin of the opened result file, and the answer if it is a replay's.
+
+    It has buttons for a second file, and for the way back.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.text = label(wraps=True)
+        self.text = label(wraps=True, selectable=True)
         self.second = QPushButton("Open second…")
         self.back = QPushButton("Show my own")
         row((self.text, 1), self.second, self.back, of=self, margins=(10, 6, 10, 6))
@@ -54,6 +59,9 @@ class Banner(QWidget):
 
     def show_result(self, path: Path, result: RunResult) -> None:
         started = result.started[:16].replace("T", " ")
-        origin = f"{result.kind}, {started}, Linux {result.kernel.split(' ')[0]}"
-        self.text.setText(f"Showing {path.name} ({origin}{'' if result.complete else ', incomplete'})")
+        origin = f"{result.verb}, {started}, Linux {result.kernel.split(' ')[0]}"
+        lines = [f"Showing {path.name} ({origin}{'' if result.complete else ', incomplete'})"]
+        if isinstance(result, ReplayResult):
+            lines += [f"• {sentence}" for sentence in answer([result])]
+        self.text.setText("\n".join(lines))
         self.show()

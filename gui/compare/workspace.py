@@ -403,7 +403,7 @@ class CompareWorkspace(Workspace):
 
     # -- result files ----------------------------------------------------------------------------------
     def takes(self, path: Path) -> bool:
-        """Whether a file is a result of compare, precision or consequences."""
+        """Whether a file is a result of compare, precision, consequences or replay."""
         return path.suffix == ".json" and bool(kind_of(path))
 
     def show_file(self, path: Path) -> None:

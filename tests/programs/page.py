@@ -14,7 +14,9 @@ from typing import Final
 
 from programs import PROGRAMS, Program  # type: ignore[import-not-found]  # found where this script lies
 
+from foliolab.framework.escaping import markdown
 from foliolab.framework.replay.result import Replayed, ReplayResult
+from foliolab.framework.report.answer import answer as sentences
 from foliolab.framework.report.words import size_text
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
@@ -50,7 +52,7 @@ class Run:
 
     def best(self) -> ReplayResult:
         """The bound that agrees better with what the kernel did."""
-        return max((self.early, self.late), key=lambda result: agreement(recorded(result))[0])
+        return max((self.early, self.late), key=lambda result: recorded(result).agreement(True)[0])
 
 
 def load(data: Path) -> list[Run]:
@@ -80,15 +82,6 @@ def precise(result: ReplayResult) -> Replayed:
     if found is None:
         raise ValueError(f"{result.recording.path} was not replayed under {EXACT}")
     return found
-
-
-def agreement(one: Replayed, certain: bool | None = True) -> tuple[int, int]:
-    """Outcomes of writes to large folios: as the kernel's, and all that are known."""
-    known = sum(one.count("large", kernel, certain=certain) for kernel in ("reused", "copied"))
-    same = one.count("large", "copied", "copied", certain) + sum(
-        one.count("large", "reused", policy, certain) for policy in ("reused", "unchanged")
-    )
-    return same, known
 
 
 def extra(result: ReplayResult, one: Replayed) -> int:
@@ -202,7 +195,7 @@ def kernel(runs: list[Run]) -> list[str]:
         outcomes = [one.count("large", kernel) for kernel in ("reused", "copied")]
         cells = []
         for certain in (True, False):
-            same, known = agreement(one, certain)
+            same, known = one.agreement(certain)
             cells += [f"{same:,} of {known:,}", percent(same / known) if known else "–"]
         rows.append([run.name, *(f"{count:,}" for count in outcomes), *cells])
     head = ["writes to large folios", "reused", "copied", "certain, as predicted", "", "uncertain, as predicted", ""]
@@ -261,7 +254,7 @@ def _cost(runs: list[Run]) -> list[str]:
 
 def answer(runs: list[Run]) -> list[str]:
     """The answer to the open question, in sentences made of the data."""
-    counts = {certain: [agreement(recorded(run.best()), certain) for run in runs] for certain in (True, False)}
+    counts = {certain: [recorded(run.best()).agreement(certain) for run in runs] for certain in (True, False)}
     same, known = (sum(column) for column in zip(*counts[True], strict=True))
     same_too, unsure = (sum(column) for column in zip(*counts[False], strict=True))
     model = recorded(runs[0].early).policy
@@ -274,6 +267,14 @@ def answer(runs: list[Run]) -> list[str]:
         f"predicts; of {unsure:,} uncertain ones, {same_too:,}.",
         "",
     ]
+
+
+def each(runs: list[Run]) -> list[str]:
+    """The sentences with which `foliolab replay` begins, of each recording (the better of the two bounds)."""
+    lines = []
+    for run in runs:
+        lines += [f"- **{run.name}.** " + " ".join(markdown(sentence) for sentence in sentences([run.best()]))]
+    return [*lines, ""]
 
 
 def listed(names: list[str]) -> str:
@@ -329,6 +330,11 @@ def write(runs: list[Run]) -> str:
         "## The answer",
         "",
         *answer(runs),
+        "## Program by program",
+        "",
+        "The sentences with which `foliolab replay` begins; of the two times of teardowns, the one that agrees better.",
+        "",
+        *each(runs),
         "## What was recorded",
         "",
         f"Linux {header.kernel} on {header.machine}; perf; one run each, so the figures are examples, not statistics.",

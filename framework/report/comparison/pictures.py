@@ -10,7 +10,7 @@ from foliolab.framework.errors import UsageError
 from foliolab.framework.escaping import visible
 from foliolab.framework.isolation.safepath import elsewhere
 from foliolab.framework.report.comparison.matrix import Matrix
-from foliolab.framework.report.comparison.svg import HUES
+from foliolab.framework.report.pages.curves import HUES
 from foliolab.framework.report.words import size_text
 
 MARKERS: Final = "osD^vPX*"

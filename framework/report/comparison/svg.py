@@ -13,17 +13,12 @@ from typing import Final
 
 from foliolab.framework.escaping import visible
 from foliolab.framework.report.comparison.matrix import Cell, Matrix
+from foliolab.framework.report.pages.curves import DASHES, HUES, path
 from foliolab.framework.report.words import size_text
 
 WIDTH: Final = 130
 HEIGHT: Final = 34
 LARGE: Final = (640, 240)
-DASHES: Final = ("", "6 3", "2 2", "8 3 2 3", "1 3", "10 2")
-"""The dashes of the curves; colour is never the only difference."""
-HUES: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Okabe and Ito's colours, which colour-blind readers tell apart."""
-
-Point = tuple[float, float]
 
 
 def _scale(values: Sequence[float], low: float, high: float) -> list[float]:
@@ -32,10 +27,6 @@ def _scale(values: Sequence[float], low: float, high: float) -> list[float]:
     if most - least < 1e-12:
         return [(low + high) / 2 for _ in values]
     return [low + (value - least) / (most - least) * (high - low) for value in values]
-
-
-def _path(points: Sequence[Point]) -> str:
-    return "M" + " L".join(f"{x:.1f},{y:.1f}" for x, y in points)
 
 
 def sparkline(cell: Cell) -> str:
@@ -55,7 +46,7 @@ def sparkline(cell: Cell) -> str:
         f'<svg width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(text)}">'
         f"<title>{escape(text)}</title>"
         f'<line class="one" x1="0" x2="{WIDTH}" y1="{ys[-1]:.1f}" y2="{ys[-1]:.1f}"/>'
-        f'<path class="band" d="{_path(band)}Z"/><path class="line" d="{_path(middle)}"/>{dots}</svg>'
+        f'<path class="band" d="{path(band)}Z"/><path class="line" d="{path(middle)}"/>{dots}</svg>'
     )
 
 
@@ -89,7 +80,7 @@ def curves(found: Matrix, workload: str) -> str:
         hue, dash = HUES[number % len(HUES)], DASHES[number % len(DASHES)]
         points = [(across[size], down(ratio)) for size, ratio, *_ in cell.curve]
         parts.append(
-            f'<path d="{_path(points)}" fill="none" stroke="{hue}" stroke-width="2" stroke-dasharray="{dash}"/>'
+            f'<path d="{path(points)}" fill="none" stroke="{hue}" stroke-width="2" stroke-dasharray="{dash}"/>'
         )
         for size, _, low, high in cell.curve:
             x = across[size]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from foliolab.framework.escaping import markdown as plain
 from foliolab.framework.escaping import markdown_code
 from foliolab.framework.report.pages import templates
+from foliolab.framework.report.pages.curves import Curves, svg
 from foliolab.framework.report.pages.page import Columns, Page, Style, Words
 
 
@@ -30,11 +31,11 @@ class DocumentPage(Page):
     """A page that keeps what is written on it, however wide.
 
     Attributes:
-        parts: lines and tables, from top to bottom.
+        parts: lines, tables and curves, from top to bottom; Markdown leaves curves out.
     """
 
     def __init__(self) -> None:
-        self.parts: list[Words | Grid] = []
+        self.parts: list[Words | Grid | Curves] = []
 
     def line(self, what: str = "", style: Style = "") -> None:
         self.parts.append(self.text(what, style))
@@ -50,6 +51,9 @@ class DocumentPage(Page):
             )
         )
 
+    def curves(self, found: Curves) -> None:
+        self.parts.append(found)
+
 
 # -- as text -----------------------------------------------------------------------------------------
 def markdown(page: DocumentPage, title: str, repeat: Sequence[tuple[str, str]]) -> str:
@@ -60,7 +64,8 @@ def markdown(page: DocumentPage, title: str, repeat: Sequence[tuple[str, str]]) 
     """
     lines = [f"### {plain(title)}", ""]
     for part in page.parts:
-        lines += _grid(part) if isinstance(part, Grid) else _line(part)
+        if not isinstance(part, Curves):
+            lines += _grid(part) if isinstance(part, Grid) else _line(part)
     lines = [line for i, line in enumerate(lines) if line or (i and lines[i - 1])]
     lines += ["", "<details>", "<summary>How to repeat it</summary>", ""]
     lines.append(f"- {repeat[0][0]}: {markdown_code(repeat[0][1])}")
@@ -93,5 +98,6 @@ def html(page: DocumentPage, title: str, repeat: Sequence[tuple[str, str]]) -> s
     Raises:
         UsageError: jinja2 is not installed.
     """
-    parts = [("grid" if isinstance(part, Grid) else "line", part) for part in page.parts]
-    return templates.render("document.html.j2", title=title, parts=parts, repeat=repeat)
+    kinds = {Grid: "grid", Words: "line", Curves: "curves"}
+    parts = [(kinds[type(part)], part) for part in page.parts]
+    return templates.render("document.html.j2", title=title, parts=parts, repeat=repeat, svg=svg)

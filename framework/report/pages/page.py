@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from foliolab.framework.report.pages.curves import Curves
 from foliolab.framework.report.pages.signs import writable
 
 Style = Literal[
@@ -94,3 +95,7 @@ class Page(ABC):
             groups: columns that stay together.
             sections: rows that end a section.
         """
+
+    def curves(self, found: Curves) -> None:
+        """Draw curves whose figures a table has, too; a page of text leaves them out."""
+        return

@@ -355,6 +355,21 @@ def test_a_result_fills_the_matrix(workspace: CompareWorkspace, window: Window, 
     assert not workspace.banner.isVisible() and workspace.collector.opened is None
 
 
+def test_a_replays_result_has_its_answer_above_the_matrix(workspace: CompareWorkspace, window: Window) -> None:
+    from foliolab.framework.replay.result import ReplayResult
+    from foliolab.framework.report.answer import answer
+
+    path = Path(__file__).parents[3] / "docs" / "data" / "daemon-64-exit.json"
+    assert window.open(path)
+    workspace.fill_now()
+    sentences = answer([ReplayResult.load(path)])
+    assert len(sentences) == 5
+    assert all(sentence in workspace.banner.text.text() for sentence in sentences)
+    row = workspace.matrix.policies.index("mm-id")
+    assert workspace.matrix.answer(cell_of(workspace, "precise", row)).figure == "95.1 %"
+    assert workspace.matrix.answer(cell_of(workspace, "precise", row)).rows
+
+
 def test_two_results_show_the_difference(
     workspace: CompareWorkspace, window: Window, files: tuple[Path, ...], tmp_path: Path
 ) -> None:
