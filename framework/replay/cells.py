@@ -58,8 +58,8 @@ BUCKETS: Final = MOST_OWNERS + 3
 BUCKET_CELLS: Final = 5
 
 # -- write faults: class × kernel × policy × certainty
-CLASSES: Final = ("large", "small", "unknown", "disturbed")
-LARGE, SMALL, UNKNOWN, DISTURBED = range(4)
+CLASSES: Final = ("large", "small", "unknown", "disturbed", "earlier")
+LARGE, SMALL, UNKNOWN, DISTURBED, EARLIER = range(5)
 KERNEL: Final = ("unknown", "reused", "copied")
 POLICY: Final = ("unchanged", "reused", "copied", "new page", "not mapped")
 MATRIX: Final = (len(CLASSES), len(KERNEL), len(POLICY), 2)

@@ -153,6 +153,8 @@ def _history(vm: Memory, base: int, head: int) -> tuple[int, int]:
     kind = cells.LARGE
     if state & owners.IS_HINTED:
         kind = cells.DISTURBED
+    elif state & owners.IS_EARLIER:
+        kind = cells.EARLIER
     uncertain = 0
     if state & owners.IS_UNSURE:
         uncertain = 1

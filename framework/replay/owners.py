@@ -23,7 +23,9 @@ IS_UNSAFE = 1 << 21
 IS_HINTED = 1 << 22
 IS_UNSURE = 1 << 23
 """The order of events on the folio is not certain: it was forked or written to during another MM's teardown."""
-ORDER_SHIFT = 24
+IS_EARLIER = 1 << 24
+"""It was mapped before the trace began, so that nobody knows which MM came first."""
+ORDER_SHIFT = 25
 LISTED, GAINED, LOST = range(3)
 FOUR: Final = sum(1 << cells.COUNT_BITS * i for i in range(cells.COUNTS))
 """One mapping of each of the pages that are counted in one cell."""
@@ -286,6 +288,12 @@ def doubt(vm: Memory, base: int, head: int) -> None:
     """Mark a large folio: the order of the events on it, and so its further history, is not certain."""
     at = folio_at(vm, base, head)
     put(vm, at, cell(vm, at) | IS_UNSURE)
+
+
+def older(vm: Memory, base: int, head: int) -> None:
+    """Mark a large folio that was mapped before the trace began: which MMs have a slot in it is not known."""
+    at = folio_at(vm, base, head)
+    put(vm, at, cell(vm, at) | IS_EARLIER)
 
 
 def touch_listed(vm: Memory, base: int, listed: int) -> None:

@@ -21,7 +21,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     Attributes:
         of: large or small folios; unknown: the trace does not say what was mapped there; disturbed: a large folio
-            that the kernel itself migrated, split, collapsed or swapped before.
+            that the kernel itself migrated, split, collapsed or swapped before; earlier: a large folio that was mapped
+            before the trace began, so that it is not known which MM came first.
         kernel: what the kernel did: reused, copied, unknown.
         policy: what the policy did: reused, copied, unchanged (the MM could write already), new page (the kernel
             copied a page that the trace does not know), not mapped.

@@ -169,6 +169,8 @@ def present(vm: Memory, base: int, slot: int, page: int, nr: int, order: int, pf
                 if head < 0:
                     return
                 remember_pfn(vm, base, pfn + i - index, head, 0)
+            if order:
+                owners.older(vm, base, head)
             bump(vm, reg(vm, base, cells.AT_TALLY) + 8 * cells.PRESENT_PAGES, part)
         i += part
 

@@ -14,7 +14,14 @@ from foliolab.framework.replay.result import YARDSTICK, Replayed, ReplayResult, 
 from foliolab.framework.report.words import duration_text, share_text
 
 SEES_FAULTS: Final = frozenset({"perf", "bpftrace"})
-"""Sources of traces that show every write fault and every new folio; others are not known to."""
+"""Sources of traces that show every write fault and every new folio, where a header does not say it."""
+ABSENT: Final = {
+    "threads": "threads and forks are not told apart",
+    "teardown": "when exiting processes were gone is not shown",
+    "ranges": "what was unmapped is not shown",
+    "times": "only the order of events is known",
+}
+"""What makes an answer doubtful where the source does not show events of a kind."""
 MOST_OWNERS: Final = 64
 """Numbers of MMs from here on share one element of `Replayed.owner_ns`."""
 OUTCOMES: Final = ("copied", "reused")
@@ -35,7 +42,7 @@ def answer(results: Sequence[ReplayResult]) -> list[str]:
         if _writes_on([_observer(result) for result in results]):
             found.append(_cost(results, judged))
         if any(sum(_observer(result).owner_ns) for result in results):
-            found.append(_wrong(judged))
+            found.append(_wrong(results, judged))
     found.append(_sharing(results, judged))
     found.append(_sureness(results))
     return found
@@ -60,9 +67,13 @@ def _observer(result: ReplayResult) -> Replayed:
 
 def _sees(result: ReplayResult, what: str = "faults") -> bool:
     """Whether the source of a trace shows events of a kind; what its header does not say depends on the source."""
-    said = getattr(getattr(result.recording.header, "shows", None), what, None)
+    said: bool | None = getattr(result.recording.header.shows, what)
     known = what not in ("faults", "allocations") or result.recording.header.source in SEES_FAULTS
-    return known if said is None else bool(said)
+    return known if said is None else said
+
+
+def _timed(results: Sequence[ReplayResult]) -> bool:
+    return all(_sees(result, "times") for result in results)
 
 
 def _writes_known(results: Sequence[ReplayResult]) -> bool:
@@ -94,11 +105,12 @@ def _writes(results: Sequence[ReplayResult]) -> str:
         )
     seen = [_observer(result) for result in results]
     faults = [one.count("large") for one in seen]
-    span = _between((result.recording.span for result in results), duration_text)
+    span = f"in {_between((result.recording.span for result in results), duration_text)} " if _timed(results) else ""
+    write = "write fault" if all(map(_sees, results)) else "known write"
     if not any(faults):
         others = sum(one.count() for one in seen)
         rest = f"; {others:,} fell on other pages" if others else ""
-        return f"{where}: in {span} no write fault fell on a large folio of known history{rest}."
+        return f"{where}: {span}no {write} fell on a large folio of known history{rest}."
     parts = [
         f"{verb} {_numbers(one.count('large', outcome) for one in seen)}"
         for verb, outcome in (("copied", "copied"), ("reused", "reused"))
@@ -108,7 +120,7 @@ def _writes(results: Sequence[ReplayResult]) -> str:
         parts.append(f"did what the trace does not show with {_numbers(one.count('large', 'unknown') for one in seen)}")
     did = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
     return (
-        f"{where}: in {span} {_numbers(faults)} write faults fell on pages of large folios of known history; "
+        f"{where}: {span}{_numbers(faults)} {write}s fell on pages of large folios of known history; "
         f"the kernel {did} of them."
     )
 
@@ -138,11 +150,16 @@ def _cost(results: Sequence[ReplayResult], judged: Sequence[Replayed]) -> str:
     return f"{text}, {_between(map(abs, times), duration_text)} at {each:.0f} ns each ({costs.source})."
 
 
-def _wrong(judged: Sequence[Replayed]) -> str:
+def _wrong(results: Sequence[ReplayResult], judged: Sequence[Replayed]) -> str:
     """The longest false shared, and how much of the time there was any."""
     name = judged[0].policy
     falsely = [one.false_shared for one in judged]
-    if any(map(_errs, judged)):
+    if any(map(_errs, judged)) and not _timed(results):
+        text = (
+            f"{name} called a folio maybe shared that one MM alone mapped after {_numbers(one.ops for one in falsely)} "
+            "operations on large folios, for an unknown time"
+        )
+    elif any(map(_errs, judged)):
         longest = _between((one.longest for one in falsely), lambda ns: duration_text(ns) if ns else "no time")
         share = _between((one.false_share for one in judged), lambda part: share_text(part, 1))
         text = (
@@ -154,6 +171,8 @@ def _wrong(judged: Sequence[Replayed]) -> str:
     unsafe = [one.unsafe.episodes for one in judged]
     if any(unsafe):
         text += f"; {_numbers(unsafe)} times it called one exclusive that several MMs mapped, which is unsafe"
+    if any("present" in result.recording.kinds for result in results):
+        text += "; of folios older than the trace this supposes that their owners came in the order of their numbers"
     return f"{text}."
 
 
@@ -162,7 +181,7 @@ def _sharing(results: Sequence[ReplayResult], judged: Sequence[Replayed]) -> str
     seen = [_observer(result) for result in results]
     most = max(max(one.most_owners, len(one.owner_ns)) for one in [*seen, *judged])
     if not most:
-        if all(_sees(result) for result in results):
+        if all(_sees(result, what) for result in results for what in ("faults", "allocations", "history")):
             return "The program got no large folio, so it could not show what sharing them costs."
         return "The trace has no large folio, and cannot tell whether the program had any."
     if most == 1:
@@ -175,13 +194,11 @@ def _sharing(results: Sequence[ReplayResult], judged: Sequence[Replayed]) -> str
     if most <= room:
         return f"At most {many} MMs mapped the same large folio at a time, so this run could not show {limit}."
     share = _between((_beyond(one, room) for one in seen), lambda part: share_text(part, 1))
+    often = f", more than {room} of them for {share} of large folios x time" if _timed(results) else ""
     how = "and shows that it errs" if any(map(_errs, judged)) else "and shows no error"
     if _writes_known(results) and not _writes_on(seen):
         how += ", but no write fell on such a folio"
-    return (
-        f"Up to {many} MMs mapped the same large folio at a time, more than {room} of them for {share} of large "
-        f"folios x time, so this run could show {limit}, {how}."
-    )
+    return f"Up to {many} MMs mapped the same large folio at a time{often}, so this run could show {limit}, {how}."
 
 
 def _sureness(results: Sequence[ReplayResult]) -> str:
@@ -215,15 +232,19 @@ def _doubts(results: Sequence[ReplayResult]) -> list[str]:
     """Of how many runs this is, then what makes it less sure."""
     runs = len({(result.recording.header.started, result.recording.path) for result in results})
     found = ["this is one run, an example and no statistic" if runs == 1 else f"these are {runs} runs"]
-    changed = sum(_observer(result).count("disturbed") for result in results)
+    seen = [_observer(result) for result in results]
+    changed, older = (sum(one.count(of) for one in seen) for of in ("disturbed", "earlier"))
     counts = (
         (sum(result.recording.header.lost for result in results), "events were lost"),
         (changed, "writes fell on folios that the kernel itself had changed"),
-        (sum(result.recording.kinds.get("present", 0) for result in results), "mappings are older than the recording"),
+        (older, "writes fell on large folios older than the trace"),
     )
     found += [f"{count:,} {what}" for count, what in counts if count]
+    found += [text for kind, text in ABSENT.items() if not all(_sees(result, kind) for result in results)]
+    if not all(_sees(result, "history") for result in results) and not older:
+        found.append("some processes are older than the trace")
     if blind := [result for result in results if not _sees(result)]:
-        found.append(f"{blind[0].recording.header.source or 'its source'} may not show every fault")
+        found.append(f"{blind[0].recording.header.source or 'its source'} need not show every fault")
     if any(result.recording.damaged for result in results):
         found.append("the trace is damaged")
     if not all(result.complete for result in results):

@@ -22,6 +22,7 @@ CLASSES: Final = {
     "small": "small folio",
     "unknown": "not known to the trace",
     "disturbed": "large, changed by the kernel",
+    "earlier": "large, older than the trace",
 }
 
 

@@ -14,7 +14,7 @@ from foliolab.framework.replay.session import ReplayRequest, replay
 from foliolab.framework.report.answer import answer
 from foliolab.framework.trace import events as ev
 from foliolab.framework.trace.file import Writer
-from foliolab.framework.trace.header import Header
+from foliolab.framework.trace.header import Header, Shows
 from foliolab.policies import exact, mm_id
 
 HEAP = 0x7F12_3456_0000 >> 12 & ~511
@@ -84,11 +84,31 @@ def test_what_the_source_cannot_show_is_not_claimed(tmp_path: Path) -> None:
     found = answer([replayed(tmp_path, family(2, writes=False, source="strace"))])
     assert "cannot tell how often large folios were written to" in found[0]
     assert not any("write fell" in sentence for sentence in found)
-    assert "strace may not show every fault" in found[-1]
+    assert "strace need not show every fault" in found[-1]
     empty = Header(source="strace"), ev.columns(time=0, kind=ev.FORK, mm=1, other=2)
     assert "cannot tell whether the program had any" in answer([replayed(tmp_path, empty)])[-2]
     empty = Header(source="perf"), ev.columns(time=0, kind=ev.FORK, mm=1, other=2)
     assert "The program got no large folio" in answer([replayed(tmp_path, empty)])[-2]
+
+
+def test_folios_of_a_snapshot_have_no_known_history(tmp_path: Path) -> None:
+    header, made = family(2)
+    kind = np.where(made.kind == ev.NEW, ev.PRESENT, made.kind)
+    found = replayed(tmp_path, (header, made._replace(kind=kind, nr=np.where(kind == ev.PRESENT, 16, 0))))
+    sentences = answer([without(found, shows=Shows(history=False))])
+    assert "no write fault fell on a large folio of known history; 2 fell on other pages" in sentences[0]
+    assert not any("copies" in sentence for sentence in sentences)
+    assert "this supposes that their owners came in the order of their numbers" in sentences[1]
+    assert "2 writes fell on large folios older than the trace" in sentences[-1]
+
+
+def test_without_times_no_duration_is_said(tmp_path: Path) -> None:
+    found = replayed(tmp_path, family(2))
+    sentences = answer([without(found, shows=Shows(times=False, ranges=False))])
+    assert sentences[0].startswith("app.folio: 2 write faults fell")
+    assert "for an unknown time" in sentences[2]
+    assert "x time" not in " ".join(sentences)
+    assert sentences[-1].endswith("what was unmapped is not shown, only the order of events is known.")
 
 
 def test_several_runs_have_ranges(tmp_path: Path) -> None:

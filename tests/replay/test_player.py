@@ -335,7 +335,7 @@ def test_a_folio_that_nobody_maps_whole(tmp_path: Path) -> None:
     script(ev.WRITE, 2, page=HEAP + 111, flags=ev.COPIED)(ev.WRITE, 2, page=HEAP + 99, flags=ev.COPIED)
     found = result(script.trace(tmp_path), samples=2)
     assert faults(found) == {
-        ("large", "copied", "copied"): (1, 0),
+        ("earlier", "copied", "copied"): (1, 0),
         ("small", "copied", "copied"): (1, 0),
         ("unknown", "copied", "new page"): (1, 0),
     }
@@ -352,7 +352,7 @@ def test_frames_name_folios_only_while_the_snapshot_lasts(tmp_path: Path) -> Non
 def test_whole_pages_of_a_snapshot_that_one_mm_has_are_reused(tmp_path: Path) -> None:
     script = Script()(ev.PRESENT, 1, page=HEAP, nr=512, order=9, other=512)(ev.WRITE, 1, page=HEAP + 3, flags=ev.REUSED)
     script(ev.PRESENT, 1, page=HEAP, nr=512, order=9, other=512)  # a second snapshot changes nothing
-    assert faults(result(script.trace(tmp_path))) == {("large", "reused", "reused"): (1, 0)}
+    assert faults(result(script.trace(tmp_path))) == {("earlier", "reused", "reused"): (1, 0)}
 
 
 def test_a_moved_folio_is_found_where_it_went(tmp_path: Path) -> None:
