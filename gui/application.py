@@ -20,6 +20,7 @@ from foliolab.framework.escaping import visible
 from foliolab.framework.isolation.signals import STOPS
 from foliolab.gui.garbage import Collector
 from foliolab.gui.main_window import Window
+from foliolab.gui.window import session
 from foliolab.gui.window.jobs import Jobs
 from foliolab.gui.window.library import Library
 from foliolab.gui.window.settings import Settings
@@ -29,6 +30,8 @@ from foliolab.gui.window.watched import is_present
 from foliolab.gui.window.workspace import Workspace
 
 NO_WINDOW: Final = 3
+SOON: Final = 20
+"""Milliseconds until it is looked again whether all policies are loaded."""
 NOISE: Final = ("This plugin does not support",)
 """Parts of messages of Qt that are not shown."""
 DESKTOP_FILE: Final = "foliolab"
@@ -73,9 +76,10 @@ def make(application: QApplication, plugins: Sequence[str] = (), settings: Setti
     settings = Settings() if settings is None else settings
     themes = Themes(application, settings.text("window/theme"))
     jobs = Jobs(application)
+    ended_well = session.begin(settings)
     window = Window(settings, themes, jobs, Library(plugins, jobs), workspaces())
     kept = [path for path in settings.texts("window/policies") if is_present(path)]
-    window.offer([path for path in kept if path not in window.library.files])
+    window.offer([path for path in kept if path not in window.library.files], ended_well)
     return window
 
 
@@ -91,6 +95,10 @@ def workspaces() -> list[type[Workspace]]:
 
 
 def _open(window: Window, files: Sequence[Path]) -> None:
+    """Open files, as soon as the policies that they may need are loaded."""
+    if not window.library.settled:
+        QTimer.singleShot(SOON, window, partial(_open, window, files))
+        return
     for path in files:
         window.open(path)
 

@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QMainWindow, QStackedWidget, QToolBar, QWidget
 from foliolab.framework.errors import FolioLabError
 from foliolab.gui.tours.guide import Guide
 from foliolab.gui.tours.tour import TOURS
-from foliolab.gui.window import dialogs, exporting
+from foliolab.gui.window import dialogs, exporting, session
 from foliolab.gui.window.about import about
 from foliolab.gui.window.building import FLUSH, column
 from foliolab.gui.window.command_palette import CommandPalette
@@ -210,20 +210,37 @@ class Window(QMainWindow):
         )  # fmt: skip
         return False
 
-    def offer(self, files: list[str]) -> None:
-        """Offer to load the policy files of the last session: they are code, and the settings only name them."""
-        self._offered = files
-        if files:
-            names = ", ".join(map(short_name, files))
-            self.notices.say(f"open before: {names}", "warning", "\n".join(files), ("Load again", self._load_offered))
+    def offer(self, files: list[str], together: bool = True) -> None:
+        """Offer to load the policy files of the last session: they are code, and the settings only name them.
 
-    def _load_offered(self) -> None:
-        files, self._offered = self._offered, []
+        Args:
+            files: their names.
+            together: by one notice; otherwise each by one of its own, since one of them may have ended the last window.
+        """
+        self._offered = list(files)
+        if together and files:
+            names = ", ".join(map(short_name, files))
+            load = partial(self._load_offered, files)
+            self.notices.say(f"open before: {names}", "warning", "\n".join(files), ("Load again", load))
+            return
+        for file in files:
+            text = f"the last window ended unexpectedly; {short_name(file)} was open in it, and is not loaded"
+            self.notices.say(text, "warning", file, ("Load it", partial(self._load_offered, [file])))
+
+    def _load_offered(self, files: list[str]) -> None:
+        self._offered = [file for file in self._offered if file not in files]
         for file in files:
             try:
                 self.library.open(file)
             except FolioLabError as fault:
                 self.notices.fault(fault)
+
+    def _keep_files(self) -> None:
+        """Store which policy files are open, at once: a later crash leaves no time for it."""
+        files = list(dict.fromkeys([*self.library.files, *self._offered]))
+        if files != self.settings.texts("window/policies"):
+            self.settings.keep("window/policies", files)
+            self.settings.write()
 
     def tour(self, name: str) -> None:
         """Start a tour, by its name."""
@@ -284,6 +301,7 @@ class Window(QMainWindow):
             workspace.paint(theme)
 
     def _refresh(self) -> None:
+        self._keep_files()
         for workspace in self.workspaces.values():
             workspace.refresh()
 
@@ -304,6 +322,7 @@ class Window(QMainWindow):
             self._closed = True
             self._keep()
             self.jobs.shut()
+            self.library.shut()
             for workspace in self.workspaces.values():
                 workspace.shut()
         super().closeEvent(event)
@@ -311,7 +330,8 @@ class Window(QMainWindow):
     def _keep(self) -> None:
         self.settings.keep("window/geometry", self.saveGeometry())
         self.settings.keep("window/workspace", self.here.name)
-        self.settings.keep("window/policies", list(dict.fromkeys([*self.library.files, *self._offered])))
+        self._keep_files()
+        session.end(self.settings)
         self.layouts.keep()
         for workspace in self.workspaces.values():
             workspace.keep(self.settings)

@@ -10,14 +10,18 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from foliolab.framework.machine import cache
 from foliolab.framework.plugins import discovery
 from foliolab.framework.plugins.discovery import Attempt, PluginFailure, Source
+
+if TYPE_CHECKING:
+    from foliolab.framework.isolation.process import Child
 
 MORE_SECONDS: Final = 1.0
 """Seconds after the plugin's own limit, which names the line that was running, until its process is killed."""
@@ -28,31 +32,59 @@ Read = Callable[[Attempt], None]
 
 def failure_of(source: Source, read: Read) -> PluginFailure | None:
     """The failure of a plugin that `read` loads in a forked process; None if it loads well, or cannot be tried."""
+    trial = begin(source, read)
+    if trial is None:
+        return None
+    try:
+        last = trial.child.receive(discovery.SECONDS + MORE_SECONDS)
+    finally:
+        trial.child.end()
+    return trial.failure(last)
+
+
+def begin(source: Source, read: Read) -> Trial | None:
+    """Begin to load a plugin in a forked process; None if it is known to load well, or cannot be tried."""
     key = _key(source)
     if cache.read(key) == NOTE:
         return None
     import multiprocessing  # as slow as reading a plugin
 
-    from foliolab.framework.isolation.process import Answer, Child, Crash, Failure, can_fork
+    from foliolab.framework.isolation.process import Child, can_fork
 
     # A daemon may have no children. Its parent has loaded the plugin before.
     if not can_fork() or multiprocessing.current_process().daemon:
         return None
-    child = Child(_try, source, read, method="fork", leads_group=True)
-    try:
-        last = child.receive(discovery.SECONDS + MORE_SECONDS)
-    finally:
-        child.end()
-    if isinstance(last, Answer):
-        if last.value is None:
-            cache.write(key, NOTE)
-        return last.value  # type: ignore[no-any-return]  # what `_try` returns
-    text = f"did not end within {discovery.SECONDS:g} s, and took no signal"
-    if isinstance(last, Crash):
-        text = f"its process {last.how} when it was loaded"
-    elif isinstance(last, Failure):
-        text = last.error.what
-    return Attempt(source).failure(text)
+    return Trial(source, key, Child(_try, source, read, method="fork", leads_group=True))
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A plugin that is being loaded in a process of its own.
+
+    Args:
+        source: the plugin.
+        key: under which the cache notes that it loads well.
+        child: the process. It has to be ended, at the latest `MORE_SECONDS` after the plugin's own limit.
+    """
+
+    source: Source
+    key: str
+    child: Child
+
+    def failure(self, last: object) -> PluginFailure | None:
+        """The failure that the last message of the process means, or None; no message means that it did not end."""
+        from foliolab.framework.isolation.process import Answer, Crash, Failure
+
+        if isinstance(last, Answer):
+            if last.value is None:
+                cache.write(self.key, NOTE)
+            return last.value  # type: ignore[no-any-return]  # what `_try` returns
+        text = f"did not end within {discovery.SECONDS:g} s, and took no signal"
+        if isinstance(last, Crash):
+            text = f"its process {last.how} when it was loaded"
+        elif isinstance(last, Failure):
+            text = last.error.what
+        return Attempt(self.source).failure(text)
 
 
 def _key(source: Source) -> str:

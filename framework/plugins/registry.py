@@ -42,6 +42,7 @@ from foliolab.framework.plugins.kinds import Kind
 from foliolab.framework.plugins.selection import file_and_policy, nearest, parse_memory, parse_sizes, split
 
 if TYPE_CHECKING:
+    from foliolab.framework.plugins.dry_run import Trial
     from foliolab.framework.plugins.published import Published
 
 __all__ = ["KINDS", "Plugin", "PluginFailure", "Registry", "load", "parse_memory", "parse_sizes"]
@@ -346,6 +347,25 @@ def _tried(source: Source, read: Callable[[Attempt], None]) -> PluginFailure | N
     from foliolab.framework.plugins import dry_run
 
     return dry_run.failure_of(source, read)
+
+
+def begin_trial(file: str) -> Trial | None:
+    """Begin to load a plugin file in a process of its own, as `load` does before it loads one itself.
+
+    Args:
+        file: its name; C text must have been translated.
+
+    Returns:
+        the trial; None where none is needed: the file is known to load well, or there are no forked processes.
+    """
+    from foliolab.framework.plugins import dry_run
+
+    source = source_of(file)
+
+    def read(attempt: Attempt) -> None:
+        _offers(attempt, source)
+
+    return dry_run.begin(source, read)
 
 
 def _offers(attempt: Attempt, source: Source) -> Offers:

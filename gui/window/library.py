@@ -12,6 +12,7 @@ from foliolab.framework.errors import FolioLabError
 from foliolab.framework.plugins import registry as room
 from foliolab.gui.window.jobs import Job, Jobs
 from foliolab.gui.window.translating import failed, translate
+from foliolab.gui.window.trial import FileTrial
 from foliolab.gui.window.watched import Watched
 
 if TYPE_CHECKING:
@@ -29,8 +30,10 @@ Opened = Callable[[str], None]
 class Library(QObject):
     """The registry, which is loaded again whenever a watched file is saved.
 
-    C text is translated by a job first, so that the window never waits for the parser: a kernel tree takes a second or
-    more, and a text that hangs the parser much longer. Until then the file offers nothing.
+    A Python file is loaded in a process of its own first: one that never ends, or ends its process, is a failure, and
+    is not tried again before it changes. C text is translated by a job first, so that the window never waits for the
+    parser: a kernel tree takes a second or more, and a text that hangs the parser much longer. Until then a file offers
+    nothing.
 
     Args:
         files: policy files and kernel trees to load and watch.
@@ -56,7 +59,8 @@ class Library(QObject):
         self._watched: dict[str, Watched] = {}
         self._seen: dict[str, str] = {}
         self._pending: dict[str, list[Opened]] = {}
-        self._untranslated: dict[str, PluginFailure] = {}
+        self._unusable: dict[str, PluginFailure] = {}
+        self._trials: dict[str, FileTrial] = {}
         self._saved: set[str] = set()
         self._job: Job | None = None
         self._watcher = QFileSystemWatcher(self)
@@ -71,6 +75,11 @@ class Library(QObject):
             self._note(one)
         self.registry: Registry = self._loaded()
         self._translate()
+
+    @property
+    def settled(self) -> bool:
+        """Whether all files are loaded, or cannot be."""
+        return not self._pending
 
     # -- contents --------------------------------------------------------------------------------------
     @property
@@ -140,7 +149,7 @@ class Library(QObject):
 
         Args:
             path: of the file, or `tree:PATH…`.
-            then: called with its name when it is loaded, or cannot be. For C text that is later.
+            then: called with its name when it is loaded, or cannot be; mostly later.
 
         Returns:
             its name in `files`.
@@ -153,7 +162,7 @@ class Library(QObject):
         self._watched[one.name] = one
         self._watch()
         self._note(one)
-        if one.is_c:
+        if one.name in self._pending:
             self._pending[one.name].append(then)
             self._translate()
         else:
@@ -164,7 +173,9 @@ class Library(QObject):
     def close(self, path: str) -> None:
         """Stop watching a file, and unload its policies."""
         if self._watched.pop(path, None) is not None:
-            for kept in (self._seen, self._pending, self._untranslated):
+            if (trial := self._trials.pop(path, None)) is not None:
+                trial.stop()
+            for kept in (self._seen, self._pending, self._unusable):
                 kept.pop(path, None)
             self._watch()
             self.reload()
@@ -182,11 +193,11 @@ class Library(QObject):
                 if one.tree is not None:
                     Watched.of(name)
             except FolioLabError as fault:  # the tree has gone a moment ago
-                self._untranslated[name] = failed(name, fault)
-            if name not in self._pending and name not in self._untranslated:
+                self._unusable[name] = failed(name, fault)
+            if name not in self._pending and name not in self._unusable:
                 files.append(name)
         registry = room.load(files)
-        registry.failures.extend(self._untranslated.values())
+        registry.failures.extend(self._unusable.values())
         return registry
 
     def _watch(self) -> None:
@@ -202,49 +213,84 @@ class Library(QObject):
         self._settle.start()
 
     def _note(self, one: Watched) -> None:
-        """Note how a file is now, before it is loaded; C text has to be translated."""
+        """Note how a file is now, before it is loaded; C text has to be translated, a Python file to be tried."""
         self._seen[one.name] = one.stamp()
+        self._unusable.pop(one.name, None)
         if one.is_c:
             self._pending.setdefault(one.name, [])
-            self._untranslated.pop(one.name, None)
+            return
+        if (running := self._trials.pop(one.name, None)) is not None:
+            running.stop()
+        if (begun := room.begin_trial(one.name)) is not None:
+            self._pending.setdefault(one.name, [])
+            trial = self._trials[one.name] = FileTrial(begun, self)
+            trial.ended.connect(self._tried)
+
+    def _tried(self, failure: PluginFailure | None) -> None:
+        """Load the file that was tried, unless that failed."""
+        name = next((name for name, trial in self._trials.items() if trial is self.sender()), None)
+        if name is None:
+            return
+        del self._trials[name]
+        if failure is not None:
+            self._unusable[name] = failure
+        self._load({name: self._pending.pop(name, [])})
+
+    def _load(self, opened: dict[str, list[Opened]]) -> None:
+        """Load everything again, now with these files, and tell who waits for them."""
+        for name in self._saved & set(opened):
+            self._saved.discard(name)
+            self.saved.emit(name)
+        self.reload()
+        for name, waiting in opened.items():
+            for then in waiting:
+                then(name)
+
+    def shut(self) -> None:
+        """End the trials that still run."""
+        for trial in self._trials.values():
+            trial.stop()
+        self._trials.clear()
 
     def _reload_if_changed(self) -> None:
         self._watch()  # a file that was replaced is another one
         changed = [one for name, one in self._watched.items() if one.stamp() != self._seen.get(name)]
         for one in changed:
             self._note(one)
-            if one.is_c:
-                self._saved.add(one.name)
-            else:
-                self.saved.emit(one.name)
+            self._saved.add(one.name)
         if any(one.is_c for one in changed):
             self._translate()
-        if any(not one.is_c for one in changed):
-            self.reload()
+        if ready := [one.name for one in changed if one.name not in self._pending]:
+            self._load({name: [] for name in ready})
 
     # -- C text ----------------------------------------------------------------------------------------
     def _translate(self) -> None:
         """Translate what is pending; a running translation starts again, because it may have read older texts."""
-        if not self._pending:
+        pending = self._pending_c()
+        if not pending:
             return
         job, self._job = self._job, None
         if job is not None:
             job.cancelled = True
             job.kill()
-        self._job = self._jobs.start("translating", translate, tuple(self._pending))
+        self._job = self._jobs.start("translating", translate, tuple(pending))
         self._job.answered.connect(self._translated)
         self._job.failed.connect(self._lost)
         self._job.ended.connect(self._ended)
 
     def _translated(self, found: dict[str, PluginFailure | None]) -> None:
         if self.sender() is self._job:
-            self._untranslated |= {
+            self._unusable |= {
                 name: failure for name, failure in found.items() if failure is not None and name in self._pending
             }
 
     def _lost(self, fault: FolioLabError) -> None:
         if self.sender() is self._job:
-            self._untranslated |= {name: failed(name, fault) for name in self._pending}
+            self._unusable |= {name: failed(name, fault) for name in self._pending_c()}
+
+    def _pending_c(self) -> list[str]:
+        """The C texts that are to be translated."""
+        return [name for name in self._pending if name in self._watched and self._watched[name].is_c]
 
     def _ended(self) -> None:
         """Load what was translated. A translation that was cancelled answers nothing."""
@@ -254,12 +300,5 @@ class Library(QObject):
         self._job = None
         if job.cancelled:
             fault = FolioLabError("its translation was cancelled", "open it again")
-            self._untranslated |= {name: failed(name, fault) for name in self._pending}
-        pending, self._pending = self._pending, {}
-        saved, self._saved = self._saved, set()
-        for name in saved & set(pending):
-            self.saved.emit(name)
-        self.reload()
-        for name, opened in pending.items():
-            for then in opened:
-                then(name)
+            self._unusable |= {name: failed(name, fault) for name in self._pending_c()}
+        self._load({name: self._pending.pop(name) for name in self._pending_c()})

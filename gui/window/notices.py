@@ -135,7 +135,8 @@ class Notices(QWidget):
         notice.closed.connect(self._closed)
         self._layout.addWidget(notice)
         for old in self.all[:-MOST]:
-            self._remove(old)
+            if old.accept.isHidden():  # what is offered waits for its answer
+                self._remove(old)
         self._place()
         self.show()
         self.raise_()

@@ -47,6 +47,7 @@ def open_window(qtbot: Any, store: Path) -> Iterator[Callable[..., Window]]:
         made.append(window)
         qtbot.addWidget(window)
         window.show()
+        qtbot.waitUntil(lambda: window.library.settled, timeout=ENDS)
         return window
 
     yield opened

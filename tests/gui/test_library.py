@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,18 @@ def library(jobs: Any) -> Any:
     return Library([], jobs)
 
 
+@pytest.fixture
+def opened(library: Any, qtbot: Any) -> Callable[[Path], str]:
+    """Opens a file and waits until it is loaded, or cannot be."""
+
+    def opens(file: Path) -> str:
+        name: str = library.open(file)
+        qtbot.waitUntil(lambda: library.settled, timeout=120_000)
+        return name
+
+    return opens
+
+
 def names(library: Any) -> set[str]:
     return {policy.name for policy in library.policies}
 
@@ -55,10 +67,12 @@ def test_an_opened_file_is_listed(library: Any, good: str, tmp_path: Path, qtbot
 
 
 @pytest.mark.parametrize("way", ["in place", "renamed over", "removed and written"])
-def test_a_save_is_seen(library: Any, good: str, tmp_path: Path, qtbot: Any, way: str) -> None:
+def test_a_save_is_seen(
+    library: Any, opened: Callable[[Path], str], good: str, tmp_path: Path, qtbot: Any, way: str
+) -> None:
     file = tmp_path / "mine.py"
     file.write_text(good.replace("NAME", "first"))
-    library.open(file)
+    opened(file)
     for name in ("second", "third"):
         with qtbot.waitSignals([library.saved, library.changed], timeout=120_000):
             if way == "in place":
@@ -75,11 +89,11 @@ def test_a_save_is_seen(library: Any, good: str, tmp_path: Path, qtbot: Any, way
 
 
 def test_a_file_edited_into_nonsense_is_a_failure_and_comes_back(
-    library: Any, good: str, tmp_path: Path, qtbot: Any
+    library: Any, opened: Callable[[Path], str], good: str, tmp_path: Path, qtbot: Any
 ) -> None:
     file = tmp_path / "mine.py"
     file.write_text(good.replace("NAME", "mine"))
-    library.open(file)
+    opened(file)
     with qtbot.waitSignal(library.changed, timeout=120_000):
         file.write_text("def f(:\n")
     failure = library.failure_of(str(file))
@@ -92,10 +106,12 @@ def test_a_file_edited_into_nonsense_is_a_failure_and_comes_back(
     assert "mine" in names(library)
 
 
-def test_a_file_that_is_removed_is_a_failure(library: Any, good: str, tmp_path: Path, qtbot: Any) -> None:
+def test_a_file_that_is_removed_is_a_failure(
+    library: Any, opened: Callable[[Path], str], good: str, tmp_path: Path, qtbot: Any
+) -> None:
     file = tmp_path / "mine.py"
     file.write_text(good.replace("NAME", "mine"))
-    library.open(file)
+    opened(file)
     with qtbot.waitSignal(library.changed, timeout=120_000):
         file.unlink()
     assert "mine" not in names(library)
@@ -116,11 +132,42 @@ def test_a_cancelled_translation_is_said_and_can_be_repeated(
     assert "was cancelled" not in library.failure_of(str(file)).message, "it was tried"
 
 
-def test_a_closed_file_is_forgotten(library: Any, good: str, tmp_path: Path) -> None:
+def test_a_closed_file_is_forgotten(library: Any, opened: Callable[[Path], str], good: str, tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text(good.replace("NAME", "mine"))
-    library.close(library.open(file))
+    name = opened(file)
+    assert "mine" in names(library)
+    library.close(name)
     assert "mine" not in names(library) and not library.files
+
+
+@pytest.mark.parametrize(
+    "text, why", [("while True:\n    pass\n", "did not end"), ("import os\nos.abort()\n", "SIGABRT")]
+)
+def test_a_file_that_hangs_or_crashes_is_a_failure_meanwhile_the_window_goes_on(
+    library: Any, opened: Callable[[Path], str], tmp_path: Path, qtbot: Any, text: str, why: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    from PySide6.QtCore import QTimer
+
+    from foliolab.framework.plugins import discovery
+    from foliolab.gui.window import trial
+
+    monkeypatch.setattr(discovery, "SECONDS", 1.0)
+    monkeypatch.setattr(trial, "LATEST", 30.0)
+    beats: list[int] = []
+    heart = QTimer(interval=10)
+    heart.timeout.connect(lambda: beats.append(1))
+    heart.start()
+    (tmp_path / "bad.py").write_text(text)
+    opened(tmp_path / "bad.py")
+    assert why in library.failure_of(str(tmp_path / "bad.py")).message and len(library.policies) > 5
+    assert beats, "the loop ran while the file was loaded"
+    tried: list[str] = []
+    monkeypatch.setattr("foliolab.framework.plugins.dry_run.begin", lambda source, read: tried.append(source.where))
+    library.reload()
+    assert not any(name.endswith("bad.py") for name in tried), "it is not tried again before it changes"
+    heart.stop()
 
 
 @pytest.mark.parametrize("name", ["absent.py", "text.txt", "folder.py", "circle.py", "zero\0byte.c"])

@@ -190,8 +190,35 @@ def test_qt_keeps_its_references(qtbot: Any) -> None:
     assert before - sys.getrefcount(None) < 50
 
 
+def test_after_an_unclean_end_each_policy_file_is_offered_by_itself(
+    open_window: Callable[..., Window], tmp_path: Path, qtbot: Any, store: Path
+) -> None:
+    import subprocess
+
+    from foliolab.framework.plugins import starter
+    from foliolab.gui.window import session
+
+    files = [tmp_path / f"{name}.py" for name in ("one", "two")]
+    for file in files:
+        file.write_text(starter.text(file.stem))
+    first = open_window(*files)
+    assert first.settings.texts("window/policies") == [str(file) for file in files], "known before the window ends"
+    first.close()
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    first.settings.keep(session.PROCESS, gone.pid)  # as a window that crashed leaves it
+    first.settings.write()
+    later = open_window()
+    assert [notice.accept.text() for notice in later.notices.all] == ["Load it", "Load it"] and not later.library.files
+    later.notices.all[1].accept.click()
+    qtbot.waitUntil(lambda: later.library.settled, timeout=120_000)
+    assert later.library.files == [str(files[1])]
+    later.close()
+    assert [len(open_window().notices.all)] == [1], "that window was closed in order"
+
+
 def test_policy_files_of_the_last_session_are_offered_not_loaded(
-    open_window: Callable[..., Window], tmp_path: Path
+    open_window: Callable[..., Window], tmp_path: Path, qtbot: Any
 ) -> None:
     from foliolab.framework.plugins import starter
 
@@ -205,6 +232,7 @@ def test_policy_files_of_the_last_session_are_offered_not_loaded(
     (notice,) = later.notices.all
     assert "mine.py" in notice.text and not later.library.files and not (tmp_path / "ran").exists()
     notice.accept.click()
+    qtbot.waitUntil(lambda: later.library.settled, timeout=120_000)
     assert later.library.files == [str(plugin)] and later.library.usable(["mine"]) and not later.notices.all
 
 

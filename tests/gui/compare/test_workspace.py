@@ -200,6 +200,7 @@ def test_a_policy_that_cannot_be_compiled_costs_its_own_cell_only(
     file = tmp_path / "wrong.py"
     file.write_text(starter.text("wrong").replace("nr, folio._large_mapcount", "nr, folio._no_such", 1))
     window.library.open(file)
+    qtbot.waitUntil(lambda: window.library.settled, timeout=SECONDS)
     workspace.fill_now()
     wrong, sound = Cell("precise", "wrong"), cell_of(workspace, "precise")
     workspace.queue.measure([wrong, sound])
