@@ -1,18 +1,24 @@
 """Record the memory events of a command, or of a process.
 
 The recording ends with the command, which takes along what it has started. To record that for longer, let the command
-wait: `-- sh -c "COMMAND; sleep 10"`.
+wait: `-- sh -c "COMMAND; sleep 10"`. With --runs the command is recorded several times; `foliolab replay FILE-*` says
+how much the runs differ.
 """
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from foliolab.framework.cli import _common
+from foliolab.framework.errors import UsageError
+from foliolab.framework.isolation import signals
+
+MOST_RUNS: Final = 1000
 
 
 def run(
@@ -33,9 +39,14 @@ def run(
     by: Annotated[
         str, typer.Option("--by", metavar="WAY", help="perf, bpftrace, snapshots or strace. [the best that works]")
     ] = "",
+    runs: Annotated[
+        int, typer.Option("--runs", min=1, max=MOST_RUNS, metavar="N", help="Record the command N times: FILE-1 to -N.")
+    ] = 1,
     json: _common.Json = False,
 ) -> None:
     """Record until the command ends or Ctrl-C, and print a summary."""
+    if runs > 1 and pid:
+        raise UsageError("--runs repeats a command, not a process that runs already", "name one: -- COMMAND")
     from foliolab.framework.kernel.recording.session import record
     from foliolab.framework.kernel.recording.target import Target
     from foliolab.framework.report import recording
@@ -43,11 +54,19 @@ def run(
     from foliolab.framework.trace.file import Trace
     from foliolab.framework.trace.importers.summary import summarise
 
-    _, status = record(Target(tuple(command or ()), pid, seconds, user), out, by)
-    if status:
-        sys.stderr.write(f"foliolab: the command ended with status {status}\n")
-    summary = summarise(Trace(out))
+    numbered = [out.with_name(f"{out.stem}-{number}{out.suffix}") for number in range(1, runs + 1)]
+    done = []
+    for path in numbered if runs > 1 else [out]:
+        _, status = record(Target(tuple(command or ()), pid, seconds, user), path, by)
+        if status:
+            sys.stderr.write(f"foliolab: the command ended with status {status}\n")
+        done.append(path)
+        if not json:
+            recording.render(summarise(Trace(path)), Plain())
+        if signals.received():
+            break  # it ended this run, which is kept, and there shall be no further one
     if json:
-        _common.print_json(recording.data(summary))
-    else:
-        recording.render(summary, Plain())
+        found = [recording.data(summarise(Trace(path))) for path in done]
+        _common.print_json(found if runs > 1 else found[0])
+    elif runs > 1:
+        _common.put(f"all of them: {shlex.join(['foliolab', 'replay', *map(str, done)])}\n")

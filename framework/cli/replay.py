@@ -2,7 +2,8 @@
 
 The report begins with at most five sentences that answer: how often large folios were written to, what limited room for
 owners costs beyond the policy exact, and how sure that is. Then it says who shares large folios, what each policy gets
-wrong, and what that costs.
+wrong, and what that costs. Of several traces, such as those of `foliolab record --runs N`, it gives the answer over all
+of them and a row for each.
 """
 
 from __future__ import annotations
@@ -34,7 +35,10 @@ Teardown = Annotated[
 
 
 def run(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The trace.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="The trace; several: runs of one program, with their spread."),
+    ],
     policies: Annotated[
         list[str] | None,
         typer.Option(
@@ -60,40 +64,50 @@ def run(
 ) -> None:
     """Replay a recorded trace under policies."""
     _common.writable(json)
+    if json is not None and len(files) > 1:
+        raise UsageError("--json writes the result of one trace", "replay the others by themselves")
     found = _common.registry(plugin, strict)
     _common.warn(found)
     from foliolab.framework.plugins.selection import parse_memory
     from foliolab.framework.replay import session
     from foliolab.framework.replay.costs import load_costs
     from foliolab.framework.report import replay as report
+    from foliolab.framework.report import runs
     from foliolab.framework.report.pages.terminal import TerminalPage
     from foliolab.framework.report.progress import Progress
     from foliolab.framework.results.saving import Saving
 
     schemes = _schemes(found, policies)
-    request = session.ReplayRequest(
-        path=str(file),
-        schemes=schemes,
-        recorded=_recorded(_header(file), schemes),
-        memory=parse_memory(memory),
-        samples=samples,
-        costs=load_costs(costs) if costs else None,
-        plugins=tuple(os.path.abspath(path) for path in plugin or ()),
-        command=_common.typed(),
-        execution=_common.execution(execution),
-        teardown=_when(teardown),
-    )
+    recorded = [_recorded(_header(file), schemes) for file in files]
+    known = load_costs(costs) if costs else None
     saving = Saving(json)
+    results = []
     with Progress() as progress:
-        result = session.replay(request, progress, saving.partial)
-    _common.save(result, saving, result.complete)
+        for file, models in zip(files, recorded, strict=True):
+            request = session.ReplayRequest(
+                path=str(file),
+                schemes=schemes,
+                recorded=models,
+                memory=parse_memory(memory),
+                samples=samples,
+                costs=known,
+                plugins=tuple(os.path.abspath(path) for path in plugin or ()),
+                command=_common.typed(),
+                execution=_common.execution(execution),
+                teardown=_when(teardown),
+            )
+            results.append(session.replay(request, progress, saving.partial))
+            known = known or results[-1].costs
+            if not results[-1].complete:
+                break
+    _common.save(results[0], saving, results[0].complete)
     page = TerminalPage()
-    report.render(result, page)
+    report.render(results[0], page) if len(files) == 1 else runs.render(results, page)
     _common.say_refuted(found, schemes, page)
     saving.check()
-    if not result.complete:
+    if not all(result.complete for result in results):
         raise typer.Exit(_common.INTERRUPTED)
-    raise typer.Exit(session.exit_code(result))
+    raise typer.Exit(max(map(session.exit_code, results)))
 
 
 def _header(file: Path) -> Header:

@@ -72,6 +72,15 @@ def _sees(result: ReplayResult, what: str = "faults") -> bool:
     return known if said is None else said
 
 
+def _these(results: Sequence[ReplayResult]) -> str:
+    return "this run" if len(results) == 1 else "these runs"
+
+
+def _has_older(results: Sequence[ReplayResult]) -> bool:
+    """Whether a trace begins with folios that were mapped before."""
+    return any("present" in result.recording.kinds for result in results)
+
+
 def _timed(results: Sequence[ReplayResult]) -> bool:
     return all(_sees(result, "times") for result in results)
 
@@ -100,17 +109,18 @@ def _writes(results: Sequence[ReplayResult]) -> str:
         blind = next(result for result in results if not _sees(result))
         source = blind.recording.header.source or "its source"
         return (
-            f"{where} has no write fault and {source} need not show any, so this trace cannot tell how often large "
+            f"{where} has no write fault and {source} need not show any, so the trace cannot tell how often large "
             "folios were written to, nor what that cost."
         )
     seen = [_observer(result) for result in results]
     faults = [one.count("large") for one in seen]
-    span = f"in {_between((result.recording.span for result in results), duration_text)} " if _timed(results) else ""
+    spans = [result.recording.span for result in results]
+    span = f"in {_between(spans, duration_text)} " if _timed(results) and all(spans) else ""
     write = "write fault" if all(map(_sees, results)) else "known write"
     if not any(faults):
-        others = sum(one.count() for one in seen)
+        others = sum(one.count() - one.count("earlier") for one in seen)
         rest = f"; {others:,} fell on other pages" if others else ""
-        return f"{where}: {span}no {write} fell on a large folio of known history{rest}."
+        return f"{where}: {span}no {write} fell on a large folio of known history{rest}{_older_writes(results)}."
     parts = [
         f"{verb} {_numbers(one.count('large', outcome) for one in seen)}"
         for verb, outcome in (("copied", "copied"), ("reused", "reused"))
@@ -121,8 +131,23 @@ def _writes(results: Sequence[ReplayResult]) -> str:
     did = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
     return (
         f"{where}: {span}{_numbers(faults)} {write}s fell on pages of large folios of known history; "
-        f"the kernel {did} of them."
+        f"the kernel {did} of them{_older_writes(results)}."
     )
+
+
+def _older_writes(results: Sequence[ReplayResult]) -> str:
+    """What the kernel did with writes to large folios older than the trace, and what the yardstick would have done."""
+    seen = [_observer(result) for result in results]
+    older = [one.count("earlier") for one in seen]
+    if not any(older):
+        return ""
+    copied = [one.count("earlier", "copied") for one in seen]
+    text = f"; of {_numbers(older)} on large folios older than the trace the kernel copied {_numbers(copied)}"
+    bests = [result.yardstick for result in results]
+    kept = [best.count("earlier", "copied", "reused") for best in bests if best is not None]
+    if any(kept) and len(kept) == len(bests):
+        text += f", {_numbers(kept)} of which one MM alone maps, as far as the trace shows who maps them"
+    return text
 
 
 def _cost(results: Sequence[ReplayResult], judged: Sequence[Replayed]) -> str:
@@ -166,12 +191,17 @@ def _wrong(results: Sequence[ReplayResult], judged: Sequence[Replayed]) -> str:
             f"The longest time for which {name} called a folio maybe shared that one MM alone mapped is {longest}; "
             f"such folios were {share} of large folios x time"
         )
+    elif _has_older(results):
+        text = (
+            f"{name} never called a large folio of known history maybe shared that one MM alone mapped; whether it did "
+            "so with folios older than the trace cannot be told"
+        )
     else:
         text = f"{name} never called a large folio maybe shared that one MM alone mapped"
     unsafe = [one.unsafe.episodes for one in judged]
     if any(unsafe):
         text += f"; {_numbers(unsafe)} times it called one exclusive that several MMs mapped, which is unsafe"
-    if any("present" in result.recording.kinds for result in results):
+    if _has_older(results) and any(map(_errs, judged)):
         text += "; of folios older than the trace this supposes that their owners came in the order of their numbers"
     return f"{text}."
 
@@ -184,21 +214,27 @@ def _sharing(results: Sequence[ReplayResult], judged: Sequence[Replayed]) -> str
         if all(_sees(result, what) for result in results for what in ("faults", "allocations", "history")):
             return "The program got no large folio, so it could not show what sharing them costs."
         return "The trace has no large folio, and cannot tell whether the program had any."
+    before = "; folios older than the trace may have been shared before" if _has_older(results) else ""
     if most == 1:
-        return "No large folio was mapped by more than one MM at a time, so this run could not show what sharing costs."
+        alone = "No large folio was mapped by more than one MM at a time"
+        return f"{alone}, so {_these(results)} could not show what sharing costs{before}."
     room = judged[0].exact_up_to if len(judged) == len(results) else 0
     many = f"{most}" if most < MOST_OWNERS else f"{MOST_OWNERS} or more"
     if not room:
         return f"Up to {many} MMs mapped the same large folio at a time."
     limit = f"what {judged[0].policy}'s room for {room} MMs costs"
     if most <= room:
-        return f"At most {many} MMs mapped the same large folio at a time, so this run could not show {limit}."
-    share = _between((_beyond(one, room) for one in seen), lambda part: share_text(part, 1))
-    often = f", more than {room} of them for {share} of large folios x time" if _timed(results) else ""
+        few = f"At most {many} MMs mapped the same large folio at a time"
+        return f"{few}, so {_these(results)} could not show {limit}{before}."
+    share = _between((_beyond(one, room) for one in seen), lambda part: share_text(part, 1)) if _timed(results) else ""
+    often = f", more than {room} of them for {share} of large folios x time" if share not in ("", "0 %") else ""
     how = "and shows that it errs" if any(map(_errs, judged)) else "and shows no error"
-    if _writes_known(results) and not _writes_on(seen):
+    if _has_older(results) and not any(map(_errs, judged)):
+        how = "but not for folios older than the trace"
+    elif _writes_known(results) and not _writes_on(seen):
         how += ", but no write fell on such a folio"
-    return f"Up to {many} MMs mapped the same large folio at a time{often}, so this run could show {limit}, {how}."
+    text = f"Up to {many} MMs mapped the same large folio at a time{often}"
+    return f"{text}, so {_these(results)} could show {limit}, {how}."
 
 
 def _sureness(results: Sequence[ReplayResult]) -> str:

@@ -56,6 +56,15 @@ def test_chosen_policies(trace: Path) -> None:
     assert "no-page-mapcount" not in done.stdout
 
 
+def test_several_traces_are_runs(trace: Path, tmp_path: Path) -> None:
+    done = foliolab(str(trace), str(trace), "--policies", "mm-id", "--execution", "interpreted", "--samples", "0")
+    assert done.returncode == 0, done.stderr
+    assert "Run by run (mm-id)" in done.stdout
+    done = foliolab(str(trace), str(trace), "--json", str(tmp_path / "r.json"))
+    assert done.returncode == 2
+    assert "--json writes the result of one trace" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -11,7 +11,10 @@ import pytest
 
 from foliolab.framework.replay.result import Costs, ReplayResult
 from foliolab.framework.replay.session import ReplayRequest, replay
+from foliolab.framework.report import runs
 from foliolab.framework.report.answer import answer
+from foliolab.framework.report.pages.document import DocumentPage, Grid
+from foliolab.framework.report.pages.page import Words
 from foliolab.framework.trace import events as ev
 from foliolab.framework.trace.file import Writer
 from foliolab.framework.trace.header import Header, Shows
@@ -96,7 +99,10 @@ def test_folios_of_a_snapshot_have_no_known_history(tmp_path: Path) -> None:
     kind = np.where(made.kind == ev.NEW, ev.PRESENT, made.kind)
     found = replayed(tmp_path, (header, made._replace(kind=kind, nr=np.where(kind == ev.PRESENT, 16, 0))))
     sentences = answer([without(found, shows=Shows(history=False))])
-    assert "no write fault fell on a large folio of known history; 2 fell on other pages" in sentences[0]
+    assert sentences[0].endswith(
+        "no write fault fell on a large folio of known history; of 2 on large folios older than the trace the kernel "
+        "copied 2, 2 of which one MM alone maps, as far as the trace shows who maps them."
+    )
     assert not any("copies" in sentence for sentence in sentences)
     assert "this supposes that their owners came in the order of their numbers" in sentences[1]
     assert "2 writes fell on large folios older than the trace" in sentences[-1]
@@ -119,6 +125,18 @@ def test_several_runs_have_ranges(tmp_path: Path) -> None:
     assert "made 0 to 2 more copies of pages than exact, which knows every owner: 0 KiB to 8 KiB" in found[1]
     assert "decides 2 of 4 certain writes" in found[4]
     assert "these are 2 runs, 7 events were lost" in found[4]
+
+
+def test_runs_stand_in_rows_with_their_spread(tmp_path: Path) -> None:
+    page = DocumentPage()
+    found = [without(replayed(tmp_path, family(children)), started=str(children)) for children in (1, 2, 3)]
+    runs.render(found, page)
+    (grid,) = (part for part in page.parts if isinstance(part, Grid))
+    rows = {row[0].text: [cell.text for cell in row[1:]] for row in grid.rows}
+    assert [rows[word][1] for word in ("least", "median", "most")] == ["0", "2", "2"], "copies beyond exact"
+    assert [rows[word][4] for word in ("least", "median", "most")] == ["2", "3", "4"], "MMs on a folio"
+    assert [part.text for part in page.parts if isinstance(part, Words)][1].startswith("  app.folio: in 1 s 2 write")
+    assert sum(isinstance(part, Words) and part.text.startswith("note") for part in page.parts) == 1
 
 
 @pytest.mark.parametrize("schemes", [POLICIES[:1], POLICIES[1:]], ids=["without exact", "exact alone"])

@@ -188,6 +188,17 @@ def test_the_command_line_records_and_imports(tmp_path: Path) -> None:
 
 
 @linux
+def test_a_command_is_recorded_several_times(tmp_path: Path) -> None:
+    need("strace")
+    done = foliolab("record", "--by", "strace", "--runs", "2", "-o", str(tmp_path / "t.folio"), "--", "/bin/true")
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["t-1.folio", "t-2.folio"]
+    assert done.stdout.endswith(f"foliolab replay {tmp_path}/t-1.folio {tmp_path}/t-2.folio\n")
+    done = foliolab("record", "--runs", "2", "--pid", "1")
+    assert (done.returncode, "repeats a command" in done.stderr) == (2, True)
+
+
+@linux
 def test_interrupting_keeps_what_there_is(tmp_path: Path) -> None:
     need("strace")
     recorder = subprocess.Popen(
