@@ -24,7 +24,6 @@ ABSENT: Final = {
 """What makes an answer doubtful where the source does not show events of a kind."""
 MOST_OWNERS: Final = 64
 """Numbers of MMs from here on share one element of `Replayed.owner_ns`."""
-OUTCOMES: Final = ("copied", "reused")
 
 
 def answer(results: Sequence[ReplayResult]) -> list[str]:
@@ -38,7 +37,9 @@ def answer(results: Sequence[ReplayResult]) -> list[str]:
     subjects = [subject(result) for result in results]
     found = [_writes(results)]
     judged = [one for one in subjects if one is not None]
-    if len(judged) == len(results):
+    if len(judged) < len(results) or len({one.policy.partition(":")[0] for one in judged}) > 1:
+        judged = []  # there is not one policy that the sentences could be about
+    else:
         if _writes_on([_observer(result) for result in results]):
             found.append(_cost(results, judged))
         if any(sum(_observer(result).owner_ns) for result in results):
@@ -130,7 +131,7 @@ def _writes(results: Sequence[ReplayResult]) -> str:
         parts.append(f"did what the trace does not show with {_numbers(one.count('large', 'unknown') for one in seen)}")
     did = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
     return (
-        f"{where}: {span}{_numbers(faults)} {write}s fell on pages of large folios of known history; "
+        f"{where}: {span}{_counted(faults, write)} fell on pages of large folios of known history; "
         f"the kernel {did} of them{_older_writes(results)}."
     )
 
@@ -163,10 +164,9 @@ def _cost(results: Sequence[ReplayResult], judged: Sequence[Replayed]) -> str:
     if min(copies) < 0 < max(copies):
         return f"{name} made between {-min(copies):,.0f} fewer and {max(copies):,.0f} more copies than {YARDSTICK}."
     more = "more" if max(copies) > 0 else "fewer"
-    text = (
-        f"{name} made {_numbers(abs(count) for count in copies)} {more} copies of pages than {YARDSTICK}, which knows "
-        f"every owner: {_between((abs(one.bytes_copied) for one in beyond), _mib)}"
-    )
+    made = _counted((abs(count) for count in copies), f"{more} copy", f"{more} copies")
+    copied = _between((abs(one.bytes_copied) for one in beyond), _mib)
+    text = f"{name} made {made} of pages than {YARDSTICK}, which knows every owner: {copied}"
     times = [one.ns for one in beyond if one.ns is not None]
     costs = results[0].costs
     if costs is None or len(times) < len(beyond):
@@ -185,7 +185,7 @@ def _wrong(results: Sequence[ReplayResult], judged: Sequence[Replayed]) -> str:
             "operations on large folios, for an unknown time"
         )
     elif any(map(_errs, judged)):
-        longest = _between((one.longest for one in falsely), lambda ns: duration_text(ns) if ns else "no time")
+        longest = _between((one.longest for one in falsely), lambda ns: duration_text(ns) if ns else "0 ns")
         share = _between((one.false_share for one in judged), lambda part: share_text(part, 1))
         text = (
             f"The longest time for which {name} called a folio maybe shared that one MM alone mapped is {longest}; "
@@ -200,7 +200,7 @@ def _wrong(results: Sequence[ReplayResult], judged: Sequence[Replayed]) -> str:
         text = f"{name} never called a large folio maybe shared that one MM alone mapped"
     unsafe = [one.unsafe.episodes for one in judged]
     if any(unsafe):
-        text += f"; {_numbers(unsafe)} times it called one exclusive that several MMs mapped, which is unsafe"
+        text += f"; {_counted(unsafe, 'time')} it called one exclusive that several MMs mapped, which is unsafe"
     if _has_older(results) and any(map(_errs, judged)):
         text += "; of folios older than the trace this supposes that their owners came in the order of their numbers"
     return f"{text}."
@@ -218,22 +218,23 @@ def _sharing(results: Sequence[ReplayResult], judged: Sequence[Replayed]) -> str
     if most == 1:
         alone = "No large folio was mapped by more than one MM at a time"
         return f"{alone}, so {_these(results)} could not show what sharing costs{before}."
-    room = judged[0].exact_up_to if len(judged) == len(results) else 0
-    many = f"{most}" if most < MOST_OWNERS else f"{MOST_OWNERS} or more"
+    room = judged[0].exact_up_to if judged else 0
+    many = f"Up to {most}" if most < MOST_OWNERS else f"{MOST_OWNERS} or more"
     if not room:
-        return f"Up to {many} MMs mapped the same large folio at a time."
+        return f"{many} MMs mapped the same large folio at a time."
     limit = f"what {judged[0].policy}'s room for {room} MMs costs"
     if most <= room:
-        few = f"At most {many} MMs mapped the same large folio at a time"
+        few = f"At most {most} MMs mapped the same large folio at a time"
         return f"{few}, so {_these(results)} could not show {limit}{before}."
     share = _between((_beyond(one, room) for one in seen), lambda part: share_text(part, 1)) if _timed(results) else ""
     often = f", more than {room} of them for {share} of large folios x time" if share not in ("", "0 %") else ""
-    how = "and shows that it errs" if any(map(_errs, judged)) else "and shows no error"
+    shows = "and shows" if len(results) == 1 else "and show"
+    how = f"{shows} that it errs" if any(map(_errs, judged)) else f"{shows} no error"
     if _has_older(results) and not any(map(_errs, judged)):
         how = "but not for folios older than the trace"
     elif _writes_known(results) and not _writes_on(seen):
         how += ", but no write fell on such a folio"
-    text = f"Up to {many} MMs mapped the same large folio at a time{often}"
+    text = f"{many} MMs mapped the same large folio at a time{often}"
     return f"{text}, so {_these(results)} could show {limit}, {how}."
 
 
@@ -270,10 +271,11 @@ def _doubts(results: Sequence[ReplayResult]) -> list[str]:
     found = ["this is one run, an example and no statistic" if runs == 1 else f"these are {runs} runs"]
     seen = [_observer(result) for result in results]
     changed, older = (sum(one.count(of) for one in seen) for of in ("disturbed", "earlier"))
+    lost = sum(result.recording.header.lost for result in results)
     counts = (
-        (sum(result.recording.header.lost for result in results), "events were lost"),
-        (changed, "writes fell on folios that the kernel itself had changed"),
-        (older, "writes fell on large folios older than the trace"),
+        (lost, f"event{'s were' if lost != 1 else ' was'} lost"),
+        (changed, f"write{'s' * (changed != 1)} fell on folios that the kernel itself had changed"),
+        (older, f"write{'s' * (older != 1)} fell on large folios older than the trace"),
     )
     found += [f"{count:,} {what}" for count, what in counts if count]
     found += [text for kind, text in ABSENT.items() if not all(_sees(result, kind) for result in results)]
@@ -298,6 +300,12 @@ def _between(values: Iterable[float], form: Callable[[float], str]) -> str:
 
 def _numbers(values: Iterable[float]) -> str:
     return _between(values, lambda value: f"{value:,.0f}")
+
+
+def _counted(values: Iterable[float], one: str, several: str = "") -> str:
+    """How many of something, with the word for it; `several` is `one` with an s where it is not given."""
+    held = list(values)
+    return f"{_numbers(held)} {one if max(held) == 1 else several or f'{one}s'}"
 
 
 def _mib(nbytes: float) -> str:
