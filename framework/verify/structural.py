@@ -14,6 +14,7 @@ from foliolab.framework.engine.operation import Operation
 from foliolab.framework.engine.pagetable import PTRS_PER_PTE
 from foliolab.framework.machine.layout import CTYPES, PMD_ORDER
 from foliolab.framework.verify.attack import Budget, Progress, Tell
+from foliolab.framework.verify.birthday import equal_pairs
 from foliolab.framework.verify.finding import OWED, Finding
 from foliolab.framework.verify.growth import HEAD, Extremes, Limit, Pile, extremes, limits, piles
 from foliolab.framework.verify.mm_ids import confusable_pairs
@@ -24,6 +25,8 @@ from foliolab.framework.verify.watchdog import Stopped
 NAME: Final = "structural"
 QUICK: Final = 10
 """Folios up to this order are examined first: an operation on them takes milliseconds."""
+BIRTHDAY_SHARE: Final = 0.15
+"""The share of the time for MM IDs that leave a folio equal, at most."""
 QUICK_SHARE: Final = 0.7
 """The share of the time for folios up to order QUICK."""
 
@@ -89,14 +92,18 @@ class _Inspection:
 
     # -- IDs ---------------------------------------------------------------------------------------------
     def _ids(self) -> None:
-        """Pairs of MMs whose IDs a narrower field would confuse."""
+        """Pairs of MMs whose IDs a narrower field would confuse, and pairs that what is stored does not tell apart."""
         order = min(2, self.scheme.policy.max_order)
-        pairs = confusable_pairs(self.scheme.max_mm_id)
+        limit = self.budget.part(BIRTHDAY_SHARE)
+        self._tell("MM IDs that leave a folio equal")
+        equal = equal_pairs(self.scheme, self.budget.seed, lambda: limit.left == 0)
+        pairs = [*confusable_pairs(self.scheme.max_mm_id), *equal]
         for low, high in pairs:
             self._tell(f"MMs with IDs {low:,} and {high:,}")
             for first, second in ((low, high), (high, low)):
                 self._run(self._sequence(Shape(16, 2, 8, max_order=order), self.budget), _two(order, first, second))
-        self.covered.append(f"{len(pairs)} pairs of IDs up to {self.scheme.max_mm_id:,}")
+        alike = f", {len(equal)} of them equal in what is stored" if equal else ""
+        self.covered.append(f"{len(pairs)} pairs of IDs up to {self.scheme.max_mm_id:,}{alike}")
 
     # -- sizes -------------------------------------------------------------------------------------------
     def _orders(self, first: int, last: int) -> None:

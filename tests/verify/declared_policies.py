@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from foliolab.framework.api import Hooks, Policy, Stored, folio_nr_pages, load, store
+from foliolab.framework.api import (
+    Hooks,
+    Policy,
+    Stored,
+    atomic_add_return,
+    folio_nr_pages,
+    load,
+    store,
+)
 
 BITS = 4
 MASK = (1 << BITS) - 1
@@ -90,3 +98,55 @@ PER_MM = replace(
 
 LEAKY = replace(PER_MM, name="leaky", hooks=replace(PER_MM.hooks, remove_ptes=remove_ptes))
 """Never counts an MM's mappings down."""
+
+
+def shortened(mm: Any) -> int:
+    """A hash of 18 bits: no two of the IDs at the limits of fields have the same."""
+    mm_id = load(mm.mm_id)
+    return 1 + ((mm_id * 2654435761 >> 7) ^ mm_id * 40503) % 262139
+
+
+def add_hashed(folio: Any, page: Any, nr: int, mm: Any) -> int:
+    owner = load(folio._owner)
+    if owner == 0:
+        store(folio._owner, shortened(mm))
+    elif owner != shortened(mm):
+        store(folio._several, 1)
+    return folio_nr_pages(folio) if atomic_add_return(nr, folio._large_mapcount) == nr - 1 else 0
+
+
+def new_hashed(folio: Any, page: Any, nr: int, mm: Any) -> None:
+    add_hashed(folio, page, nr, mm)
+
+
+def remove_hashed(folio: Any, page: Any, nr: int, mm: Any) -> tuple[int, bool]:
+    if atomic_add_return(-nr, folio._large_mapcount) != -1:
+        return 0, False
+    store(folio._owner, 0)
+    store(folio._several, 0)
+    return folio_nr_pages(folio), False
+
+
+def several(folio: Any) -> bool:
+    return load(folio._several) != 0
+
+
+HASHED = Policy(
+    name="hashed",
+    summary="the owner's hash, and whether another one came",
+    references=("a test",),
+    fields=(
+        Stored("_large_mapcount", "i32", page=1, offset=16, init=-1, doc="mappings, minus 1"),
+        Stored("_owner", "u32", page=1, offset=32, init=0, doc="hash of the owner's ID"),
+        Stored("_several", "u32", page=1, offset=36, init=0, doc="whether another MM came"),
+    ),
+    capabilities=frozenset({"safe"}),
+    hooks=Hooks(
+        new_anon=new_hashed,
+        add_ptes=add_hashed,
+        dup_ptes=new_hashed,
+        remove_ptes=remove_hashed,
+        maybe_mapped_shared=several,
+    ),
+)
+"""Wrong for two MMs with the same hash."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from declared_policies import FOUR_BITS, LEAKY, PER_MM
+from declared_policies import FOUR_BITS, HASHED, LEAKY, PER_MM
 
 from foliolab.framework.api import store
 from foliolab.framework.contract.policy import Scheme
@@ -23,7 +24,8 @@ from foliolab.framework.plugins.registry import load
 from foliolab.framework.plugins.validation import checked_policy
 from foliolab.framework.run.cases import Case, unfit
 from foliolab.framework.run.count import count
-from foliolab.framework.verify.attack import Attack, Budget
+from foliolab.framework.verify.attack import Attack, Budget, Progress
+from foliolab.framework.verify.birthday import equal_pairs
 from foliolab.framework.verify.explored.programs import programs
 from foliolab.framework.verify.explored.world import World
 from foliolab.framework.verify.finding import Finding
@@ -168,3 +170,17 @@ def test_a_fresh_mm_has_initial_values() -> None:
     fresh.exit(0)
     fresh.create(0)
     assert fresh.field_of_mm(0, "_n", 1) == 7
+
+
+def test_ids_that_are_stored_as_a_hash_are_told_apart_by_birthday() -> None:
+    budget, found = Budget(60.0), []
+
+    def tell(news: Progress | Finding) -> None:
+        if isinstance(news, Finding):
+            found.append(news)
+            assert isinstance(budget.stop, threading.Event)
+            budget.stop.set()  # the first refutation ends it
+
+    Structural().run(HASHED.with_parameters(), budget, tell)
+    assert [one.claim for one in found] == ["safe"]
+    assert equal_pairs(PER_MM.with_parameters(), 1, lambda: False) == []  # nothing that is stored depends on the ID
