@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from foliolab.framework.engine.folio import folio_nr_pages, folio_test_large, page_head_pfn
 from foliolab.framework.engine.machine import Machine
-from foliolab.framework.engine.pagetable import frame_of, pmd_ref
+from foliolab.framework.engine.pagetable import PTRS_PER_PTE, frame_of, pmd_ref
 from foliolab.framework.engine.procfs import kpagecount, page_is_exclusive
 from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.primitives import READ_ONCE, mm_at, pfn_folio, pte_at, store
@@ -35,29 +36,38 @@ class ModelView(View):
 
 def view_of(machine: Machine, mm: int, start: int, nr: int) -> ModelView:
     """What an MM sees of nr pages. The machine needs 8 * WORDS bytes of scratch memory for each page."""
-    machine.bind_function(observe, "miiii", machine.map.mms[mm], start, nr, machine.map.scratch)()
-    words = machine.scratch()[: WORDS * nr].reshape(nr, WORDS).T.copy()
+    words = machine.scratch()[: WORDS * nr]
+    words[:] = 0
+    for first, last in _runs(machine, mm, start, nr):
+        out = machine.map.scratch + 8 * WORDS * (first - start)
+        machine.bind_function(observe, "miiii", machine.map.mms[mm], first, last - first, out)()
+    words = words.reshape(nr, WORDS).T.copy()
     return ModelView(
         frames=words[0] - 1, counts=words[1], exclusive=words[2], pmd=words[3] != 0, sizes=words[4], heads=words[5] - 1
     )
 
 
+def _runs(machine: Machine, mm: int, start: int, nr: int) -> Iterator[tuple[int, int]]:
+    """The first and the end of each run of pages that have an entry in a page table: most pages have none."""
+    vpns = np.arange(start, start + nr)
+    present = (machine.ptes(mm)[vpns] != 0) | (machine.pmds(mm)[vpns // PTRS_PER_PTE] != 0)
+    edges = np.flatnonzero(np.diff(present, prepend=False, append=False)) + start
+    yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
+
+
 def observe(vm: Memory, who: int, start: int, nr: int, out: int) -> int:
-    """Store `WORDS` words at offset `out` for each of nr pages of an MM, from page `start` on."""
+    """Store `WORDS` words at offset `out` for each of nr pages of an MM, from page `start` on, where 0 stands."""
     mm: Any = mm_at(vm, who)
     for vpn in range(start, start + nr):
         pfn = frame_of(vm, mm, vpn)
-        store(pte_at(vm, out).pte, pfn + 1)
         if pfn >= 0:
             head = page_head_pfn(vm, pfn)
             folio = pfn_folio(vm, head)
+            store(pte_at(vm, out).pte, pfn + 1)
             store(pte_at(vm, out + 8).pte, kpagecount(vm, pfn))
             store(pte_at(vm, out + 16).pte, 1 if page_is_exclusive(vm, pfn) else 0)
             store(pte_at(vm, out + 24).pte, 1 if READ_ONCE(pmd_ref(vm, mm, vpn)) else 0)
             store(pte_at(vm, out + 32).pte, folio_nr_pages(folio) if folio_test_large(folio) else 1)
             store(pte_at(vm, out + 40).pte, head + 1)
-        else:
-            for word in range(1, WORDS):
-                store(pte_at(vm, out + 8 * word).pte, 0)
         out += 8 * WORDS
     return 0
