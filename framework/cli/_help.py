@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 GROUPS: Final = {
     "The five questions": ("verify", "precision", "compare", "consequences", "kernel"),
-    "Look closer": ("gui", "list", "show", "step", "run", "doctor"),
+    "Look closer": ("review", "gui", "list", "show", "step", "run", "doctor"),
     "Real programs": ("record", "import", "replay"),
     "Write your own": ("new", "check", "reference"),
     "In CI and on clusters": ("diff", "report", "history", "sweep"),
