@@ -4,7 +4,8 @@ In a terminal, the command asks where to go: n forward, b back, j 12 to step 12,
 From a pipe, it reads the same words from standard input. Exit codes: 1 the law is broken, as when the file was
 written; 0 the law holds now, so that the file can serve as a test of the policy. A policy that is not installed needs
 --plugin, even where the file names its plugin: opening a file runs no code.
---html writes the counterexample as a page, to send; FILE may be such a page. --mail prints it as text for a mail.
+--html writes the counterexample as a page, to send; FILE may be such a page. --mail prints it as text for a mail. Both
+also take a scenario, a sharing pattern or a trace, whose steps they show under several policies.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from foliolab.framework import intake
-from foliolab.framework.cli import _common
+from foliolab.framework.cli import _common, _walks
 from foliolab.framework.errors import ExitCode, FolioLabError, UsageError
 
 if TYPE_CHECKING:
@@ -29,9 +30,14 @@ if TYPE_CHECKING:
     from foliolab.framework.verify.timeline import Timeline
 
 
-def run(
+def run(  # noqa: PLR0913  (one parameter per option)
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A counterexample of `foliolab verify`, or its page (--html).")
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="A counterexample of `foliolab verify`, or its page; with --html or --mail also a scenario, a sharing "
+            "pattern or a trace.",
+        ),
     ],
     dump: Annotated[bool, typer.Option("--dump", help="Print the whole table.")] = False,
     every: Annotated[bool, typer.Option("--all", help="With --dump: do not fold long runs of accesses.")] = False,
@@ -42,6 +48,19 @@ def run(
         Path | None, typer.Option("--html", metavar="FILE", help="Write it as one page, to send; prints nothing else.")
     ] = None,
     mail: Annotated[bool, typer.Option("--mail", help="Print it as text for a mail, of at most 72 columns.")] = False,
+    policies: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LIST", help=f"Of a scenario, pattern or trace: {_common.POLICIES}. [{_walks.USUAL}]"),
+    ] = None,
+    steps: Annotated[
+        str,
+        typer.Option(
+            metavar="FIRST-LAST", help="The steps to show. [a scenario: all; else those before the first wrong answer]"
+        ),
+    ] = "",
+    mms: Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Of a pattern: processes at a time.")] = 4,
+    size: Annotated[str, typer.Option(metavar="SIZE", help="Of a pattern: folio size.")] = "64K",
+    folios: Annotated[int, typer.Option(min=2, max=4096, metavar="N", help="Of a pattern: folios of a process.")] = 16,
     plugin: _common.Plugins = None,
     strict: _common.Strict = False,
 ) -> None:
@@ -49,8 +68,13 @@ def run(
     if every and not dump:
         raise UsageError("--all applies to --dump only", "add --dump")
     _common.writable(html)
-    example = _load(file)
     found = _common.registry(plugin, strict)
+    if (html or mail) and _walks.is_run(found, str(file)):
+        _common.warn(found)
+        wish = _walks.Wish(str(file), policies or [], steps, mms, size, folios)
+        _walks.send_run(found, wish, plugin or [], _walks.Form(html, mail))
+        return
+    example = _load(file)
     _common.warn(found)
     scheme = _scheme(found, example, file, bool(plugin))
     from foliolab.framework.report import verify as report
@@ -61,7 +85,7 @@ def run(
     with intake.named(file):
         timeline = Timeline(example, scheme)
     if html or mail:
-        _send(timeline, html or file, html, mail)
+        _walks.send_counterexample(timeline, file, _walks.Form(html, mail))
     else:
         report.introduction(timeline, page)
         if dump:
@@ -115,28 +139,6 @@ def _scheme(found: Registry, example: Counterexample, file: Path, loaded: bool) 
             f"{file} is about {example.policy} of the plugin {example.plugin}, which is not loaded",
             f"if you trust the plugin: {shlex.join(example.stepping(file))}",
         ) from fault
-
-
-def _send(timeline: Timeline, path: Path, html: Path | None, mail: bool) -> None:
-    """Write a counterexample as a page, print it as a mail, or both.
-
-    Args:
-        path: the file that the command to repeat it names.
-    """
-    from foliolab.framework.document import write_atomically
-    from foliolab.framework.report.walkthrough import counterexample as walks
-
-    if html:
-        from foliolab.framework.report.walkthrough.html import page
-
-        text = page(lambda most: walks.walkthrough(timeline, path, most), walks.MOST_LINES)
-        write_atomically(html, text.encode())
-        if not mail:
-            _common.put(f"written: {html}\n")
-    if mail:
-        from foliolab.framework.report.walkthrough.mail import mail as as_mail
-
-        _common.put(as_mail(walks.walkthrough(timeline, path)))
 
 
 def _step(timeline: Timeline, page: Page, all_accesses: bool) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from foliolab.framework.engine.engine import native_missing
 from foliolab.framework.trace.file import Writer
 from foliolab.framework.trace.header import Header
 from foliolab.framework.verify.counterexample import Counterexample
@@ -182,3 +183,25 @@ def test_what_is_sent(foliolab: Run, file: Path, plugin: Path, tmp_path: Path) -
     assert done.code == 2 and "there is no folder" in done.err
     plugin.write_text(plugin.read_text().replace("return False", "return True"))
     assert "is not broken" in foliolab("step", file, "--plugin", plugin, "--mail").out
+
+
+def test_a_scenario_is_sent(foliolab: Run, tmp_path: Path) -> None:
+    sent = tmp_path / "third.html"
+    done = foliolab("step", "third-stays", "--policies", "mm-id", "--html", sent, "--steps", "2-4")
+    assert (done.code, done.out, done.err) == (0, f"written: {sent}\n", "")
+    text = sent.read_text("utf-8")
+    assert "scenario third-stays, steps 2 to 4, under mm-id" in text
+    assert "foliolab step third-stays --policies mm-id --steps 2-4 --html third.html" in text
+    for steps in ("9-12", "1,3", "x"):
+        assert foliolab("step", "third-stays", "--mail", "--steps", steps).code == 2
+    assert foliolab("step", "third-stays").code == 2, "only counterexamples are walked through in the terminal"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(native_missing()), reason="numba is missing")
+def test_a_pattern_is_sent_up_to_its_first_wrong_answer(foliolab: Run) -> None:
+    pattern = ("--folios", "4", "--size", "16K", "--mms", "3")
+    done = foliolab("step", "last-child", "--policies", "mm-id", *pattern, "--mail")
+    assert done.code == 0
+    assert "mm-id: false shared after 1 of " in done.out
+    assert "--mms 3 --size 16K --folios 4 --mail" in done.out.splitlines()[-1]

@@ -15,11 +15,16 @@ from raced import played, plugin_in, raced
 
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.csource.textmodule import SOURCE
+from foliolab.framework.errors import UsageError
+from foliolab.framework.plugins import registry
 from foliolab.framework.report.walkthrough import counterexample as walks
+from foliolab.framework.report.walkthrough import explored
 from foliolab.framework.report.walkthrough.html import MOST_BYTES, counterexample_in, html, page
 from foliolab.framework.report.walkthrough.mail import WIDTH, mail
+from foliolab.framework.report.walkthrough.runs import ScenarioRun, check_steps
 from foliolab.framework.report.walkthrough.sources import may_pass_on
 from foliolab.framework.report.walkthrough.walkthrough import Walkthrough
+from foliolab.framework.scenario import parser
 from foliolab.framework.verify.counterexample import Counterexample
 from foliolab.framework.verify.timeline import Timeline
 
@@ -168,3 +173,50 @@ def _translated_from(source: object, scheme: Scheme, monkeypatch: pytest.MonkeyP
     setattr(module, SOURCE, source)
     monkeypatch.setitem(sys.modules, scheme.policy.hooks.maybe_mapped_shared.__module__, module)
     return scheme
+
+
+# -- runs --------------------------------------------------------------------------------------------
+SCENARIO = """scenario third
+
+region heap: 1 x 16K pte
+
+A: fork B
+A: fork C
+A: exit
+B: exit
+C: write heap[0]
+"""
+
+
+@pytest.fixture(scope="module")
+def scenario_walk() -> Walkthrough:
+    found = registry.load()
+    run = ScenarioRun(parser.parse(SCENARIO), [found.policy("mm-id"), found.policy("exact")])
+    return explored.walkthrough(run, range(run.nr_steps), "foliolab step third --mail")
+
+
+def test_a_scenario_under_two_policies(scenario_walk: Walkthrough) -> None:
+    walk = scenario_walk
+    assert [text for text, _ in walk.verdict] == [
+        "▲ mm-id: false shared after 2 of 5 steps", "✓ exact: right after all 5 steps that change a large folio",
+    ]  # fmt: skip
+    assert walk.truth[1] == ("A", "B", "C") and [name for name, _ in walk.heads] == ["A", "B", "C"]
+    assert [line.mark.mappings for line in walk.lines] == [(4, 4, 0), (4, 4, 4), (0, 4, 4), (0, 0, 4), (0, 0, 3)]
+    assert [line.answers[0][0] for line in walk.lines[3:]] == ["▲ false shared", "copied; ▲ false shared"]
+    assert walk.lines[4].answers[1][0] == "reused; exclusive"
+    assert [one.title for one in walk.drawings] == ["mm-id · folio 0 · 4 pages", "exact · folio 0 · 4 pages"]
+    assert walk.end["1:folio0/0/C"] == "w" and "0:folio0/0/C" not in walk.end, "exact keeps what mm-id copies"
+    data = json.loads(re.findall(r'id="data">(.*?)</script>', html(walk))[0])
+    assert data["first"] == 3, "it opens where the answer becomes wrong"
+    text = mail(walk)
+    assert all(len(line) <= WIDTH and line.isascii() for line in text.splitlines())
+    assert "B: > exit" in text and "mm-id: ^ false shared" in text
+
+
+def test_steps_that_are_not_there(scenario_walk: Walkthrough) -> None:
+    run = ScenarioRun(parser.parse(SCENARIO), [])
+    for steps in (range(3, 9), range(2, 2), range(-1, 2)):
+        with pytest.raises(UsageError, match="has no steps"):
+            check_steps(run, steps, 200)
+    with pytest.raises(UsageError, match="more than a page shows"):
+        check_steps(run, range(5), 4)

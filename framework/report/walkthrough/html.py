@@ -70,6 +70,7 @@ def html(walk: Walkthrough) -> str:
         walk=walk,
         rows=_rows(walk),
         minor=sum(line.minor for line in walk.lines),
+        accesses=not walk.policies,
         number=number,
         lines_of=lambda source: _numbered(source, names[id(source)]),
         script=script,
@@ -151,12 +152,13 @@ def _lanes(line: Line, lanes: int, held: set[int]) -> list[_Cell]:
 # -- for the script ----------------------------------------------------------------------------------
 def _data(walk: Walkthrough, number: dict[str, int]) -> dict[str, Any]:
     """What the script needs: where to begin, what is stored at first, and what each line changes."""
+    wrong = [at for at, line in enumerate(walk.lines) if any(style for _, style in line.answers)]
     ends = [at for at, line in enumerate(walk.lines) if not line.minor]
     return {
-        "first": ends[-1] if ends else 0,
+        "first": [*wrong[:1], *ends[-1:], 0][0],
         "start": _values(walk.start, number),
         "lines": [
-            {"c": _values(line.values, number), "s": line.source, "d": visible(_description(line))}
+            {"c": _values(line.values, number), "s": line.source, "d": visible(_description(walk, line))}
             for line in walk.lines
         ],
     }  # fmt: skip
@@ -166,9 +168,13 @@ def _values(values: Sequence[tuple[str, str]], number: dict[str, int]) -> list[t
     return [(number[key], visible(text)) for key, text in values if key in number]
 
 
-def _description(line: Line) -> str:
+def _description(walk: Walkthrough, line: Line) -> str:
     mark = line.mark
     step = "" if mark.step is None else f"step {mark.step}: "
     place = f" · {mark.location}" if mark.location else ""
-    answers = "; ".join(text for text, _ in line.answers if text)
-    return f"{step}{mark.description}{f'; {answers}' if answers else ''}{place}"
+    if not walk.policies:
+        return f"{step}{mark.description}{place}"
+    who = f"{walk.heads[mark.thread][0]}: " if len(walk.heads) > 1 else ""
+    answers = zip(walk.policies, line.answers, strict=True)
+    said = "".join(f"; {policy}: {text}" for policy, (text, _) in answers if text)
+    return f"{step}{who}{mark.text}{said}{place}"

@@ -31,7 +31,7 @@ def mail(walk: Walkthrough) -> str:
         lines += _wrapped(text)
     lines += ["", *_Table(walk).lines(), ""]
     if any(one.minor for one in walk.lines):
-        lines += [*_wrapped("Left out: accesses that change neither a field of the policy nor a page table."), ""]
+        lines += [*_wrapped(f"Left out: {walk.minor_lines}."), ""]
     for heading, text in walk.facts:
         lines += _wrapped(f"{heading}: {text}", "  ")
     lines += ["", "Repeat it:", f"  {_plain(walk.command)}"]
@@ -53,14 +53,14 @@ class _Table:
         self.walk = walk
         self.mms = len(walk.truth[1]) if len(walk.truth[1]) <= MOST_MMS else 0
         room = WIDTH - STEP - 1 - MM * self.mms
-        lanes = len(walk.heads) if len(walk.heads) <= MOST_LANES else 1
+        lanes = len(walk.heads) if len(walk.heads) <= MOST_LANES and not walk.policies else 1
         self.lanes = lanes if room // max(lanes, 1) >= LEAST_LANE else 1
         self.room = room // max(self.lanes, 1)
         self.named = self.lanes < len(walk.heads)
 
     def lines(self) -> Iterator[str]:
         heads = [name for name, _ in self.walk.heads] if not self.named else ["step by step"]
-        mms = [f"{self.walk.truth_column}{name}"[: MM - 1] for name in self.walk.truth[1][: self.mms]]
+        mms = [f"{self.walk.truth_column}{name}".replace(" ", "")[: MM - 1] for name in self.walk.truth[1][: self.mms]]
         yield self._row("step", [[_plain(head)] for head in heads], mms)[0]
         yield "-" * WIDTH
         before: tuple[int, ...] = ()

@@ -94,6 +94,13 @@ class Walkthrough:
     end: dict[str, str] = field(init=False)
     """What is stored after the last line, by key."""
 
+    @property
+    def minor_lines(self) -> str:
+        """What minor lines are."""
+        if self.policies:
+            return "steps that change no large folio"
+        return "accesses that change neither a field of the policy nor a page table"
+
     def __post_init__(self) -> None:
         stored = dict(self.start)
         for line in self.lines:
