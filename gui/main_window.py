@@ -7,14 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication
+from PySide6.QtCore import Qt, QUrl
+from PySide6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropEvent, QGuiApplication
 from PySide6.QtWidgets import QMainWindow, QStackedWidget, QToolBar, QWidget
 
 from foliolab.framework.errors import FolioLabError
 from foliolab.gui.tours.guide import Guide
 from foliolab.gui.tours.tour import TOURS
-from foliolab.gui.window import dialogs, exporting, session
+from foliolab.gui.window import dialogs, exporting, session, sharing
 from foliolab.gui.window.about import about
 from foliolab.gui.window.building import FLUSH, column
 from foliolab.gui.window.command_palette import CommandPalette
@@ -27,6 +27,7 @@ from foliolab.gui.window.library import Library
 from foliolab.gui.window.notices import Notices
 from foliolab.gui.window.plugin_docks import PluginDocks
 from foliolab.gui.window.settings import Settings
+from foliolab.gui.window.sharing import Shareable
 from foliolab.gui.window.theme import Theme, Themes
 from foliolab.gui.window.undo import Undo
 from foliolab.gui.window.watched import short_name
@@ -125,6 +126,8 @@ class Window(QMainWindow):
                     "counterexample, trace or policy file", "open"),
             Command("file.export", "&Export picture or table…", self.ask_export, "&File", ("Ctrl+E",),
                     "Save a picture or table of this view as PNG, SVG or CSV", "export"),
+            Command("file.share", "S&hare as one page…", self.ask_share, "&File", ("Ctrl+Shift+H",),
+                    "Write the counterexample, scenario or steps of this view as one HTML page to send", "share"),
             Command("file.command", "&Copy the command for this view", self.copy_command, "&File",
                     ("Ctrl+Shift+C",), "Copy the command line that repeats this view", "copy"),
             Command("file.quit", "&Quit", self.close, "&File", ("Ctrl+Q",), "Quit FolioLab", breaks=True),
@@ -272,6 +275,33 @@ class Window(QMainWindow):
             return
         self.settings.keep("window/exports", str(path.parent))
         self.notices.say(f"{what.title} written to {path}")
+
+    def ask_share(self) -> None:
+        """Ask for a file, and write what this view shows as a page to send."""
+        try:
+            what = self.here.shareable()
+        except FolioLabError as fault:
+            self.notices.fault(fault)
+            return
+        if what is None:
+            self.notices.say("this view has nothing to share yet: show a counterexample or explore something first")
+            return
+        path = dialogs.ask_save(self, self.settings, "Share as one page", f"{what.name}.html", sharing.KIND)
+        if path is not None:
+            self.share(what, path)
+
+    def share(self, what: Shareable, path: Path) -> None:
+        """Write a page in a job; a notice says where it is, or why it could not be written."""
+        job = self.desk.jobs.start(f"Writing {path.name}", sharing.share, what, path)
+        job.answered.connect(self._shared)
+        job.failed.connect(self.notices.fault)
+
+    def _shared(self, path: Path) -> None:
+        def open_it() -> None:
+            if not QDesktopServices.openUrl(QUrl.fromLocalFile(str(path))):
+                self.notices.say(f"no program here opens {path}", "warning")
+
+        self.notices.say(f"{path} is written: one page that needs nothing else", offer=("Open it", open_it))
 
     def copy_command(self) -> None:
         """Copy the command line that repeats this view."""

@@ -72,19 +72,31 @@ class Choice:
         what = self.what if self.kind in ("pattern", "scenario") else Path(self.what).name
         return f"{what} under {', '.join(self.policies)}"
 
+    def options(self) -> list[str]:
+        """The policies, and what a pattern needs, as options of a command."""
+        policies = ["--policies", ",".join(self.policies)]
+        if self.kind != "pattern":
+            return policies
+        from foliolab.framework.plugins import selection
+
+        size = selection.size_text(self.size)
+        return ["--mms", str(self.mms), "--size", size, "--folios", str(self.folios), *policies]
+
+    def counterexample(self) -> Counterexample:
+        """The counterexample of such a choice.
+
+        Raises:
+            FolioLabError: its file cannot be read.
+        """
+        from foliolab.framework.verify.counterexample import Counterexample
+
+        return self.example if self.example is not None else Counterexample.load(self.what)
+
     def command(self) -> list[str]:
         """The words of the command line that runs the same steps with the same policies."""
-        policies = ["--policies", ",".join(self.policies)]
-        if self.kind == "pattern":
-            from foliolab.framework.plugins import selection
-
-            size = selection.size_text(self.size)
-            return ["foliolab", "precision", self.what, "--mms", str(self.mms), "--size", size,
-                    "--folios", str(self.folios), *policies]  # fmt: skip
-        if self.kind == "scenario":
-            return ["foliolab", "run", self.what, *policies]
-        if self.kind == "trace":
-            return ["foliolab", "replay", self.what, *policies]
+        verb = {"pattern": "precision", "scenario": "run", "trace": "replay"}.get(self.kind)
+        if verb:
+            return ["foliolab", verb, self.what, *self.options()]
         return ["foliolab", "step", self.what] if self.what else []
 
 

@@ -24,6 +24,7 @@ from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
 from foliolab.gui.window.settings import Settings
+from foliolab.gui.window.sharing import Shareable
 from foliolab.gui.window.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ POSITION_EVERY: Final = 3
 """Views from one update of position and rate to the next, while playing."""
 SILENT: Final = 5.0
 """Seconds without a message of the session after which the status bar says so."""
+SHARED: Final = 60
+"""Steps up to the present one that a shared page has."""
 BOTTOM: Final = 150
 """Initial height of the docks below the maps, in pixels."""
 
@@ -347,6 +350,19 @@ class ExploreWorkspace(Workspace):
             Exportable("counters", "Counters", self.counters, self.counters.table),
             *self.inspector.exportables(),
         ]
+
+    def shareable(self) -> Shareable | None:
+        """The steps up to this one, at most SHARED of them; of a counterexample all."""
+        run = self.run
+        if run is None or run.view is None:
+            return None
+        choice = run.choice
+        if choice.kind == "counterexample":
+            example = choice.counterexample()
+            return Shareable(example.law, tuple(self.with_plugins([example.policy])[1:]), example)
+        last = run.view.position or min(SHARED, run.view.nr_steps)
+        words = [choice.what, "--steps", f"{max(last - SHARED, 0)}-{last - 1}", *choice.options()]
+        return Shareable(Path(choice.what).stem, tuple(self.with_plugins(words)))
 
     def repeated(self) -> Sequence[str]:
         return self.run.choice.command() if self.run is not None else ()

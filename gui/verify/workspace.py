@@ -22,6 +22,7 @@ from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
 from foliolab.gui.window.settings import Settings
+from foliolab.gui.window.sharing import Shareable
 from foliolab.gui.window.watched import is_present
 from foliolab.gui.window.workspace import Workspace
 
@@ -343,6 +344,14 @@ class VerifyWorkspace(Workspace):
         if self.stepper.timeline is not None:
             found += [*self.stepper.diagram.exportables(), *self.inspector.exportables()]
         return found
+
+    def shareable(self) -> Shareable | None:
+        """The counterexample."""
+        example = self.example
+        if example is None:
+            return None
+        words = self.with_plugins([example.policy])[1:]  # the name only finds the plugin
+        return Shareable(f"{example.policy.replace(':', '-')}-{example.law}", tuple(words), example)
 
     def repeated(self) -> Sequence[str]:
         """The command line that repeats the attacks, or that steps through the file of the counterexample."""

@@ -33,6 +33,7 @@ STROKES: Final = {
     "stop": "M6 6h12v12H6z",
     "open": "M3 6h6l2 2h10v11H3z",
     "save": "M5 4h11l3 3v13H5zM8 4v5h7V4M8 20v-6h8v6",
+    "share": "M8 12h8M16 12l-4-4M16 12l-4 4M5 4h14v16H5z",
     "export": "M12 4v11M8 8l4-4 4 4M5 14v6h14v-6",
     "copy": "M8 8h11v12H8zM5 16V4h11",
     "theme": "M12 4a8 8 0 1 0 0 16zM12 4a8 8 0 0 1 0 16",

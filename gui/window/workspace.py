@@ -14,6 +14,7 @@ from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
 from foliolab.gui.window.settings import Settings
+from foliolab.gui.window.sharing import Shareable
 from foliolab.gui.window.theme import Theme, paint_all
 
 
@@ -96,6 +97,10 @@ class Workspace(QMainWindow):
         """Pictures and tables that are on screen now."""
         return ()
 
+    def shareable(self) -> Shareable | None:
+        """What is on screen, to be sent as one page; None if there is nothing to send."""
+        return None
+
     def repeated(self) -> Sequence[str]:
         """The words of the command line that repeats the view, such as ["foliolab", "verify", "mm-id"]."""
         return ()
@@ -139,8 +144,12 @@ class Workspace(QMainWindow):
     @property
     def command_line(self) -> str:
         """The command line that repeats the view, with the policy files that it needs; empty if there is none."""
-        words = list(self.repeated())
-        for file in self.desk.library.files if words and "--plugin" not in words else ():
-            if any(name in word for name in self.desk.library.names_of(file) for word in words):
-                words += ["--plugin", file]
-        return shlex.join(words)
+        return shlex.join(self.with_plugins(self.repeated()))
+
+    def with_plugins(self, words: Sequence[str]) -> list[str]:
+        """The words of a command line, with the policy files that it needs."""
+        found = list(words)
+        for file in self.desk.library.files if found and "--plugin" not in found else ():
+            if any(name in word for name in self.desk.library.names_of(file) for word in found):
+                found += ["--plugin", file]
+        return found
