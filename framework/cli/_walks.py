@@ -34,10 +34,26 @@ class Form:
     Args:
         html: the file of the page; None for none.
         mail: whether to print it as a mail.
+        perfetto: the file of a trace for Perfetto; None for none.
     """
 
     html: Path | None
     mail: bool
+    perfetto: Path | None = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anything is to be sent."""
+        return bool(self.html or self.mail or self.perfetto)
+
+    def write_perfetto(self, made: Callable[[], bytes]) -> None:
+        """Write the trace for Perfetto, if it is wanted."""
+        if self.perfetto:
+            from foliolab.framework.document import write_atomically
+
+            write_atomically(self.perfetto, made())
+            if not self.mail:
+                _common.put(f"written: {self.perfetto}\n")
 
     def send(self, made: Callable[[int], Walkthrough], most_lines: int) -> None:
         """Write the page, print the mail, or both.
@@ -60,8 +76,13 @@ class Form:
 
 def send_counterexample(timeline: Timeline, file: Path, form: Form) -> None:
     """Send a counterexample; its command names the page, which holds it, or else its file."""
+    from foliolab.framework.report import perfetto
+    from foliolab.framework.report.diagram import diagram_of
     from foliolab.framework.report.walkthrough import counterexample as walks
 
+    example = timeline.counterexample
+    title = f"{example.policy}: law {example.law}"
+    form.write_perfetto(lambda: perfetto.schedule(diagram_of(timeline, unfolded=True), title))
     form.send(lambda most: walks.walkthrough(timeline, form.html or file, most), walks.MOST_LINES)
 
 
@@ -102,6 +123,15 @@ def send_run(found: Registry, wish: Wish, plugins: Sequence[Path], form: Form) -
     from foliolab.framework.report.walkthrough import explored
     from foliolab.framework.report.walkthrough.runs import check_steps
 
+    if form.perfetto:
+        if not os.path.isfile(wish.name) or wish.name.endswith(".scenario"):
+            raise UsageError(f"{wish.name} is no recording", "--perfetto is for counterexamples and recorded traces")
+        from foliolab.framework.report import perfetto
+        from foliolab.framework.trace.file import Trace
+
+        form.write_perfetto(lambda: perfetto.recording(Trace(wish.name)))
+    if not form.html and not form.mail:
+        return
     run = _run(found, wish)
     try:
         steps = _steps(run, wish.steps)

@@ -5,7 +5,8 @@ From a pipe, it reads the same words from standard input. Exit codes: 1 the law 
 written; 0 the law holds now, so that the file can serve as a test of the policy. A policy that is not installed needs
 --plugin, even where the file names its plugin: opening a file runs no code.
 --html writes the counterexample as a page, to send; FILE may be such a page. --mail prints it as text for a mail. Both
-also take a scenario, a sharing pattern or a trace, whose steps they show under several policies.
+also take a scenario, a sharing pattern or a trace, whose steps they show under several policies. --perfetto writes a
+counterexample, or all events of a trace, for https://ui.perfetto.dev.
 """
 
 from __future__ import annotations
@@ -48,6 +49,10 @@ def run(  # noqa: PLR0913  (one parameter per option)
         Path | None, typer.Option("--html", metavar="FILE", help="Write it as one page, to send; prints nothing else.")
     ] = None,
     mail: Annotated[bool, typer.Option("--mail", help="Print it as text for a mail, of at most 72 columns.")] = False,
+    perfetto: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a counterexample or a trace as a Perfetto trace (protobuf)."),
+    ] = None,
     policies: Annotated[
         list[str] | None,
         typer.Option(metavar="LIST", help=f"Of a scenario, pattern or trace: {_common.POLICIES}. [{_walks.USUAL}]"),
@@ -67,12 +72,14 @@ def run(  # noqa: PLR0913  (one parameter per option)
     """Walk through a counterexample."""
     if every and not dump:
         raise UsageError("--all applies to --dump only", "add --dump")
-    _common.writable(html)
+    for path in (html, perfetto):
+        _common.writable(path)
     found = _common.registry(plugin, strict)
-    if (html or mail) and _walks.is_run(found, str(file)):
+    form = _walks.Form(html, mail, perfetto)
+    if form.wanted and _walks.is_run(found, str(file)):
         _common.warn(found)
         wish = _walks.Wish(str(file), policies or [], steps, mms, size, folios)
-        _walks.send_run(found, wish, plugin or [], _walks.Form(html, mail))
+        _walks.send_run(found, wish, plugin or [], form)
         return
     example = _load(file)
     _common.warn(found)
@@ -84,8 +91,8 @@ def run(  # noqa: PLR0913  (one parameter per option)
     page = TerminalPage()
     with intake.named(file):
         timeline = Timeline(example, scheme)
-    if html or mail:
-        _walks.send_counterexample(timeline, file, _walks.Form(html, mail))
+    if form.wanted:
+        _walks.send_counterexample(timeline, file, form)
     else:
         report.introduction(timeline, page)
         if dump:

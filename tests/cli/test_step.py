@@ -205,3 +205,16 @@ def test_a_pattern_is_sent_up_to_its_first_wrong_answer(foliolab: Run) -> None:
     assert done.code == 0
     assert "mm-id: false shared after 1 of " in done.out
     assert "--mms 3 --size 16K --folios 4 --mail" in done.out.splitlines()[-1]
+
+
+def test_a_trace_for_perfetto(foliolab: Run, file: Path, plugin: Path, tmp_path: Path) -> None:
+    trace, recorded = tmp_path / "race.pftrace", tmp_path / "app.folio"
+    done = foliolab("step", file, "--plugin", plugin, "--perfetto", trace)
+    assert (done.code, done.out) == (1, f"written: {trace}\n")
+    assert b"thread 1" in trace.read_bytes()
+    Writer(recorded, Header(source="test", kernel="6.18.0", command="redis-server")).close()
+    done = foliolab("step", recorded, "--perfetto", trace)
+    assert (done.code, done.out) == (0, f"written: {trace}\n")
+    assert b"redis-server" in trace.read_bytes()
+    done = foliolab("step", "third-stays", "--perfetto", trace)
+    assert done.code == 2 and "is no recording" in done.err
