@@ -66,6 +66,14 @@ def test_pages_name_no_path_of_this_host(built: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_page_that_a_command_wrote_is_in_its_frame(built: Path) -> None:
+    text = (built / "html" / "questions" / "right.html").read_text("utf-8")
+    (address,) = re.findall(r'<iframe class="foliolab-page" src="([^"]+)"', text)
+    page = (built / "html" / "questions" / address).read_text("utf-8")
+    assert "law mapcount broken" in page and 'id="counterexample"' in page
+
+
+@pytest.mark.slow
 def test_every_picture_is_shown(built: Path) -> None:
     shown = {file.name for file in (built / "html" / "_images").iterdir()}
     assert {file.name for file in (DOCS / "pictures").iterdir()} <= shown

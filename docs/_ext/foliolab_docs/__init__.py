@@ -87,6 +87,7 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     _alone()
     app.add_directive("foliolab", commands.Commands)
     app.add_directive("foliolab-file", commands.File)
+    app.add_directive("foliolab-page", commands.Page)
     app.add_directive("foliolab-generated", Generated)
     app.add_lexer("scenario", ScenarioLexer)
     app.add_lexer("add", PythonLexer)  # the pieces of CONTRIBUTING's recipe, whose fences say where each goes

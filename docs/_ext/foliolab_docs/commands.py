@@ -7,11 +7,11 @@
     foliolab verify mine --plugin my.py
     ```
 
-The commands of a page run in one folder, one after the other; `{foliolab-file} NAME` shows a file and puts it there. A
-command that ends with another code than `:exit:` is a warning, which fails a build with -W. `:from:` and `:to:` are
-patterns of the first and the last line to show; an ellipsis stands for lines that are left out. `:kernel:` marks a
-block that asks the running kernel, as root, and changes settings of the host: it is run only where
-FOLIOLAB_DOCS_KERNEL=1.
+The commands of a page run in one folder, one after the other; `{foliolab-file} NAME` shows a file and puts it there,
+and `{foliolab-page} NAME` shows an HTML page that one of them has written. A command that ends with another code than
+`:exit:` is a warning, which fails a build with -W. `:from:` and `:to:` are patterns of the first and the last line to
+show; an ellipsis stands for lines that are left out. `:kernel:` marks a block that asks the running kernel, as root,
+and changes settings of the host: it is run only where FOLIOLAB_DOCS_KERNEL=1.
 
 Most of the time of a build goes into these commands. They begin before Sphinx reads the pages, several pages at a time,
 and a directive waits for the commands of its page. A block that is not in the page's own text, but in an included file,
@@ -43,6 +43,8 @@ from sphinx.util.docutils import SphinxDirective
 from foliolab_docs import policypages
 
 SECONDS: Final = 300
+PAGES: Final = "_pages"
+"""The folder of pages that commands write, beside the documentation's own."""
 ELLIPSIS: Final = "…"
 NOT_RUN: Final = "This asks the running kernel, as root; it was not run when this page was built."
 BLOCK: Final = re.compile(
@@ -234,6 +236,29 @@ class File(SphinxDirective):
         block = _block(text.rstrip(), "python" if name.endswith(".py") else "scenario", "foliolab-file")
         caption = nodes.caption(name, name)
         return [nodes.container("", caption, block, classes=["literal-block-wrapper"], literal_block=True)]
+
+
+class Page(SphinxDirective):
+    """An HTML page that a command of this page has written, shown in a frame; it is kept beside the documentation."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """The frame, and a link to the page itself."""
+        page, name = self.env.docname, self.arguments[0]
+        file = RUNS.folder(page) / name
+        if not file.is_file():
+            self.state.document.reporter.warning(f"no command has written {name}", line=self.lineno)
+            return []
+        kept = Path(self.env.app.outdir) / PAGES / f"{page.replace('/', '-')}-{name}"
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, kept)
+        address = f"{'../' * page.count('/')}{PAGES}/{kept.name}"
+        frame = (
+            f'<iframe class="foliolab-page" src="{address}" title="{name}" loading="lazy"></iframe>'
+            f'<p><a href="{address}">{name} by itself</a></p>'
+        )
+        return [nodes.raw("", frame, format="html")]
 
 
 def _block(text: str, language: str, name: str) -> nodes.literal_block:
