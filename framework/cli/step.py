@@ -72,15 +72,22 @@ def run(  # noqa: PLR0913  (one parameter per option)
     """Walk through a counterexample."""
     if every and not dump:
         raise UsageError("--all applies to --dump only", "add --dump")
+    form = _walks.Form(html, mail, perfetto)
+    if form.wanted and (dump or all_accesses):
+        raise UsageError("--dump and --all-accesses apply to the terminal only", "leave them out")
     for path in (html, perfetto):
         _common.writable(path)
     found = _common.registry(plugin, strict)
-    form = _walks.Form(html, mail, perfetto)
     if form.wanted and _walks.is_run(found, str(file)):
         _common.warn(found)
         wish = _walks.Wish(str(file), policies or [], steps, mms, size, folios)
         _walks.send_run(found, wish, plugin or [], form)
         return
+    if policies or steps:
+        raise UsageError(
+            f"{file} is not a scenario, a sharing pattern or a trace to send",
+            "--policies and --steps need --html or --mail, and one of these",
+        )
     example = _load(file)
     _common.warn(found)
     scheme = _scheme(found, example, file, bool(plugin))

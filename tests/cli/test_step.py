@@ -218,3 +218,9 @@ def test_a_trace_for_perfetto(foliolab: Run, file: Path, plugin: Path, tmp_path:
     assert b"redis-server" in trace.read_bytes()
     done = foliolab("step", "third-stays", "--perfetto", trace)
     assert done.code == 2 and "is no recording" in done.err
+
+
+def test_options_that_do_nothing_are_refused(foliolab: Run, file: Path, plugin: Path) -> None:
+    for options in (("--mail", "--dump"), ("--policies", "mm-id"), ("--mail", "--steps", "1-2")):
+        done = foliolab("step", file, "--plugin", plugin, *options)
+        assert (done.code, done.out) == (2, ""), options

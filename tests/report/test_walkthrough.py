@@ -135,6 +135,8 @@ def test_the_mail(walk: Walkthrough) -> None:
 
 def test_more_threads_than_columns(walk: Walkthrough) -> None:
     many = replace(walk, heads=(*walk.heads, ("thread 2", ""), ("thread 3", "")))
+    far = replace(walk, lines=tuple(replace(line, mark=replace(line.mark, step=1_234_567)) for line in walk.lines))
+    assert all(len(line) <= WIDTH for line in mail(far).splitlines())
     text = mail(many)
     assert "thread 1: > unmap mm=1" in text
     assert all(len(line) <= WIDTH for line in text.splitlines())

@@ -20,7 +20,9 @@ def render(template: str, **values: object) -> str:
     try:
         import jinja2
     except ImportError as fault:
-        raise UsageError(f"HTML needs jinja2: {fault}", "pip install 'foliolab[report]', or --format md") from fault
+        raise UsageError(
+            f"HTML needs jinja2: {fault}", "pip install 'foliolab[report]', or choose another form"
+        ) from fault
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,

@@ -13,7 +13,7 @@ from foliolab.framework.report.walkthrough.walkthrough import Line, Walkthrough
 WIDTH: Final = 72
 """Columns at most; a word that is longer is broken, but for the command, which must stay whole."""
 STEP: Final = 5
-"""Columns of the number of a step."""
+"""Columns of the number of a step, at least."""
 MM: Final = 4
 """Columns of the mappings of an MM."""
 MOST_LANES: Final = 3
@@ -52,7 +52,8 @@ class _Table:
     def __init__(self, walk: Walkthrough) -> None:
         self.walk = walk
         self.mms = len(walk.truth[1]) if len(walk.truth[1]) <= MOST_MMS else 0
-        room = WIDTH - STEP - 1 - MM * self.mms
+        self.step = max([STEP, *(len(str(line.mark.step)) for line in walk.lines if line.mark.step is not None)])
+        room = WIDTH - self.step - 1 - MM * self.mms
         lanes = len(walk.heads) if len(walk.heads) <= MOST_LANES and not walk.policies else 1
         self.lanes = lanes if room // max(lanes, 1) >= LEAST_LANE else 1
         self.room = room // max(self.lanes, 1)
@@ -102,5 +103,5 @@ class _Table:
             room = self.room * self.lanes if whole else self.room
             body = "".join(part.ljust(room) for part in parts[: 1 if whole else None])
             end = "".join(text.rjust(MM) for text in truth) if at == 0 else ""
-            rows.append(f"{step if at == 0 else '':>{STEP}} {body}{end}".rstrip())
+            rows.append(f"{step if at == 0 else '':>{self.step}} {body}{end}".rstrip())
         return rows
