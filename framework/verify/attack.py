@@ -50,6 +50,7 @@ class Budget:
         memory: bytes for the states of a search.
         seed: of all random choices.
         stop: set to end the attack early (Ctrl-C). An attack polls it several times a second.
+        jobs: processes that an attack may use; with 1 it runs in the caller's.
     """
 
     seconds: float = 60.0
@@ -57,6 +58,7 @@ class Budget:
     seed: int = 1
     stop: Stop = field(default_factory=threading.Event)
     started: float = field(default_factory=time.monotonic)
+    jobs: int = 1
 
     @property
     def left(self) -> float:

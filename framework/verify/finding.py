@@ -19,6 +19,22 @@ OWED: Final = ""
 """The claim that stands for the laws that every policy owes."""
 
 
+class PairCoverage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many programs with one pair of operations, from different starts, the explored attack covered.
+
+    Args:
+        complete: every interleaving was explored.
+        cut: some were, or a law broke.
+        not_reached: the time was over before.
+        impossible: not for this policy: it has no such MM ID, or is not for so many mappings.
+    """
+
+    complete: Count = 0
+    cut: Count = 0
+    not_reached: Count = 0
+    impossible: Count = 0
+
+
 class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One attack's verdict on one claim.
 
@@ -31,6 +47,7 @@ class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             none. The claim is then undecided, whatever other attacks say.
         counterexample: of a refuted claim; confirmed by the interpreted engine.
         states: the number of states (or operations, or queries).
+        pairs: of the explored attack, beside what every policy owes: each pair of operations with its programs.
     """
 
     attack: str
@@ -42,6 +59,7 @@ class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seconds: Spread = 0.0
     within: str = ""
     suspicion: str = ""
+    pairs: dict[str, PairCoverage] | None = None
 
 
 def together(findings: Iterable[Finding]) -> Together:

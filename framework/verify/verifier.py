@@ -20,7 +20,7 @@ from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.document import Document, Spread
 from foliolab.framework.engine.policytree import policy_digest
 from foliolab.framework.errors import FolioLabError
-from foliolab.framework.host import HostInfo, describe_host
+from foliolab.framework.host import HostInfo, cores, describe_host
 from foliolab.framework.isolation.process import Answer, Child, Crash, Failure, can_fork, ready
 from foliolab.framework.results.provenance import now, versions
 from foliolab.framework.verify.attack import Attack, Budget, Progress, Tell
@@ -30,6 +30,8 @@ from foliolab.framework.verify.version import verifier_digest
 
 GRACE: Final = 3.0
 """Seconds after the end of its budget at which an attack is killed."""
+MOST_JOBS: Final = 8
+"""Processes of one attack, at most."""
 AT_ONCE: Final = 0.25
 """Grace after Ctrl-C, in seconds; leaves 0.25 s for the report."""
 
@@ -256,13 +258,13 @@ def _side_by_side(
     scheme: Scheme, attacks: Sequence[Attack], budget: Budget, tell: Tell, first: bool
 ) -> tuple[list[Finding], bool]:
     stop = multiprocessing.get_context("fork").Event()
-    budget = replace(budget, stop=stop)
+    budget = replace(budget, stop=stop, jobs=min(cores(), MOST_JOBS))
     running: list[_Running] = []
     interrupted = False
     with ExitStack() as children:
         try:
             for attack in attacks:
-                child = Child(_work, scheme, attack, budget, method="fork", name=attack.name)
+                child = Child(_work, scheme, attack, budget, method="fork", name=attack.name, has_children=True)
                 running.append(_Running(attack, children.enter_context(child)))
             _follow(running, budget.left + GRACE, tell, first)
         except KeyboardInterrupt:

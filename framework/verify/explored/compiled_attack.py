@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from foliolab.framework.verify.explored.attack import Coverage, Explored, words
-from foliolab.framework.verify.explored.exploration import Exploration
+from foliolab.framework.verify.explored.attack import Explored
+from foliolab.framework.verify.explored.coverage import Coverage
 
 
 class CompiledExplored(Explored):
@@ -21,9 +21,5 @@ class CompiledExplored(Explored):
         super().__init__()
         self.broken: list[str] = []
 
-    def _is_over(self, coverage: Coverage) -> bool:
-        return bool(self.broken)
-
-    def _refute(self, coverage: Coverage, found: Exploration) -> bool:
-        self.broken += [f"{one.violation} (in an interleaving of: {words(found)})" for one in found.broken]
-        return bool(found.broken)
+    def ended(self, coverage: Coverage) -> None:
+        self.broken = [one.message for one in coverage.unconfirmed]

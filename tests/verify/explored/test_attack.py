@@ -73,7 +73,7 @@ def test_a_suspicion_that_is_not_confirmed_is_never_held(monkeypatch: pytest.Mon
 @pytest.mark.parametrize("policy", [exact.POLICY, mm_id.POLICY, page_mapcount.POLICY], ids=lambda p: p.name)
 def test_sound_policies_hold(policy: broken.Policy) -> None:
     scheme = policy.with_parameters()
-    findings = Explored(schedules=50).run(scheme, Budget(4.0, 64 << 20), lambda news: None)
+    findings = Explored(schedules=50).run(scheme, Budget(2.5, 64 << 20), lambda news: None)
     assert {one.verdict for one in findings} == {"held"}
     assert {one.claim for one in findings} >= {OWED, *(scheme.capabilities & {"safe", "reuse", "page-mapcount"})}
     assert all("every interleaving of" in one.bound and one.states for one in findings)
