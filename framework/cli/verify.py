@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from foliolab.framework.report.verify_files import Entry
     from foliolab.framework.verify.attack import Attack, Budget, Progress
     from foliolab.framework.verify.counterexample import Counterexample
+    from foliolab.framework.verify.explored.programs import Program
     from foliolab.framework.verify.finding import Finding
     from foliolab.framework.verify.verifier import Verdicts, Verification
 
@@ -45,6 +46,12 @@ Attacks = Annotated[
 ]
 Memory = Annotated[str, typer.Option(metavar="SIZE", help="Memory for the states of a search.")]
 Tso = Annotated[bool, typer.Option("--tso", help="Explore with store buffers (x86-TSO).")]
+ProgramFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--program", metavar="FILE", help="Explore only the program of this counterexample, in every interleaving."
+    ),
+]
 Jobs = Annotated[
     int,
     typer.Option(min=0, metavar="N", help="0: attacks run one after the other, in this process; else side by side."),
@@ -66,6 +73,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
     memory: Memory = MEMORY,
     seed: _common.Seed = 1,
     tso: Tso = False,
+    program: ProgramFile = None,
     jobs: Jobs = 1,
     output: _common.Examples = FOLDER,
     json: Json = None,
@@ -89,7 +97,9 @@ def run(  # noqa: PLR0913  (one parameter per option)
     from foliolab.framework.verify.attack import Budget
 
     _check_output(output)
-    chosen = known.chosen(split(attacks or ()), tso)
+    if program and save_findings:
+        raise UsageError("one program is no finding about a policy", "leave out --save-findings")
+    chosen = known.chosen(split(attacks or ()), tso, _program(program) if program else None)
     limit = parse_memory(memory)
     page = TerminalPage()
     command = _common.typed()
@@ -98,7 +108,8 @@ def run(  # noqa: PLR0913  (one parameter per option)
         examples = _Examples(output, not any(one.refuted for one in kept.done))
         allowed = Budget(budget, limit, seed)  # its time begins here
         verification = _attack(found, scheme, chosen, allowed, jobs, command, examples)
-        ledger.keep(verification, scheme)
+        if not program:  # one program says little about a policy
+            ledger.keep(verification, scheme)
         kept.add(verification)
         shown = _shown(scheme, verification, examples)
         report.render(verification, shown, page)
@@ -186,6 +197,19 @@ def _schemes(found: Registry, written: list[str] | None, every: bool, plugin: li
     if every and written:
         raise UsageError("--all already means every policy", "leave out --all or the names")
     return found.parse_policies(["all"]) if every else _common.schemes(found, written, plugin)
+
+
+def _program(file: Path) -> Program:
+    """The program of a counterexample's file.
+
+    Raises:
+        ResultFileError: it is not a counterexample.
+        UsageError: it has one thread only.
+    """
+    from foliolab.framework.verify.counterexample import Counterexample
+    from foliolab.framework.verify.explored.programs import program_of
+
+    return program_of(Counterexample.load(file), str(file))
 
 
 def _check_output(output: Path) -> None:

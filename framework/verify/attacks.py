@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.errors import NothingMeasured, UsageError
 from foliolab.framework.plugins.selection import nearest
 from foliolab.framework.verify.attack import Attack, Budget, Tell
 from foliolab.framework.verify.finding import Finding
+
+if TYPE_CHECKING:
+    from foliolab.framework.verify.explored.programs import Program
 
 ATTACKS: Final = {
     "explored": ("foliolab.framework.verify.explored.attack", "Explored"),
@@ -22,17 +25,21 @@ ATTACKS: Final = {
 """Module and class of each attack. A module (and with it numba or z3) is imported only when its attack is chosen."""
 
 
-def chosen(names: Iterable[str] = (), tso: bool = False) -> list[Attack]:
+def chosen(names: Iterable[str] = (), tso: bool = False, program: Program | None = None) -> list[Attack]:
     """The attacks of these names.
 
     Args:
-        names: empty for all attacks.
+        names: empty for all attacks, or for the explored one with a program.
         tso: let the explored attack model store buffers (x86-TSO).
+        program: the only program that is explored.
 
     Raises:
-        UsageError: a name is unknown or given twice, or `tso` is given without the explored attack.
+        UsageError: a name is unknown or given twice, `tso` is given without the explored attack, or `program` with
+            another one.
     """
-    wanted = list(names) or list(ATTACKS)
+    wanted = list(names) or (["explored"] if program else list(ATTACKS))
+    if program and wanted != ["explored"]:
+        raise UsageError("a program is what the explored attack explores", "leave out --attacks")
     for index, name in enumerate(wanted):
         if name not in ATTACKS:
             raise UsageError(f"there is no attack {name!r}", nearest(name, ATTACKS, "attacks are"))
@@ -40,7 +47,7 @@ def chosen(names: Iterable[str] = (), tso: bool = False) -> list[Attack]:
             raise UsageError(f"the attack {name} is named twice", "name each once")
     if tso and "explored" not in wanted:
         raise UsageError("--tso needs the explored attack, which is not chosen", "add explored to --attacks")
-    return [_made(name, tso) for name in wanted]
+    return [_made(name, tso, program) for name in wanted]
 
 
 @dataclass
@@ -58,11 +65,11 @@ class Missing:
         raise NothingMeasured(f"the attack {self.name} cannot be loaded: {self.why}", "reinstall FolioLab")
 
 
-def _made(name: str, tso: bool) -> Attack:
+def _made(name: str, tso: bool, program: Program | None) -> Attack:
     module, kind = ATTACKS[name]
     try:
         make: Any = getattr(import_module(module), kind)
     except ImportError as fault:
         return Missing(name, str(fault))
-    attack: Attack = make(tso=True) if tso and name == "explored" else make()
+    attack: Attack = make(tso=tso, program=program) if name == "explored" else make()
     return attack

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from foliolab.framework.contract.policy import Scheme
@@ -78,7 +79,7 @@ def attack(monkeypatch: pytest.MonkeyPatch) -> Callable[..., MadeUp]:
 
     def make(*findings: Finding, interrupts: bool = False) -> MadeUp:
         made = MadeUp("made-up", list(findings), interrupts=interrupts)
-        monkeypatch.setattr(attacks, "chosen", lambda names, tso: [made])
+        monkeypatch.setattr(attacks, "chosen", lambda *about: [made])
         return made
 
     return make
@@ -97,6 +98,40 @@ def test_what_holds(foliolab: Run, attack: Callable[..., MadeUp]) -> None:
     assert "UNDECIDED: exact-for-two, page-mapcount, partial-mapping, pmd: no attack" in done.out
     assert "Policies and their claims" in done.out, "of several policies"
     assert not Path("counterexamples").exists()
+
+
+RACE = msgspec.structs.replace(
+    FORKED,
+    shape=FORKED.shape | {"nr_cpus": 2},
+    setup=["create mm=0 mm_id=1", "create mm=1 mm_id=2", "file_folio order=2"],
+    threads=[[f"map_file mm={mm} vpn=0 pfn=0 nr=1", f"unmap mm={mm} start=0 nr=1"] for mm in (0, 1)],
+    schedule="0*1",
+)
+
+
+def test_the_program_of_a_counterexample_is_explored_under_any_policy(foliolab: Run, tmp_path: Path) -> None:
+    RACE.save(tmp_path / "race.json")
+    # it ends when all is explored, long before the budget
+    done = foliolab("verify", "mm-id", "--program", "race.json", "--jobs", "0", "--budget", "600", "--json", "v.json")
+    assert done.code == ExitCode.UNDECIDED, "claims that the explored attack does not examine"
+    assert "✓ explored, held: (every policy), exact-for-two, page-mapcount, reuse, safe" in done.out
+    assert "every interleaving of 1 program: race.json" in done.out and "pairs:" not in done.out
+    assert all(one.states < 10_000 for one in Verdicts.load("v.json").verifications[0].findings)
+    assert not Path("data").exists() or "race.json" not in foliolab("show", "mm-id").out
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--attacks", "random"], "what the explored attack explores"),
+        (["--save-findings", "f.json"], "no finding about a policy"),
+        ([], "has one thread"),
+    ],
+)
+def test_what_is_no_program_is_refused(foliolab: Run, tmp_path: Path, more: list[str], said: str) -> None:
+    (RACE if more else FORKED).save(tmp_path / "it.json")
+    done = foliolab("verify", "mm-id", "--program", "it.json", *more)
+    assert done.code == ExitCode.USAGE and said in done.err
 
 
 def test_a_claim_that_no_attack_decides_has_its_exit_code_and_files(

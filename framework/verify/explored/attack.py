@@ -35,22 +35,33 @@ class Explored:
         tso: let plain stores wait in store buffers (x86-TSO).
         preemptions: bounds on preemptions that are tried in turn for a program that is too large.
         schedules: random schedules for each such program.
+        program: the only program to explore; None for the listed and the derived ones.
     """
 
     name = "explored"
     compiled = False
     """Whether the compiled C text of the policy runs, in place of the translation."""
 
-    def __init__(self, tso: bool = False, preemptions: tuple[int, ...] = (1, 2, 3), schedules: int = SCHEDULES) -> None:
+    def __init__(
+        self,
+        tso: bool = False,
+        preemptions: tuple[int, ...] = (1, 2, 3),
+        schedules: int = SCHEDULES,
+        program: Program | None = None,
+    ) -> None:
         self.tso = tso
         self.preemptions = preemptions
         self.schedules = schedules
+        self.program = program
 
     def run(self, scheme: Scheme, budget: Budget, tell: Tell) -> list[Finding]:
         from foliolab.framework.verify.explored.exploration import uncollected
 
         means = Means(self.name, self.tso, self.compiled, self.preemptions, self.schedules)
-        coverage = Coverage(scheme, budget, tell, means, tuple(programs(scheme)), pairs(scheme), triples(scheme))
+        listed, two, three = tuple(programs(scheme)), pairs(scheme), triples(scheme)
+        if self.program is not None:
+            listed, two, three = (self.program,), (), ()
+        coverage = Coverage(scheme, budget, tell, means, listed, two, three)
 
         def program(task: Task) -> Program:
             if task.family == "litmus":

@@ -130,14 +130,16 @@ class Coverage:
     def _bound(self) -> str:
         if self.failure:
             return f"cannot be explored: {self.failure}"
-        return ". ".join([*self._whole(), *self._limits(), *self._reductions()])
+        parts = [*self._whole(), *self._limits(), *self._reductions()]
+        return ". ".join(parts) or "nothing was explored within the budget"
 
     def _whole(self) -> Iterator[str]:
         """What was explored completely."""
         ended = self.ended["litmus"]
         if whole := [self.litmus[number].name for number, how in sorted(ended.items()) if how == "complete"]:
-            yield f"every interleaving of {len(whole)} programs: {'; '.join(whole)}"
-        yield self._pairs()
+            yield f"every interleaving of {_programs(len(whole))}: {'; '.join(whole)}"
+        if self.pairs:
+            yield self._pairs()
         if triples := sum(how == "complete" for how in self.ended["triples"].values()):
             yield f"triples: every interleaving of {triples:,} of {len(self.triples):,} programs"
 
@@ -147,6 +149,10 @@ class Coverage:
         if ended["memory"]:
             memory = f"the memory ({self.budget.memory >> 20:,} MiB)"
             yield f"{memory} was reached in {_programs(ended['memory'])}"
+        if ended["broken"]:
+            yield f"{_programs(ended['broken'])} not explored any further than to a law that broke"
+        if ended["impossible"]:
+            yield f"{_programs(ended['impossible'])} not for this policy: of folios, MM IDs or mappings that it has not"
         if ended["time"]:
             yield f"the time was too short for all of {_programs(ended['time'])}"
         if self.parts:

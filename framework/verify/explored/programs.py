@@ -8,12 +8,14 @@ swapping, and PMD beside PTE mappings.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.operation import Operation
+from foliolab.framework.errors import UsageError
+from foliolab.framework.verify.counterexample import Counterexample
 
 ORDER: Final = 2
 PAGES: Final = 1 << ORDER
@@ -35,6 +37,26 @@ class Program:
     shape: Shape
     setup: tuple[Operation, ...]
     threads: tuple[tuple[Operation, ...], ...]
+
+
+def program_of(example: Counterexample, name: str) -> Program:
+    """The program of a counterexample, without its schedule: its machine, set-up and threads.
+
+    Args:
+        name: of the program.
+
+    Raises:
+        UsageError: threads share an MM, or there are too many.
+    """
+    given: Any = example.shape  # one keyword is a flag, stored as 0 or 1
+    shape = replace(Shape(**given), contents=False)
+    setup = tuple(map(Operation.parse, example.setup))
+    threads = tuple(tuple(example.operations(thread)) for thread in range(len(example.threads)))
+    if len(threads) == 1:
+        raise UsageError(
+            f"{name} has one thread: nothing in it runs at the same time", f"`foliolab step {name}` repeats it"
+        )
+    return Program(name, shape, setup, threads)
 
 
 def _program(name: str, mms: int, setup: list[str], threads: list[list[str]], order: int = ORDER) -> Program:

@@ -10,11 +10,14 @@ from itertools import permutations
 import msgspec
 import pytest
 
+from foliolab.framework.contract.policy import Policy
 from foliolab.framework.engine.operation import OPERATIONS
 from foliolab.framework.verify.attack import Budget, Progress
 from foliolab.framework.verify.explored import derived
 from foliolab.framework.verify.explored.attack import Explored
-from foliolab.framework.verify.explored.search import Means, Searcher, Task
+from foliolab.framework.verify.explored.exploration import Explorer, Options
+from foliolab.framework.verify.explored.programs import ORDER
+from foliolab.framework.verify.explored.witness import counterexample
 from foliolab.framework.verify.explored.world import World
 from foliolab.framework.verify.finding import OWED, Finding
 from foliolab.framework.verify.playback import confirm
@@ -72,7 +75,7 @@ def test_the_machine_carries_out_every_one() -> None:
 
 def test_policies_without_pmds_get_none() -> None:
     scheme = replace(mm_id.POLICY, capabilities=frozenset({"safe"})).with_parameters()
-    assert {one.start.order for one in derived.pairs(scheme)} == {derived.ORDER}
+    assert {one.start.order for one in derived.pairs(scheme)} == {ORDER}
 
 
 def test_triples_have_three_operations() -> None:
@@ -81,7 +84,7 @@ def test_triples_have_three_operations() -> None:
 
 
 @pytest.mark.parametrize("policy", [mm_id.POLICY, page_mapcount.POLICY], ids=lambda policy: policy.name)
-def test_a_split_beside_an_unmap_of_a_part_is_found(policy: mm_id.Policy) -> None:
+def test_a_split_beside_an_unmap_of_a_part_is_found(policy: Policy) -> None:
     """The general search finds it; nothing here knows the fault but the names of the operations."""
     scheme = policy.with_parameters()
     number = next(
@@ -89,11 +92,11 @@ def test_a_split_beside_an_unmap_of_a_part_is_found(policy: mm_id.Policy) -> Non
         if one.kinds == ("split the PMD", "unmap a part") and one.start.mappings[:2] == ("pmd", "part")
         and not one.start.file
     )  # fmt: skip
-    means = Means("explored", False, False, (), 0)
-    searcher = Searcher(scheme, means, Budget(60, 64 << 20), lambda task: PAIRS[task.number].program, lambda news: None)
-    outcome = searcher.search(Task("pairs", number, 0.5))
-    examples = {example.law: example for example, _ in outcome.examples}
-    assert "statistics" in examples and confirm(examples["statistics"], scheme)
+    program = PAIRS[number].program
+    world = World(scheme, program.shape, program.setup, program.threads)
+    found = Explorer(world, Options(memory=64 << 20)).run(lambda so_far: True)  # it ends at the first broken law
+    example = counterexample(found, found.broken[0], "explored", False)
+    assert example is not None and example.law == "statistics" and confirm(example, scheme)
 
 
 def test_the_report_says_what_was_complete_cut_and_not_reached() -> None:
@@ -108,7 +111,7 @@ def test_the_report_says_what_was_complete_cut_and_not_reached() -> None:
 
     findings = Explored(schedules=10).run(scheme, budget, tell)
     owed = next(one for one in findings if one.claim == OWED)
-    assert owed.pairs is not None and sum(one.complete for one in owed.pairs.values())
+    assert owed.pairs is not None and any(one.complete for one in owed.pairs.values())
     total = sum(one.complete + one.cut + one.not_reached + one.impossible for one in owed.pairs.values())
     assert total == len(derived.pairs(scheme))
     assert re.search(r"pairs: every interleaving of [\d,]+ of [\d,]+ programs.* pairs complete", findings[-1].bound)
