@@ -17,7 +17,11 @@ def run(
     out: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="The trace. [FILE.folio]")] = None,
     form: Annotated[
         str,
-        typer.Option("--format", metavar="FORMAT", help="perf, bpftrace, snapshots, strace or a plugin's. [guess]"),
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="perf, ftrace, perf-trace, bpftrace, snapshots, strace or a plugin's. [guess]",
+        ),
     ] = "",
     plugin: _common.Plugins = None,
     json: _common.Json = False,

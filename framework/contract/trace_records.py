@@ -6,11 +6,16 @@ and meanings are those of the kernel's tracepoints. `foliolab import` assembles 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+PRESENT_UNKNOWN: Final = 1 << 32
+"""The bit of a Fault's `error` where the architecture does not say whether the page was present (RISC-V)."""
 
 
 class Fault(NamedTuple):
     """A page fault (exceptions:page_fault_user, page_fault_kernel); `error` has x86's bits: 1 present, 2 write.
+
+    Where an architecture does not say whether the page was present, `error` has the bit PRESENT_UNKNOWN.
 
     A write fault on a page that was not present makes an event only if an Alloc of the same thread follows it.
     """

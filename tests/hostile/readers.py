@@ -292,6 +292,22 @@ size_kib = 16
 """
 
 
+FTRACE: Final = b"""\
+CPU:1 [LOST 3 EVENTS]
+  bash-7     (      7) [001] d...  10.000010: page_fault_user: address=0x10000 ip=0x7f error_code=0x7
+  bash-7     (      7) [001] ....  10.000011: mm_page_alloc: page=0000000057 pfn=0x99 order=0 migratetype=1 gfp_flags=X
+  bash-7     (      7) [001] ...21 10.000020: task_newtask: pid=8 comm=bash clone_flags=10100 oom_score_adj=0
+  bash-8     (-------) [000] ....  10.000030: sys_munmap(addr: 20000, len: 1000)
+  bash-8     (-------) [000] ....  10.000031: sys_munmap -> 0x0
+"""
+PERF_TRACE: Final = b"""\
+     1.500 x/7 exceptions:page_fault_user(address: 0x10000, ip: 4195786, error_code: 7)
+     1.501 x/7 kmem:mm_page_alloc(pfn: 153, order: 0, gfp_flags: 1051072, migratetype: 1)
+     1.502 x/7 task:task_newtask(pid: 8, comm: "y", clone_flags: 17)
+LOST 9 events!
+"""
+
+
 def trace(folder: Path) -> bytes:
     """A trace, made of the sample of bpftrace."""
     importers.convert(SAMPLES / "phases.bpftrace.txt", folder / "seed.folio")
@@ -514,6 +530,8 @@ def all_readers(folder: Path) -> list[Reader]:
         *([Reader("window's settings", ".ini", settings, window, share=0.05)] if settings else []),
         Reader("import strace", ".txt", [beginning("phases.strace.txt", 80)], _import("strace")),
         Reader("import perf", ".txt", [beginning("phases.perf.txt", 80)], _import("perf")),
+        Reader("import ftrace", ".txt", [FTRACE], _import("ftrace")),
+        Reader("import perf-trace", ".txt", [PERF_TRACE], _import("perf-trace")),
         Reader("import bpftrace", ".txt", [beginning("phases.bpftrace.txt", 80)], _import("bpftrace")),
         Reader("import snapshots", ".txt", [beginning("phases.snapshots.jsonl", 12)], _import("snapshots")),
         Reader("import", ".txt", [beginning("phases.strace.txt", 30), beginning("phases.perf.txt", 30)], _import("")),

@@ -93,7 +93,15 @@ LONG = [
 def test_the_time_for_a_line_grows_with_its_length(form: str) -> None:
     """With a pattern that backtracks, a line of 100,000 characters takes minutes."""
     reader = importers.READERS[form]
-    before = {"perf": FAULT.rstrip("\n"), "strace": STRACE.partition("munmap")[0], "bpftrace": "10 0 F 7 7 "}
+    fault = "x-7 [001] 10.000001: page_fault_user: "
+    traced = "1.5 x/7 kmem:mm_page_alloc("
+    before = {
+        "perf": FAULT.rstrip("\n"),
+        "ftrace": fault,
+        "perf-trace": traced,
+        "strace": STRACE.partition("munmap")[0],
+        "bpftrace": "10 0 F 7 7 ",
+    }
     call = "7 1700000000.000001 munmap(0x10000"
     for start in ("", before.get(form, ""), call):
         for part in LONG:

@@ -18,7 +18,7 @@ from foliolab.framework.contract.trace_records import Record
 from foliolab.framework.errors import FolioLabError, NoEvents, PluginError, TraceFileError, UsageError
 from foliolab.framework.trace.file import Writer
 from foliolab.framework.trace.header import Header
-from foliolab.framework.trace.importers import bpftrace, perf, snapshots, strace
+from foliolab.framework.trace.importers import bpftrace, ftrace, perf, perf_trace, snapshots, strace
 from foliolab.framework.trace.importers.assembly import Assembly
 from foliolab.framework.trace.importers.checked import recognised, records_of
 from foliolab.framework.trace.importers.order import in_order
@@ -32,6 +32,8 @@ READERS: Final = {
         TraceReader("bpftrace", "FolioLab's bpftrace script", bpftrace.recognise, bpftrace.read, unordered=True),
         TraceReader("snapshots", "FolioLab's snapshots", snapshots.recognise, snapshots.read),
         TraceReader("perf", "perf script", perf.recognise, perf.read),
+        TraceReader("ftrace", "trace_pipe, trace-cmd report or systrace", ftrace.recognise, ftrace.read),
+        TraceReader("perf-trace", "perf trace of tracepoints", perf_trace.recognise, perf_trace.read),
         TraceReader("strace", "strace, with any options", strace.recognise, strace.read),
     )
 }
@@ -181,7 +183,8 @@ def assemble(
                 shows=assembly.shown(all(source.times for source in sources)),
                 notes=[*header.notes, *filter(None, [stopped]), *from_readers, *_notes(assembly), *notes()],
             )
-        if not writer.events and not assembly.calls.unknown_populated:  # a note says that they were populated
+        # a note says what was populated, and lost events alone are no trace
+        if writer.events <= assembly.losses and not assembly.calls.unknown_populated:
             names = ", ".join(source.name for source in sources) or "what was recorded"
             raise NoEvents(*assembly.nothing(names))
     return writer.header
@@ -194,6 +197,10 @@ def _notes(assembly: Assembly) -> list[str]:
         notes.append(f"The times of {assembly.batch.backwards} events went back; they were lifted.")
     if assembly.spaces.assumed:
         notes.append(f"The end of {assembly.spaces.assumed} teardowns was not seen; it is assumed.")
+    if assembly.undecided:
+        notes.append(
+            f"{assembly.undecided} write faults do not say whether their page was present: their outcome is unknown."
+        )
     if assembly.calls.unknown_populated:
         notes.append(f"{assembly.calls.unknown_populated} pages were populated in folios of unknown order.")
     for name, count in sorted(assembly.calls.unmodelled.items()):

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from foliolab.framework.contract.trace_records import (
+    PRESENT_UNKNOWN,
     Alloc,
     Cached,
     Enter,
@@ -87,8 +88,10 @@ class Assembly:
         spaces: the address spaces.
         calls: the system calls.
         lost: number of records that the tracer lost.
+        losses: how often it lost some: the number of events that say so.
         hints: counts of what the kernel itself did to folios, such as "pages were migrated".
         records: number of records so far.
+        undecided: write faults of which it is not known whether their page was present, and so neither their outcome.
         unmapped: write faults on pages that were not present, and that no allocation followed: they make no event.
     """
 
@@ -97,9 +100,11 @@ class Assembly:
         self.spaces = Spaces(self.batch)
         self.calls = Calls(self.batch)
         self.lost = 0
+        self.losses = 0
         self.hints: dict[str, int] = {}
         self.records = 0
         self.unmapped = 0
+        self.undecided = 0
         self._declared = declared
         self._kinds: set[type] = set()
         self._row_kinds: set[int] = set()
@@ -236,6 +241,12 @@ class Assembly:
         pending = self._pending.pop(tid)
         present = pending.fault.error & PRESENT_BIT
         alloc, reused, copied = pending.alloc, pending.reused, pending.copied
+        if pending.fault.error & PRESENT_UNKNOWN and not (alloc and (alloc.zero or alloc.order)):
+            self.undecided += 1
+            copied = copied or reused
+            reused[2] = DROPPED
+            copied[2], copied[3] = events.WRITE, copied[3] | events.UNCERTAIN
+            return
         if alloc is None or copied is None:
             reused[2] = events.WRITE if present else DROPPED
             self.unmapped += not present
@@ -272,6 +283,7 @@ class Assembly:
 
     def _lost(self, record: Lost) -> None:
         self.lost += record.nr
+        self.losses += 1
         self.batch.add(record.time, 0, events.LOST, nr=record.nr)
 
     def _hint(self, record: Hint) -> None:

@@ -1,0 +1,310 @@
+"""Events of the kernel's tracepoints as perf script, ftrace and perf trace print them: fields by name.
+
+What stands before an event is a matter of the tool (`Layout`). The event's text is the print format of its tracepoint,
+in which a field is `name=value`; perf and perf trace print `name: value` where they have formats of their own. An
+architecture may name fields of a fault differently: x86 and the generic tracepoint have an error code, Arm64's is the
+ESR, RISC-V has a cause, which does not say whether the page was present.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+from foliolab.framework.contract import trace_records as rec
+from foliolab.framework.contract.trace_reader import TraceSource
+from foliolab.framework.contract.trace_records import Record
+from foliolab.framework.trace.importers.calls import ARGUMENTS
+from foliolab.framework.trace.importers.spaces import CLONE_THREAD
+
+_LOST: Final = re.compile(
+    r"(?:(\d{1,40})\.(\d{1,40}): {1,64})?(?:PERF_RECORD_LOST\D{1,32}(\d{1,40})|\bLOST (\d{1,40}) EVENTS)", re.ASCII
+)
+
+# Every repetition has a bound, so that the time for a line grows with its length and no faster.
+_VALUE: Final = r"(0x[0-9a-f]{1,40}|-?\d{1,40})"
+_ADDRESS: Final = re.compile(r"\baddr(?:ess)?[=:] ?(?:(0x[0-9a-f]{1,40})|(?!0x)\S{1,256})(?:,| |\Z)")
+_ERROR: Final = re.compile(rf"\b(error_code|esr|cause)[=:] ?{_VALUE}")
+_GFP: Final = re.compile(r"\bgfp_flags[=:] ?(\S{0,1024})")
+_TASK: Final = re.compile(
+    r"\bpid[=:] ?(\d{1,40}),? comm[=:] ?\"?(.{0,64}?)\"?,? clone_flags(?:=([0-9a-f]{1,40})|: ?(\d{1,40}))", re.ASCII
+)
+_FORK: Final = re.compile(r"\bchild_comm[=:] ?\"?(.{0,64}?)\"?,? child_pid[=:] ?(\d{1,40})", re.ASCII)
+_NUMBER: Final = re.compile(r"\b(?:0x)?([0-9a-f]{1,40})\b")
+_ARGUMENT: Final = re.compile(r": (?:0x)?([0-9a-f]{1,40})\b")
+_DEAD: Final = re.compile(r"group_dead[=:] ?(\w{1,8})", re.ASCII)
+
+MIGRATE_MOVABLE: Final = 1
+GFP_ZERO: Final = 0x100
+KERNEL_ADDRESS: Final = 1 << 63
+_SIGN: Final = 1 << 63
+
+RISCV_STORE: Final = {7, 15}
+"""RISC-V's causes of a store access fault and of a store page fault."""
+ESR_ABORTS: Final = {0x20, 0x21, 0x24, 0x25}
+"""Arm64's exception classes (bits 26 to 31 of the ESR) of instruction and data aborts."""
+ESR_LENGTH: Final = 1 << 25
+"""The ESR's bit IL: the instruction has 32 bits. x86 has no such code."""
+ESR_WRITE: Final = 1 << 6
+ESR_PRESENT: Final = {2, 3}
+"""Of the ESR's fault status, divided by 4: access flag and permission faults, on a page that is present."""
+
+Context = tuple[int, int, int, int]
+"""time, cpu, pid, tid."""
+Parse = Callable[[Context, str, str], "Record | None"]
+Parts = tuple[str, "str | None", "str | None", "str | None", str, "str | None", str]
+"""comm, pid, tid, cpu, whole and decimal part of the time, event: as text. A tool may print one task number only."""
+
+
+class Unreadable(ValueError):
+    """The text of an event is not what its tracepoint prints."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a tool prints before an event's text.
+
+    Attributes:
+        pattern: found in a line that has an event; the text follows it.
+        parts: the parts of a line, by its match.
+        tool: its name, for notes.
+        better: the command whose output has PIDs and TIDs.
+        digits: decimal digits of a unit of time in ns.
+    """
+
+    pattern: re.Pattern[str]
+    parts: Callable[[re.Match[str], str], Parts]
+    tool: str
+    better: str
+    digits: int = 9
+
+
+class _Repetitions:
+    """Recognises lines that perf delivers twice: the same thread and time, and all else, too."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._newest: dict[int, tuple[int, set[str]]] = {}
+
+    def __call__(self, tid: int, time: int, line: str) -> bool:
+        """Whether the line was delivered before."""
+        newest = self._newest.get(tid)
+        if newest is None or newest[0] != time:
+            self._newest[tid] = time, {line}
+            return False
+        repeated = line in newest[1]
+        newest[1].add(line)
+        self.count += repeated
+        return repeated
+
+
+def read(source: TraceSource, layout: Layout) -> Iterator[Record]:
+    """The records of a text.
+
+    Raises:
+        TraceFileError: an event of `PARSERS` cannot be read.
+    """
+    names: dict[int, str] = {}
+    process_of: dict[int, int] = {}
+    repeated, without_pid, time = _Repetitions(), False, 0
+    search, parts, digits, parsers = layout.pattern.search, layout.parts, layout.digits, PARSERS
+    for line in source:
+        found = search(line)
+        split = parts(found, line) if found else None
+        parse = parsers.get(split[6]) if split else None
+        if found is None or split is None or parse is None:
+            if lost := _lost(line, time):
+                yield lost
+            else:
+                source.foreign += 1
+            continue
+        comm, pid_text, tid_text, cpu, seconds, fraction, event = split
+        time = _time(seconds, fraction, digits)
+        tid = int(tid_text or pid_text or 0)
+        pid = int(pid_text) if tid_text and pid_text else process_of.get(tid, tid)
+        without_pid |= tid_text is None or pid_text is None
+        if pid <= 0 or tid <= 0 or repeated(tid, time, line):
+            continue
+        try:
+            record = parse((time, int(cpu or 0), pid, tid), comm, line[found.end() :].rstrip("\n"))
+        except Unreadable as why:
+            source.unreadable(line, f"{event} cannot be read, {why}")
+            continue
+        if record is not None:
+            if isinstance(record, rec.Task):
+                process_of[record.child] = pid if (record.flags or 0) & CLONE_THREAD else record.child
+            yield record
+        if tid == pid and names.get(pid) != comm:
+            names[pid] = comm
+            yield rec.Name(time, pid, comm)
+    if repeated.count:
+        source.notes.append(f"perf delivered {repeated.count} records twice; they were dropped.")
+    if without_pid:
+        source.notes.append(
+            f"Lines had no pid/tid, so threads that were there before look like processes; use {layout.better}."
+        )
+
+
+def recognised(head: str, layout: Layout) -> bool:
+    """Whether a line near the beginning of a text is an event of `PARSERS`."""
+    lines = [line for line in head.splitlines()[:2000] if line.strip() and not line.startswith("#")][:200]
+    return any(layout.parts(found, line)[6] in PARSERS for line in lines if (found := layout.pattern.search(line)))
+
+
+def _lost(line: str, time: int) -> rec.Lost | None:
+    """The record of a line that says how many events were lost; at `time` if it has none of its own."""
+    found = _LOST.search(line.upper()) if "LOST" in line else None
+    if found is None:
+        return None
+    return rec.Lost(_time(found[1], found[2], 9) if found[1] else time, int(found[3] or found[4]))
+
+
+def _time(whole: str, fraction: str | None, digits: int) -> int:
+    """ns of a time in seconds (9 digits) or milliseconds (6); without a fraction it counts what a clock counts."""
+    if fraction is None:
+        return int(whole)
+    return int(whole) * 10**digits + int(fraction[:digits].ljust(digits, "0"))
+
+
+# -- fields ----------------------------------------------------------------------------------------------
+@cache
+def _pattern(name: str) -> re.Pattern[str]:
+    return re.compile(rf"\b{name}[=:] ?{_VALUE}", re.ASCII)
+
+
+def _matched(pattern: re.Pattern[str], text: str) -> re.Match[str]:
+    if found := pattern.search(text):
+        return found
+    raise Unreadable("its fields are not those of this event")
+
+
+def _field(name: str, text: str) -> int:
+    """The value of a number."""
+    return int(_matched(_pattern(name), text)[1], 0)
+
+
+def _error(name: str, value: int) -> int:
+    """The bits of `Fault.error`, of x86's error code, Arm64's ESR or RISC-V's cause."""
+    if name == "cause":
+        return rec.PRESENT_UNKNOWN | (2 if value in RISCV_STORE else 0)
+    if name == "esr" or (value >> 26 in ESR_ABORTS and value & ESR_LENGTH):
+        write = 2 if value & ESR_WRITE and value >> 26 in (0x24, 0x25) else 0
+        return write | ((value & 0x3F) >> 2 in ESR_PRESENT)
+    return value
+
+
+def _fault(kernel: bool) -> Parse:
+    def parse(context: Context, comm: str, text: str) -> Record:
+        address, (name, error) = _matched(_ADDRESS, text)[1], _matched(_ERROR, text).groups()
+        number = int(address, 16) if address else KERNEL_ADDRESS  # perf prints a kernel address as a symbol
+        return rec.Fault(*context, number, _error(name, int(error, 0)), kernel)
+
+    return parse
+
+
+def _alloc(context: Context, comm: str, text: str) -> Record | None:
+    if _field("migratetype", text) != MIGRATE_MOVABLE:
+        return None
+    frame, order = _field("pfn", text), _field("order", text)
+    gfp = _matched(_GFP, text)[1].rstrip(",)")
+    zero = int(gfp, 0) & GFP_ZERO != 0 if gfp.isdecimal() or gfp.startswith("0x") else "__GFP_ZERO" in gfp
+    return rec.Alloc(*context, frame, order, zero) if frame > 0 else None
+
+
+def _task(context: Context, comm: str, text: str) -> Record:
+    pid, child_comm, flags, decimal = _matched(_TASK, text).groups()
+    return rec.Task(*context, int(pid), int(flags, 16) if flags else int(decimal), child_comm)
+
+
+def _fork(context: Context, comm: str, text: str) -> Record:
+    child_comm, pid = _matched(_FORK, text).groups()
+    return rec.Task(*context, int(pid), None, child_comm)
+
+
+def _exit(context: Context, comm: str, text: str) -> Record:
+    dead = _DEAD.search(text)
+    return rec.Exit(*context, dead[1] in ("true", "1") if dead else context[2] == context[3])
+
+
+def _result(text: str) -> int:
+    found = _NUMBER.search(text.partition("(")[0])
+    if found is None:
+        raise Unreadable("it has no result")
+    value = int(found[1], 16)
+    return value - 2 * _SIGN if value >= _SIGN else value
+
+
+def _reaped(context: Context, comm: str, text: str) -> Record | None:
+    child = _result(text)
+    return rec.Reaped(*context, child) if 0 < child < 1 << 31 else None
+
+
+def _enter(call: str) -> Parse:
+    needed = ARGUMENTS[call]
+
+    def parse(context: Context, comm: str, text: str) -> Record:
+        args = tuple(int(number, 16) for number in _ARGUMENT.findall(text))
+        if len(args) < needed:
+            raise Unreadable(f"it has {len(args)} arguments instead of {needed}")
+        return rec.Enter(*context, call, args)
+
+    return parse
+
+
+def _leave(call: str) -> Parse:
+    return lambda context, comm, text: rec.Leave(*context, call, _result(text))
+
+
+def _either(call: str) -> Parse:
+    """ftrace prints `sys_brk(brk: 0)` and `sys_brk -> 0x1000`."""
+    enter, leave = (_enter(call), _leave(call)) if call in ARGUMENTS else (None, _reaped)
+
+    def parse(context: Context, comm: str, text: str) -> Record | None:
+        if "->" in text[:4]:
+            return leave(context, comm, text)
+        return enter(context, comm, text) if enter else None
+
+    return parse
+
+
+def _scanned(context: Context, comm: str, text: str) -> Record | None:
+    if "status=succeeded" not in text:
+        return None
+    return rec.Hint(context[0], _field("pfn", text), "khugepaged collapsed pages")
+
+
+def _collapsed(context: Context, comm: str, text: str) -> Record | None:
+    return rec.Hint(context[0], 0, "pages were collapsed") if "status=succeeded" in text else None
+
+
+def _migrated(context: Context, comm: str, text: str) -> Record | None:
+    return rec.Hint(context[0], 0, "pages were migrated") if _field("nr_succeeded", text) else None
+
+
+_OF_SYSTEMS: Final[dict[str, Parse]] = {
+    "exceptions:page_fault_user": _fault(kernel=False),
+    "exceptions:page_fault_kernel": _fault(kernel=True),
+    "kmem:mm_page_alloc": _alloc,
+    "filemap:mm_filemap_add_to_page_cache": lambda context, comm, text: rec.Cached(*context, _field("pfn", text)),
+    "task:task_newtask": _task,
+    "sched:sched_process_fork": _fork,
+    "sched:sched_prepare_exec": lambda context, comm, text: rec.ExecBegin(*context),
+    "sched:sched_process_exec": lambda context, comm, text: rec.Exec(*context, comm),
+    "sched:sched_process_exit": _exit,
+    "mmap:exit_mmap": lambda context, comm, text: rec.Torn(*context),
+    "syscalls:sys_exit_wait4": _reaped,
+    "huge_memory:mm_khugepaged_scan_pmd": _scanned,
+    "huge_memory:mm_collapse_huge_page": _collapsed,
+    "migrate:mm_migrate_pages": _migrated,
+    **{f"syscalls:sys_enter_{call}": _enter(call) for call in ARGUMENTS},
+    **{f"syscalls:sys_exit_{call}": _leave(call) for call in ARGUMENTS},
+}
+PARSERS: Final[dict[str, Parse]] = {
+    **_OF_SYSTEMS,
+    **{event.partition(":")[2]: parse for event, parse in _OF_SYSTEMS.items()},
+    **{f"sys_{call}": _either(call) for call in (*ARGUMENTS, "wait4")},
+}
+"""By the name of the event, with its system (perf) and without it (ftrace)."""
