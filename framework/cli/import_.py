@@ -13,7 +13,7 @@ NAME = "import"
 
 
 def run(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The tracer's text.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The tracer's text or recording; compressed, too.")],
     out: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="The trace. [FILE.folio]")] = None,
     form: Annotated[
         str,
@@ -31,12 +31,17 @@ def run(
     _common.warn(found)
     from foliolab.framework.report import recording
     from foliolab.framework.report.pages.plain_text import Plain
+    from foliolab.framework.report.progress import Progress
     from foliolab.framework.trace import importers
     from foliolab.framework.trace.file import Trace
     from foliolab.framework.trace.importers.summary import summarise
 
     target = out or importers.target(file)
-    importers.convert(file, target, form, importers.with_plugins(found.trace_readers.values()))
+    readers = importers.with_plugins(found.trace_readers.values())
+    with Progress() as progress:
+        importers.convert(
+            file, target, form, readers, tell=lambda done, total: progress("MiB read", done >> 20, total >> 20)
+        )
     summary = summarise(Trace(target))
     if json:
         _common.print_json(recording.data(summary))

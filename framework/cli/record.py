@@ -42,9 +42,22 @@ def run(
     runs: Annotated[
         int, typer.Option("--runs", min=1, max=MOST_RUNS, metavar="N", help="Record the command N times: FILE-1 to -N.")
     ] = 1,
+    printed: Annotated[
+        str,
+        typer.Option(
+            "--print",
+            metavar="WAY",
+            help="Print a script for a host without FolioLab: perf, bpftrace, strace or snapshots.",
+        ),
+    ] = "",
     json: _common.Json = False,
 ) -> None:
     """Record until the command ends or Ctrl-C, and print a summary."""
+    if printed:
+        from foliolab.framework.kernel.recording.printed import script
+
+        sys.stdout.write(script(printed))
+        return
     if runs > 1 and pid:
         raise UsageError("--runs repeats a command, not a process that runs already", "name one: -- COMMAND")
     from foliolab.framework.kernel.recording.session import record

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gzip
 import io
 import json
+import lzma
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -535,6 +537,7 @@ def all_readers(folder: Path) -> list[Reader]:
         Reader("import bpftrace", ".txt", [beginning("phases.bpftrace.txt", 80)], _import("bpftrace")),
         Reader("import snapshots", ".txt", [beginning("phases.snapshots.jsonl", 12)], _import("snapshots")),
         Reader("import", ".txt", [beginning("phases.strace.txt", 30), beginning("phases.perf.txt", 30)], _import("")),
+        Reader("import compressed", ".gz", [gzip.compress(FTRACE), lzma.compress(PERF_TRACE)], _import("")),
         Reader(
             "replay",
             ".folio",

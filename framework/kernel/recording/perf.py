@@ -37,6 +37,7 @@ from foliolab.framework.kernel.recording.target import (
 from foliolab.framework.trace.header import Shows
 from foliolab.framework.trace.importers import READERS, perf
 from foliolab.framework.trace.importers.checked import records_of
+from foliolab.framework.trace.importers.opening import perf_script
 
 BUFFER_PAGES: Final = (4096, 512, 64)
 """Buffer sizes per CPU to try, in pages: an unprivileged user may lock less memory."""
@@ -178,11 +179,10 @@ class PerfRecorder(Recorder):
 
     def _script(self, data: Path, sources: list[TraceSource]) -> Iterator[Record]:
         log = data.with_suffix(".script.log")
-        args = ["perf", "script", "--ns", "-f", "-F", perf.FIELDS, "--show-lost-events", "-i", str(data)]
         with log.open("wb") as messages:
             process = subprocess.Popen(
-                kept(args), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=messages, text=True,
-                encoding="utf-8", errors="replace",
+                kept(perf_script(str(data))), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=messages,
+                text=True, encoding="utf-8", errors="replace",
             )  # fmt: skip
         try:
             assert process.stdout is not None

@@ -21,8 +21,9 @@ from foliolab.framework.trace.header import Header
 from foliolab.framework.trace.importers import bpftrace, ftrace, perf, perf_trace, snapshots, strace
 from foliolab.framework.trace.importers.assembly import Assembly
 from foliolab.framework.trace.importers.checked import recognised, records_of
+from foliolab.framework.trace.importers.diagnosis import diagnose, is_no_trace
 from foliolab.framework.trace.importers.order import in_order
-from foliolab.framework.trace.importers.text import opened
+from foliolab.framework.trace.importers.text import Tell, opened
 
 __all__ = ["READERS", "assemble", "choose", "convert", "target", "with_plugins"]
 
@@ -84,7 +85,7 @@ def choose(readers: Mapping[str, TraceReader], head: str, name: str, wanted: str
             failed = failed or fault
     if failed:
         raise failed
-    raise TraceFileError(f"{name} is of no known format", f"name it with --format: {known}")
+    raise diagnose(head, name, list(readers))
 
 
 def convert(
@@ -93,15 +94,17 @@ def convert(
     wanted: str = "",
     readers: Mapping[str, TraceReader] = READERS,
     header: Header | None = None,
+    tell: Tell | None = None,
 ) -> Header:
     """Read a tracer's text and write a trace.
 
     Args:
-        path: the text.
+        path: the text, a compressed text, or a recording of perf or trace-cmd, whose tool is run.
         out: the trace; an existing file is replaced.
         wanted: the format; empty to recognise it.
         readers: by format.
         header: of the recording; None if nothing is known about it.
+        tell: is told how many bytes of how many were read.
 
     Returns:
         The header of the trace.
@@ -112,14 +115,19 @@ def convert(
             cannot be written. A trace that was there before stays.
         PluginError: a plugin's reader fails.
     """
-    with opened(path) as (head, source):
+    with opened(path, tell) as (head, source):
         reader = choose(readers, head, source.name, wanted)
         known = header or Header(command=f"foliolab import {source.name}")
         known = msgspec.structs.replace(known, source=known.source or reader.name)
         if os.path.realpath(out) == os.path.realpath(path):
             raise UsageError(f"{source.name} would be overwritten by its own trace", "name another file after -o")
         records = records_of(reader, source, foreign=reader.name not in READERS)
-        return assemble(in_order(records) if reader.unordered else records, out, known, [source])
+        try:
+            return assemble(in_order(records) if reader.unordered else records, out, known, [source])
+        except NoEvents as fault:
+            if wanted and is_no_trace(head):
+                raise diagnose(head, source.name, list(readers)) from fault
+            raise
 
 
 def target(path: Path) -> Path:

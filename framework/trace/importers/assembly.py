@@ -42,6 +42,7 @@ from foliolab.framework.trace import events
 from foliolab.framework.trace.header import NOT_KNOWN, Shows
 from foliolab.framework.trace.importers.batch import DROPPED, MOST, OPEN, Batch, EventRow, Sink
 from foliolab.framework.trace.importers.calls import PAGE_SHIFT, Calls
+from foliolab.framework.trace.importers.diagnosis import RECORD
 from foliolab.framework.trace.importers.spaces import Space, Spaces
 
 PRESENT_BIT: Final = 1
@@ -179,17 +180,17 @@ class Assembly:
     def nothing(self, names: str) -> tuple[str, str]:
         """What happened, and what to do, if the records of these texts made no event."""
         if not self.records:
-            return f"{names} holds no event of a known kind", "name another --format, or record again"
+            return f"{names} holds no event of a known kind", RECORD
         if self.unmapped:
             return (
                 f"the {self.records:,} records of {names} make no event: no allocation follows any of the "
                 f"{self.unmapped:,} write faults on pages that were not present",
-                "such a fault needs an Alloc of the same thread behind it: `foliolab reference Fault`",
+                f"such a fault needs an allocation of the same thread behind it (kmem:mm_page_alloc): {RECORD}",
             )
         return (
             f"the {self.records:,} records of {names} make no event: no write fault, fork, exec, exit or unmap is "
             "among them",
-            "docs/traces.md, and `foliolab reference records`, say which records make events",
+            f"`foliolab reference records` says which records make events; {RECORD}",
         )
 
     # -- faults ------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from foliolab.framework.contract.trace_reader import TraceSource
 from foliolab.framework.contract.trace_records import Record
 from foliolab.framework.trace.importers import tracepoints
 from foliolab.framework.trace.importers.calls import ARGUMENTS
+from foliolab.framework.trace.importers.opening import PERF_FIELDS
 from foliolab.framework.trace.importers.tracepoints import Layout, Parts
 
 EVENTS: Final = (
@@ -28,7 +29,6 @@ WHOLE_HOST: Final = (
     "migrate:mm_migrate_pages",
 )  # fmt: skip
 """The tracepoints to record on the whole host: ends of teardowns, and what kernel threads do."""
-FIELDS: Final = "comm,pid,tid,cpu,time,event,trace"
 
 # Every repetition has a bound, so that the time for a line grows with its length and no faster.
 LINE: Final = re.compile(
@@ -44,7 +44,7 @@ def _parts(found: re.Match[str], line: str) -> Parts:
     return line[: found.start()].strip().removeprefix("> "), pid, tid, cpu, seconds, fraction, event
 
 
-LAYOUT: Final = Layout(LINE, _parts, "perf script", f"perf script -F {FIELDS}")
+LAYOUT: Final = Layout(LINE, _parts, "perf script", f"perf script -F {PERF_FIELDS}")
 
 
 def read(source: TraceSource) -> Iterator[Record]:

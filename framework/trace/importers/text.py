@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, TextIO
+from typing import BinaryIO, Final, TextIO
 
 from foliolab.framework.contract.trace_reader import TraceSource
 from foliolab.framework.errors import TraceFileError
+from foliolab.framework.trace.importers.opening import DAMAGED, content
 
 HEAD: Final = 1 << 16
 """Number of characters that a reader gets to recognise its format."""
@@ -17,25 +20,58 @@ MOST_LINE: Final = 1 << 26
 """Characters of a line. A snapshot of a process tree is one line."""
 
 
+TOLD_EVERY: Final = 1 << 16
+"""Lines between two reports of progress."""
+_PAGE: Final = ("<!doctype html", "<html")
+
+Tell = Callable[[int, int], None]
+"""Is told how many bytes of how many were read; 0 of what is not known."""
+
+
 @contextmanager
-def opened(path: str | os.PathLike[str]) -> Iterator[tuple[str, TraceSource]]:
+def opened(path: str | os.PathLike[str], tell: Tell | None = None) -> Iterator[tuple[str, TraceSource]]:
     """Open a text; yields its first HEAD characters, and the whole text as a source.
+
+    Args:
+        path: of the text, of a compressed text, or of a recording of perf or trace-cmd; of a pipe, too.
+        tell: is told how much was read.
 
     Raises:
         TraceFileError: there is no such file, it cannot be read, or a line is too long.
     """
     name = os.fspath(path)
     try:
-        with Path(path).open(encoding="utf-8", errors="replace") as text:
-            head = text.read(HEAD)
-            yield head, TraceSource(name, _lines(name, head, text))
+        with Path(path).open("rb") as file:
+            status = os.fstat(file.fileno())
+            size = status.st_size if stat.S_ISREG(status.st_mode) else 0
+            with content(file, name) as plain, io.TextIOWrapper(plain, "utf-8", "replace") as text:
+                head = text.read(HEAD)
+                if head.lstrip()[:20].lower().startswith(_PAGE):
+                    head = _trace_of_page(head, text)
+                yield head, TraceSource(name, _lines(name, head, text, lambda: _report(tell, file, size)))
     except FileNotFoundError as fault:
         raise TraceFileError(f"there is no file {name}", "name a file that a tracer wrote") from fault
-    except OSError as fault:
+    except (OSError, *DAMAGED) as fault:
         raise _unreadable(name, fault) from fault
 
 
-def _lines(name: str, head: str, text: TextIO) -> Iterator[str]:
+def _report(tell: Tell | None, file: BinaryIO, size: int) -> None:
+    if tell is not None:
+        tell(file.tell() if size else 0, size)
+
+
+def _trace_of_page(head: str, text: TextIO) -> str:
+    """The beginning of the trace in systrace's page, whose scripts come first; the head of another page."""
+    begin = head
+    while "# tracer:" not in begin:
+        more = text.read(HEAD)
+        if not more:
+            return head
+        begin = begin[-len("# tracer:") :] + more
+    return begin[begin.index("# tracer:") :] + text.read(HEAD)
+
+
+def _lines(name: str, head: str, text: TextIO, report: Callable[[], None]) -> Iterator[str]:
     """The lines of a text whose beginning has been read."""
     *whole, part = head.split("\n")
     for line in whole:
@@ -48,12 +84,16 @@ def _lines(name: str, head: str, text: TextIO) -> Iterator[str]:
                 raise TraceFileError(
                     f"{name}, line {number}: a line of more than {MOST_LINE >> 20} MiB", "is this a tracer's text?"
                 )
+            if not number % TOLD_EVERY:
+                report()
             yield line
             line = text.readline(MOST_LINE)
             number += 1
-    except OSError as fault:  # here, and not where a plugin's reader asks for the line
+    except (OSError, *DAMAGED) as fault:  # here, and not where a plugin's reader asks for the line
         raise _unreadable(name, fault) from fault
 
 
-def _unreadable(name: str, fault: OSError) -> TraceFileError:
-    return TraceFileError(f"{name} cannot be read: {fault.strerror or fault}", "check the path")
+def _unreadable(name: str, fault: Exception) -> TraceFileError:
+    if isinstance(fault, DAMAGED):
+        return TraceFileError(f"{name} is damaged: {fault}", "copy or record it again")
+    return TraceFileError(f"{name} cannot be read: {getattr(fault, 'strerror', '') or fault}", "check the path")

@@ -166,7 +166,7 @@ def _time(whole: str, fraction: str | None, digits: int) -> int:
     """ns of a time in seconds (9 digits) or milliseconds (6); without a fraction it counts what a clock counts."""
     if fraction is None:
         return int(whole)
-    return int(whole) * 10**digits + int(fraction[:digits].ljust(digits, "0"))
+    return int(whole) * int(10**digits) + int(fraction[:digits].ljust(digits, "0"))
 
 
 # -- fields ----------------------------------------------------------------------------------------------
@@ -182,8 +182,11 @@ def _matched(pattern: re.Pattern[str], text: str) -> re.Match[str]:
 
 
 def _field(name: str, text: str) -> int:
-    """The value of a number."""
-    return int(_matched(_pattern(name), text)[1], 0)
+    """The value of a number; perf trace leaves out zeros."""
+    found = _pattern(name).search(text)
+    if found is None and "=" in text:
+        raise Unreadable(f"it has no {name}")
+    return int(found[1], 0) if found else 0
 
 
 def _error(name: str, value: int) -> int:
@@ -198,9 +201,11 @@ def _error(name: str, value: int) -> int:
 
 def _fault(kernel: bool) -> Parse:
     def parse(context: Context, comm: str, text: str) -> Record:
-        address, (name, error) = _matched(_ADDRESS, text)[1], _matched(_ERROR, text).groups()
+        address, error = _matched(_ADDRESS, text)[1], _ERROR.search(text)
+        if error is None and "=" in text:
+            raise Unreadable("it has no error_code")
         number = int(address, 16) if address else KERNEL_ADDRESS  # perf prints a kernel address as a symbol
-        return rec.Fault(*context, number, _error(name, int(error, 0)), kernel)
+        return rec.Fault(*context, number, _error(error[1], int(error[2], 0)) if error else 0, kernel)
 
     return parse
 

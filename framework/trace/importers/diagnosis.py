@@ -1,0 +1,139 @@
+"""What a text is that no reader takes: its kind, what it could never answer, and what records that instead."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from foliolab.framework.errors import TraceFileError
+
+RECORD: Final = "`foliolab record --print perf` prints a command that records what can; its output imports"
+SNAPSHOTS: Final = (
+    "`foliolab record --print snapshots` prints a script that shows who maps which folio; its output imports"
+)
+BENCHMARK: Final = "`foliolab compare` measures policies; benchmarks on kernels: `foliolab kernel bench`"
+_HEAD_LINES: Final = 2000
+_SHOWN: Final = 60
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of text that cannot become a trace.
+
+    Attributes:
+        what: in words.
+        pattern: found in the beginning of such a text.
+        lacks: what it could never answer.
+        instead: what to do.
+    """
+
+    what: str
+    pattern: re.Pattern[str]
+    lacks: str
+    instead: str = RECORD
+
+
+def _lines(pattern: str) -> re.Pattern[str]:
+    return re.compile(rf"^{pattern}", re.MULTILINE | re.ASCII)
+
+
+_SUMS = "it has sums of a process, in which a shared page counts by its share: not which folio is mapped by whom"
+_ADDRESSES = "it has the addresses of one program: no page faults, no folios, and nobody to share them with"
+_TIMES = "it has times of a benchmark: no events to replay"
+KINDS: Final = (
+    Kind("smaps_rollup of a process", _lines(r"[0-9a-f-]{1,40} ---p [^\n]{0,80}\[rollup\]"), _SUMS, SNAPSHOTS),
+    Kind("smaps of a process", _lines(r"(?:Rss|Pss|Private_Dirty): {1,32}\d{1,20} kB"), _SUMS, SNAPSHOTS),
+    Kind(
+        "maps of a process",
+        _lines(r"[0-9a-f]{1,16}-[0-9a-f]{1,16} [r-][w-][x-][ps] [0-9a-f]{8,16} "),
+        "it has areas of address space: not which pages are present, nor which folios they map",
+        SNAPSHOTS,
+    ),
+    Kind(
+        "output of page-types",
+        _lines(r"(?: {0,20}flags\s{1,32}page-count|(?:voffset|vaddr)\s{1,32}(?:memcg\s{1,32})?offset\s)"),
+        "it has flags of page frames at one moment: not which processes map them, nor who wrote",
+        SNAPSHOTS,
+    ),
+    Kind(
+        "output of DAMON",
+        re.compile(r"damon_(?:aggregated|region_aggregated)|monitoring_start:|nr_accesses:|^heatmap", re.M),
+        "it has how often regions were accessed, by sampling: not by whom, nor what the kernel copied",
+    ),
+    Kind("output of valgrind's lackey", _lines(r"(?:I | S| L| M) [ \t]?[0-9a-f]{4,16},\d{1,4}$"), _ADDRESSES),
+    Kind("a trace of Pin", _lines(r"0x[0-9a-f]{1,16}: [RW] 0x[0-9a-f]{1,16}"), _ADDRESSES),
+    Kind("a result of will-it-scale", _lines(r"(?:tasks,processes,|testcase:|min:\d{1,20} max:)"), _TIMES, BENCHMARK),
+    Kind(
+        "output of pte-mapped-folio-benchmarks", _lines(r"(?:Average: \d{1,20}\.\d|\d{1,12} iterations? in )"), _TIMES,
+        BENCHMARK,
+    ),
+    Kind(
+        "a result of vm-scalability", _lines(r"(?:\d{1,20} bytes / \d{1,20} usecs = |[^\n]{0,80}throughput)"), _TIMES,
+        BENCHMARK,
+    ),
+    Kind(
+        "output of perf stat", _lines(r" ?Performance counter stats for "), "it has counts: no order, no addresses"
+    ),
+    Kind(
+        "output of perf report", _lines(r"# To display the perf\.data header info"),
+        "it has counts by function, without an order or an address",
+    ),
+    Kind(
+        "strace -c", _lines(r"% time {1,16}seconds {1,16}usecs/call"), "it has counts of calls, without an order",
+        "strace -f -ttt -o text COMMAND",
+    ),
+    Kind(
+        "events of faults that perf counts in software",
+        _lines(r"[^\n]{0,200}\d: {1,64}\d{0,20} {0,32}(?:page-faults|faults|minor-faults|major-faults)(?::\w{1,4})?:"),
+        "it has addresses of faults: not whether they wrote, nor whether the page was there, nor what the kernel did",
+    ),
+    Kind(
+        "output of a bpftrace program", _lines(r"Attach(?:ing|ed) \d{1,6} probes?"),
+        "its columns are the program's own, and nothing says what they mean",
+        "`foliolab record --print bpftrace` prints a program whose output imports",
+    ),
+    Kind("output of perf trace -F", _lines(r"[^\n]{0,80}\bm(?:in|aj)fault \["),
+         "it has addresses of faults: not whether they wrote, nor what the kernel did"),
+    Kind("a page of HTML", _lines(r"\s{0,32}<(?:!DOCTYPE|html)"), "it has no trace that FolioLab knows"),
+    Kind("JSON", re.compile(r"\A\s{0,32}[{[]"), "it is no snapshot of FolioLab",
+         "a result of FolioLab: `foliolab report FILE`; a trace: " + RECORD),
+)  # fmt: skip
+_EVENT: Final = re.compile(
+    r"(?:\[\d{1,10}\]|\s\d{1,10})\s{1,32}(?:\S{1,8}\s{1,32})?\d{1,20}\.\d{1,9}:\s{1,64}(?:\d{1,20}\s{1,32})?"
+    r"(\w{1,64}(?::\w{1,64})?):",
+    re.ASCII,
+)
+"""An event of perf script or ftrace."""
+
+
+def diagnose(head: str, name: str, readers: Sequence[str]) -> TraceFileError:
+    """Why a text cannot be imported.
+
+    Args:
+        head: its beginning.
+        name: of the file.
+        readers: the names of the formats that are known.
+    """
+    for kind in KINDS:
+        if kind.pattern.search(head):
+            return TraceFileError(f"{name} is {kind.what}: {kind.lacks}", kind.instead)
+    events = sorted({found[1] for line in head.splitlines()[:_HEAD_LINES] if (found := _EVENT.search(line))})
+    if events:
+        shown = ", ".join(events[:5]) + (", …" if len(events) > 5 else "")
+        return TraceFileError(
+            f"{name} has events ({shown}), of which none tells what happened to memory: no fault, allocation, fork, "
+            "exec, exit or munmap",
+            RECORD,
+        )
+    begins = next((line.strip() for line in head.splitlines() if line.strip()), "")
+    return TraceFileError(
+        f"{name} is of no known format; it begins with: {begins[:_SHOWN]}{'…' * (len(begins) > _SHOWN)}",
+        f"{RECORD} (formats that --format names: {', '.join(readers)})",
+    )
+
+
+def is_no_trace(head: str) -> bool:
+    """Whether a text is of a kind that cannot become a trace."""
+    return any(kind.pattern.search(head) for kind in KINDS)
