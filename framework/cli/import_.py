@@ -13,7 +13,9 @@ NAME = "import"
 
 
 def run(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The tracer's text or recording; compressed, too.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The tracer's text or recording, compressed or not; - for stdin.")
+    ],
     out: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="The trace. [FILE.folio]")] = None,
     form: Annotated[
         str,
@@ -36,6 +38,7 @@ def run(
     from foliolab.framework.trace.file import Trace
     from foliolab.framework.trace.importers.summary import summarise
 
+    file = Path("/dev/stdin") if str(file) == "-" else file
     target = out or importers.target(file)
     readers = importers.with_plugins(found.trace_readers.values())
     with Progress() as progress:

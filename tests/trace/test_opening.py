@@ -86,6 +86,11 @@ def test_the_trace_in_a_page_of_systrace_is_found(tmp_path: Path) -> None:
     assert convert((page + line).encode(), tmp_path).source == "ftrace"
 
 
+def test_a_text_that_a_mail_quotes_is_read(tmp_path: Path) -> None:
+    text = "> 7 12:00:00 fork() = 8\n> 8 12:00:01 exit_group(0) = ?\n"
+    assert convert(text.encode(), tmp_path).source == "strace"
+
+
 @pytest.mark.parametrize(
     ("text", "what", "instead"),
     [

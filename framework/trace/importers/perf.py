@@ -41,7 +41,7 @@ LINE: Final = re.compile(
 
 def _parts(found: re.Match[str], line: str) -> Parts:
     pid, tid, cpu, seconds, fraction, event = found.groups()
-    return line[: found.start()].strip().removeprefix("> "), pid, tid, cpu, seconds, fraction, event
+    return line[: found.start()].strip(), pid, tid, cpu, seconds, fraction, event
 
 
 LAYOUT: Final = Layout(LINE, _parts, "perf script", f"perf script -F {PERF_FIELDS}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ MOST_LINE: Final = 1 << 26
 
 TOLD_EVERY: Final = 1 << 16
 """Lines between two reports of progress."""
+_QUOTE: Final = re.compile(r"^(?:> ?){1,8}", re.MULTILINE)
 _PAGE: Final = ("<!doctype html", "<html")
 
 Tell = Callable[[int, int], None]
@@ -48,7 +50,10 @@ def opened(path: str | os.PathLike[str], tell: Tell | None = None) -> Iterator[t
                 head = text.read(HEAD)
                 if head.lstrip()[:20].lower().startswith(_PAGE):
                     head = _trace_of_page(head, text)
-                yield head, TraceSource(name, _lines(name, head, text, lambda: _report(tell, file, size)))
+                lines = _lines(name, head, text, lambda: _report(tell, file, size))
+                if _quoted(head):
+                    head, lines = _QUOTE.sub("", head), (_QUOTE.sub("", line) for line in lines)
+                yield head, TraceSource(name, lines)
     except FileNotFoundError as fault:
         raise TraceFileError(f"there is no file {name}", "name a file that a tracer wrote") from fault
     except (OSError, *DAMAGED) as fault:
@@ -58,6 +63,12 @@ def opened(path: str | os.PathLike[str], tell: Tell | None = None) -> Iterator[t
 def _report(tell: Tell | None, file: BinaryIO, size: int) -> None:
     if tell is not None:
         tell(file.tell() if size else 0, size)
+
+
+def _quoted(head: str) -> bool:
+    """Whether the lines are quoted as in a mail."""
+    lines = [line for line in head.splitlines()[:20] if line.strip()]
+    return bool(lines) and all(line.startswith(">") for line in lines)
 
 
 def _trace_of_page(head: str, text: TextIO) -> str:

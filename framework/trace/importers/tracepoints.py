@@ -125,9 +125,9 @@ def read(source: TraceSource, layout: Layout) -> Iterator[Record]:
         time = _time(seconds, fraction, digits)
         tid = int(tid_text or pid_text or 0)
         pid = int(pid_text) if tid_text and pid_text else process_of.get(tid, tid)
-        without_pid |= tid_text is None or pid_text is None
         if pid <= 0 or tid <= 0 or repeated(tid, time, line):
             continue
+        without_pid |= tid_text is None or pid_text is None
         try:
             record = parse((time, int(cpu or 0), pid, tid), comm, line[found.end() :].rstrip("\n"))
         except Unreadable as why:
