@@ -20,8 +20,6 @@ from foliolab.framework.cli import _common
 from foliolab.framework.errors import ResultFileError, TraceFileError, UsageError
 
 if TYPE_CHECKING:
-    from foliolab.framework.contract.policy import Scheme
-    from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.trace.header import Header
 
 MEMORY: Final = "1G"
@@ -68,6 +66,7 @@ def run(
         raise UsageError("--json writes the result of one trace", "replay the others by themselves")
     found = _common.registry(plugin, strict)
     _common.warn(found)
+    from foliolab.framework.kernel.recorded import models_of
     from foliolab.framework.plugins.selection import parse_memory
     from foliolab.framework.replay import session
     from foliolab.framework.replay.costs import load_costs
@@ -77,8 +76,8 @@ def run(
     from foliolab.framework.report.progress import Progress
     from foliolab.framework.results.saving import Saving
 
-    schemes = _schemes(found, policies)
-    recorded = [_recorded(_header(file), schemes) for file in files]
+    schemes = session.schemes_of(found, policies)
+    recorded = [models_of(_header(file), schemes) for file in files]
     known = load_costs(costs) if costs else None
     saving = Saving(json)
     results = []
@@ -134,28 +133,3 @@ def _when(teardown: str) -> Literal["auto", "exit", "gone"]:
         if teardown == when:
             return when
     raise UsageError(f"there is no teardown {teardown!r}", "choose auto, exit or gone")
-
-
-def _schemes(found: Registry, written: list[str] | None) -> list[Scheme]:
-    """The policies, with the one that others are compared with."""
-    from foliolab.framework.replay.result import YARDSTICK
-    from foliolab.framework.replay.session import is_yardstick
-
-    if written:
-        schemes = found.parse_policies(written)
-    else:
-        schemes = [policy.with_parameters() for policy in found.policies.values() if policy.models]
-    if YARDSTICK in found.policies and not any(is_yardstick(scheme.name) for scheme in schemes):
-        schemes.append(found.policy(YARDSTICK))
-    return schemes
-
-
-def _recorded(header: Header, schemes: list[Scheme]) -> frozenset[str]:
-    from foliolab.framework.kernel.running import Running
-
-    options = None
-    if header.mm_id is not None and header.no_page_mapcount is not None:
-        counted = "CONFIG_NO_PAGE_MAPCOUNT" if header.no_page_mapcount else "CONFIG_PAGE_MAPCOUNT"
-        options = {"CONFIG_MM_ID": "y" if header.mm_id else "n", counted: "y"}
-    kernel = Running(header.kernel, options)
-    return frozenset(scheme.name for scheme in schemes if not scheme.chosen and kernel.behaves_as(scheme.policy.models))

@@ -13,6 +13,7 @@ from foliolab.framework.contract.policy import Scheme, exact_up_to
 from foliolab.framework.engine.answers import describe
 from foliolab.framework.engine.engine import Execution
 from foliolab.framework.errors import BeyondDeclared, ExitCode, FolioLabError, NothingMeasured, StoppedEarly
+from foliolab.framework.plugins.registry import Registry
 from foliolab.framework.replay.costs import measured_costs
 from foliolab.framework.replay.player import Plan, Player
 from foliolab.framework.replay.result import YARDSTICK, Costs, Recording, Replayed, ReplayResult, Spared
@@ -60,6 +61,21 @@ class ReplayRequest:
 def is_yardstick(policy: str) -> bool:
     """Whether a policy, as a user writes it, is the one that others are compared with."""
     return policy.partition(":")[0] == YARDSTICK
+
+
+def schemes_of(found: Registry, written: Sequence[str] | None) -> list[Scheme]:
+    """The policies to replay under: those that are written, else those that model a kernel; and the yardstick.
+
+    Raises:
+        UsageError: there is no such policy.
+    """
+    if written:
+        schemes = found.parse_policies(list(written))
+    else:
+        schemes = [policy.with_parameters() for policy in found.policies.values() if policy.models]
+    if YARDSTICK in found.policies and not any(is_yardstick(scheme.name) for scheme in schemes):
+        schemes.append(found.policy(YARDSTICK))
+    return schemes
 
 
 def replay(request: ReplayRequest, progress: Progress | None = None, partial: Partial | None = None) -> ReplayResult:

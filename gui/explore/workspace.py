@@ -18,6 +18,7 @@ from foliolab.gui.explore.close_up import CloseUp
 from foliolab.gui.explore.controls import Controls
 from foliolab.gui.explore.map_grid import MapGrid
 from foliolab.gui.explore.run_bar import RunBar
+from foliolab.gui.explore.trace_answer import TraceAnswer
 from foliolab.gui.explore.welcome import Welcome
 from foliolab.gui.window.building import page
 from foliolab.gui.window.commands import Command
@@ -85,6 +86,7 @@ class ExploreWorkspace(Workspace):
         self.plot: PrecisionPlot | None = None
         self.counters: Counters | None = None
         self.inspector: Inspector | None = None
+        self.answer = TraceAnswer(desk)
         self._timer = QTimer(self, interval=PULL, timerType=Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self._pull)
         self._build()
@@ -100,6 +102,7 @@ class ExploreWorkspace(Workspace):
         self.dock("counters", "Counters", QWidget(), area.BottomDockWidgetArea)
         self.dock("precision", "Precision over the run", QWidget(), area.BottomDockWidgetArea)
         self.dock("inspector", "Inspector", QWidget(), area.RightDockWidgetArea)
+        self.dock("answer", "The answer", self.panel(self.answer), area.TopDockWidgetArea, shown=False)
         self.setCorner(Qt.Corner.BottomRightCorner, area.RightDockWidgetArea)
         self.setCorner(Qt.Corner.BottomLeftCorner, area.LeftDockWidgetArea)
         bottom = [self.docks["counters"], self.docks["precision"]]
@@ -188,6 +191,7 @@ class ExploreWorkspace(Workspace):
             self.inspector.clear()
         if self.run is not None:
             self.run.close()
+        self.answer.clear()
         self.run, self.facts, self._picked, self.close_up.run = None, None, None, None
         self._facts_asked = False
         if self.accesses is not None:
@@ -236,6 +240,10 @@ class ExploreWorkspace(Workspace):
         self.welcome.say("")
         self.statusBar().showMessage(facts.title)
         self.centre.setCurrentIndex(1)
+        self.docks["answer"].setVisible(facts.kind == "trace")
+        if facts.kind == "trace":
+            self.resizeDocks([self.docks["answer"]], [BOTTOM], Qt.Orientation.Vertical)
+            self.answer.begin(self.run.choice.what, self.run.choice.policies)
         self.maps.begin(facts.policies, facts.mms, facts.pages)
         self.plot.begin(facts.policies, facts.nr_steps)
         self.run_bar.slider.begin(facts.nr_steps)
