@@ -35,25 +35,27 @@ class Form:
         html: the file of the page; None for none.
         mail: whether to print it as a mail.
         perfetto: the file of a trace for Perfetto; None for none.
+        selftest: the file of a C program; None for none.
     """
 
     html: Path | None
     mail: bool
     perfetto: Path | None = None
+    selftest: Path | None = None
 
     @property
     def wanted(self) -> bool:
         """Whether anything is to be sent."""
-        return bool(self.html or self.mail or self.perfetto)
+        return bool(self.html or self.mail or self.perfetto or self.selftest)
 
-    def write_perfetto(self, made: Callable[[], bytes]) -> None:
-        """Write the trace for Perfetto, if it is wanted."""
-        if self.perfetto:
+    def write(self, path: Path | None, made: Callable[[], bytes]) -> None:
+        """Write a file of another form, if it is wanted."""
+        if path:
             from foliolab.framework.document import write_atomically
 
-            write_atomically(self.perfetto, made())
+            write_atomically(path, made())
             if not self.mail:
-                _common.put(f"written: {self.perfetto}\n")
+                _common.put(f"written: {path}\n")
 
     def send(self, made: Callable[[int], Walkthrough], most_lines: int) -> None:
         """Write the page, print the mail, or both.
@@ -82,7 +84,9 @@ def send_counterexample(timeline: Timeline, file: Path, form: Form) -> None:
 
     example = timeline.counterexample
     title = f"{example.policy}: law {example.law}"
-    form.write_perfetto(lambda: perfetto.schedule(diagram_of(timeline, unfolded=True), title))
+    if form.selftest:
+        raise UsageError("a counterexample cannot be a C program", "--selftest is for scenarios")
+    form.write(form.perfetto, lambda: perfetto.schedule(diagram_of(timeline, unfolded=True), title))
     form.send(lambda most: walks.walkthrough(timeline, form.html or file, most), walks.MOST_LINES)
 
 
@@ -129,7 +133,9 @@ def send_run(found: Registry, wish: Wish, plugins: Sequence[Path], form: Form) -
         from foliolab.framework.report import perfetto
         from foliolab.framework.trace.file import Trace
 
-        form.write_perfetto(lambda: perfetto.recording(Trace(wish.name)))
+        form.write(form.perfetto, lambda: perfetto.recording(Trace(wish.name)))
+    if form.selftest:
+        _write_selftest(found, wish, form)
     if not form.html and not form.mail:
         return
     run = _run(found, wish)
@@ -140,6 +146,19 @@ def send_run(found: Registry, wish: Wish, plugins: Sequence[Path], form: Form) -
     finally:
         run.close()
     form.send(lambda most: walk, len(walk.lines))
+
+
+def _write_selftest(found: Registry, wish: Wish, form: Form) -> None:
+    from foliolab.framework.report.selftest import program
+    from foliolab.framework.report.walkthrough.runs import ScenarioRun
+
+    run = _run(found, wish)
+    try:
+        if not isinstance(run, ScenarioRun):
+            raise UsageError(f"{wish.name} is no scenario", "--selftest is for scenarios")
+        form.write(form.selftest, lambda: program(run.scenario, run.schemes[0]).encode())
+    finally:
+        run.close()
 
 
 def _run(found: Registry, wish: Wish) -> Run:

@@ -6,7 +6,7 @@ written; 0 the law holds now, so that the file can serve as a test of the policy
 --plugin, even where the file names its plugin: opening a file runs no code.
 --html writes the counterexample as a page, to send; FILE may be such a page. --mail prints it as text for a mail. Both
 also take a scenario, a sharing pattern or a trace, whose steps they show under several policies. --perfetto writes a
-counterexample, or all events of a trace, for https://ui.perfetto.dev.
+counterexample, or all events of a trace, for https://ui.perfetto.dev. --selftest writes a scenario as a C program.
 """
 
 from __future__ import annotations
@@ -53,6 +53,10 @@ def run(  # noqa: PLR0913  (one parameter per option)
         Path | None,
         typer.Option(metavar="FILE", help="Write a counterexample or a trace as a Perfetto trace (protobuf)."),
     ] = None,
+    selftest: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.c", help="Write a scenario as a C program that checks this in real processes."),
+    ] = None,
     policies: Annotated[
         list[str] | None,
         typer.Option(metavar="LIST", help=f"Of a scenario, pattern or trace: {_common.POLICIES}. [{_walks.USUAL}]"),
@@ -72,10 +76,10 @@ def run(  # noqa: PLR0913  (one parameter per option)
     """Walk through a counterexample."""
     if every and not dump:
         raise UsageError("--all applies to --dump only", "add --dump")
-    form = _walks.Form(html, mail, perfetto)
+    form = _walks.Form(html, mail, perfetto, selftest)
     if form.wanted and (dump or all_accesses):
         raise UsageError("--dump and --all-accesses apply to the terminal only", "leave them out")
-    for path in (html, perfetto):
+    for path in (html, perfetto, selftest):
         _common.writable(path)
     found = _common.registry(plugin, strict)
     if form.wanted and _walks.is_run(found, str(file)):

@@ -224,3 +224,12 @@ def test_options_that_do_nothing_are_refused(foliolab: Run, file: Path, plugin: 
     for options in (("--mail", "--dump"), ("--policies", "mm-id"), ("--mail", "--steps", "1-2")):
         done = foliolab("step", file, "--plugin", plugin, *options)
         assert (done.code, done.out) == (2, ""), options
+
+
+def test_a_c_program_of_a_scenario(foliolab: Run, file: Path, plugin: Path, tmp_path: Path) -> None:
+    written = tmp_path / "third.c"
+    done = foliolab("step", "third-stays", "--selftest", written)
+    assert (done.code, done.out) == (0, f"written: {written}\n")
+    assert "third-stays, as mm-id says" in written.read_text()
+    done = foliolab("step", file, "--plugin", plugin, "--selftest", written)
+    assert done.code == 2 and "--selftest is for scenarios" in done.err
