@@ -13,12 +13,13 @@ STOREYS: Final[dict[str, dict[str, dict[str, str]]]] = {
         "": {
             "cli": "the commands",
             "gui": "the window (a folder beside the framework)",
-            "explore": "the session behind the window's Explore",
+            "explore": "the session behind the window's Explore, and behind pages of runs",
             "report": "results as text, tables, pages and pictures",
             "testing": "checks of a policy; the pytest plugin",
             "reference": "what authors use, as tables",
             "sweep": "grids of commands",
             "doctor": "what this host can do",
+            "review": "the five answers about a policy, in short",
         },
     },
     "Five questions": {
