@@ -26,7 +26,7 @@ Run = Callable[..., Any]
 
 VERBS = [
     "check", "compare", "consequences", "diff", "doctor", "gui", "history", "import", "list", "new", "precision",
-    "record", "reference", "replay", "report", "run", "show", "step", "sweep", "verify",
+    "record", "reference", "replay", "report", "review", "run", "show", "step", "sweep", "verify",
 ]  # fmt: skip
 
 
