@@ -97,7 +97,7 @@ def test_the_wrong_policy_is_refuted_and_its_counterexample_repeats(tmp_path: Pa
     assert found.returncode == 1, found.stdout + found.stderr
     assert "folio 0: mapcount 2, 1 mappings" in found.stdout
     assert "schedule: 0*29 1*6 0*16 1*12" in found.stdout
-    (step,) = (c for c in COMMANDS if shlex.split(c)[1] == "step")
+    step = next(c for c in COMMANDS if shlex.split(c)[1] == "step")
     again = run([*shlex.split(step)[1:], "--dump"], tmp_path)
     assert again.returncode == 1, again.stdout + again.stderr
     assert "the law `mapcount` is broken" in again.stdout

@@ -18,8 +18,10 @@ from foliolab.framework.verify.explored.programs import Program, programs
 from foliolab.framework.verify.explored.search import Means, Searcher, Task
 from foliolab.framework.verify.finding import Finding
 
-LITMUS: Final = 1 / 60
+LITMUS: Final = 1 / 30
 """The share of the budget that the first search of a litmus program may take."""
+LITMUS_SECONDS: Final = 1.0
+"""The same in seconds, at least: the first one prepares the policy's text, too."""
 SHORT: Final = 1 / 240
 """The same for a derived program."""
 PAIRS_END, DEEPER_END, ALL_PAIRS_END, CUT_END = 0.6, 0.8, 0.9, 0.95
@@ -84,7 +86,7 @@ class Explored:
 def _stages(coverage: Coverage, jobs: int) -> Iterator[Iterator[Task]]:
     """The tasks, in stages; the outcomes of a stage are known when the next one begins."""
     seconds = coverage.budget.seconds
-    yield _first(coverage, "litmus", LITMUS * seconds, 1.0)
+    yield _first(coverage, "litmus", max(LITMUS * seconds, LITMUS_SECONDS), 1.0)
     yield _first(coverage, "pairs", SHORT * seconds, PAIRS_END)
     yield _deeper(coverage, "litmus", DEEPER_END, jobs)
     yield _first(coverage, "pairs", SHORT * seconds, ALL_PAIRS_END)

@@ -36,7 +36,9 @@ class Coverage:
         ended: how the searches of each family ended, by the number of the program.
         parts: the programs that were explored within a bound, with the bound.
         cut: the number of complete programs with paths that ended at a law that was already refuted.
-        refuted: the first refutation of each law.
+        refuted: the refutation of each law by the first program, in order, that breaks it; with several processes
+            a later one may end before.
+        first: that program: its family and its number.
         unconfirmed: violations that the interpreted engine did not confirm.
         failure: why the policy cannot be explored; empty if it can.
     """
@@ -56,6 +58,7 @@ class Coverage:
     interchangeable: int = 0
     cut: int = 0
     refuted: dict[str, Finding] = field(default_factory=dict)
+    first: dict[str, tuple[int, int]] = field(default_factory=dict)
     unconfirmed: list[Suspicion] = field(default_factory=list)
     failure: str = ""
     began: float = field(default_factory=time.monotonic)
@@ -89,12 +92,15 @@ class Coverage:
         if outcome.bounded:
             self.parts.append(outcome.bounded)
         self.cut += outcome.cut
+        rank = list(self.ended).index(outcome.task.family), outcome.task.number
         for example, bound in outcome.examples:
-            if example.law not in self.refuted:
+            if rank < self.first.get(example.law, (len(self.ended), 0)):
+                is_new = example.law not in self.refuted
                 seconds = time.monotonic() - self.began
                 finding = Finding(self.means.attack, example.claim, "refuted", bound, example, self.states, seconds)
-                self.refuted[example.law] = finding
-                self.tell(finding)
+                self.refuted[example.law], self.first[example.law] = finding, rank
+                if is_new:
+                    self.tell(finding)
 
     # -- findings ------------------------------------------------------------------------------------
     def findings(self) -> list[Finding]:

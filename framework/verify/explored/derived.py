@@ -213,7 +213,9 @@ def _acts(start: Start, mm: int, how: Mapping) -> Iterator[Act]:
     yield Act("unmap a part", (f"unmap mm={mm} start={present} nr=1",), mm)
     yield Act("unmap", (f"unmap mm={mm} start=0 nr={mapped}",), mm, "none")
     yield Act("unmap, flush later", (f"unmap mm={mm} start=0 nr={mapped} flush=0", "flush_gather"), mm, "none")
-    yield Act("fork", (f"fork parent={mm} child={_NEW + mm} mm_id={_NEW + mm + 1}",), mm, how)
+    # the range says how many pages a fork may copy, which it does where they are pinned
+    every = f"start=0 nr={pages} " if "pinned" in start.traits else ""
+    yield Act("fork", (f"fork parent={mm} child={_NEW + mm} {every}mm_id={_NEW + mm + 1}",), mm, how)
     yield Act("write", (f"write mm={mm} start={present}",), mm)
     yield Act("mremap", (f"mremap mm={mm} start=0 to={pages} nr={mapped}",), mm)
     yield Act("mprotect a part", (f"protect mm={mm} start={present} nr=1",), mm, "elsewhere" if how == "pmd" else how)
