@@ -213,6 +213,14 @@ def _module(frame: FrameType) -> str:
     return str(frame.f_globals.get("__name__", ""))
 
 
+def location_of_reader() -> tuple[str, int]:
+    """File and line of the text that reads memory, for an observer's `access` to call."""
+    frame: FrameType = sys._getframe(2)
+    while frame.f_back is not None and ".machine." in _module(frame):
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno
+
+
 def _location(reads: bool) -> tuple[str, int] | None:
     """File and line of the innermost function that is not a primitive; None if we look at memory ourselves."""
     frame: FrameType = sys._getframe(2)

@@ -194,6 +194,10 @@ class Lane(ABC):
         self._wrongs.clear()
         return found
 
+    def put_back(self, wrongs: NDArray[np.int64]) -> None:
+        """Undo `take_wrongs`."""
+        self._wrongs = [wrongs]
+
     def _begin(self) -> None:
         try:
             self._dry_run()

@@ -10,9 +10,11 @@ from foliolab.framework.errors import FolioLabError
 from foliolab.framework.explore.commands import MapKey
 from foliolab.framework.explore.folio_detail import FolioDetail, folio_detail
 from foliolab.framework.explore.page_detail import PageDetail, page_detail
+from foliolab.framework.explore.reasons import last_change
 from foliolab.framework.explore.source import Touch
 
 if TYPE_CHECKING:
+    from foliolab.framework.explore.accesses import Access
     from foliolab.framework.explore.lane import Lane
     from foliolab.framework.explore.session import Session
 
@@ -102,6 +104,11 @@ def describe_page(session: Session, lane: int, mm: int, page: int) -> str:
 def folio_after_access(session: Session, lane: int, head: int, access: int) -> FolioDetail:
     """A folio as it was after an access of the last step; `access` counts all accesses of the step."""
     return session.accesses(lane).folio(head, access)
+
+
+def step_of_last_change(session: Session, lane: int, access: Access) -> int | None:
+    """The step that last changed what a policy read; None if none is found (see `reasons.last_change`)."""
+    return last_change(session.lanes[lane], access, session.patience())
 
 
 def nothing(session: Session) -> None:

@@ -29,6 +29,7 @@ from foliolab.gui.window.sharing import Shareable
 from foliolab.gui.window.workspace import Workspace
 
 if TYPE_CHECKING:
+    from foliolab.framework.explore.accesses import Access
     from foliolab.framework.explore.commands import MapKey
     from foliolab.framework.explore.source import Touch
     from foliolab.gui.explore.access_stepper import AccessStepper
@@ -128,6 +129,7 @@ class ExploreWorkspace(Workspace):
         theme = self.desk.themes.now
         self.plot, self.counters, self.inspector = PrecisionPlot(theme), Counters(theme), Inspector(self.desk)
         self.accesses = AccessStepper(self.inspector)
+        self.inspector.why.wanted.connect(self._ask_origin)
         self.docks["counters"].setWidget(self.counters)
         self.docks["precision"].setWidget(self.plot)
         self.docks["inspector"].setWidget(self.inspector)
@@ -315,6 +317,21 @@ class ExploreWorkspace(Workspace):
 
         assert self.run is not None and self.inspector is not None
         self.run.ask("inspect", self.inspector.show_found, inspect_page, mm=mm, page=page, accesses=not self.playing)
+
+    def _ask_origin(self, access: Access) -> None:
+        """Go to the step before the present one that last changed what the policy read."""
+        from foliolab.gui.explore.queries import step_of_last_change
+
+        now = self.inspector.now if self.inspector is not None else None
+        if self.run is not None and self.facts is not None and now is not None and now.policy in self.facts.policies:
+            lane = self.facts.policies.index(now.policy)
+            self.run.ask("origin", self._go_to_origin, step_of_last_change, lane=lane, access=access)
+
+    def _go_to_origin(self, step: int | None) -> None:
+        if step is not None:
+            self.controls.goto(step + 1)
+        elif self.inspector is not None:
+            self.inspector.why.say("No earlier step changed it, as far as was searched.")
 
     def _set_speed(self) -> None:
         if self.run is not None and self.playing:

@@ -16,12 +16,14 @@ from foliolab.framework.errors import FolioLabError
 from foliolab.framework.explore.accesses import Access, access_of_frame, accesses_of
 from foliolab.framework.explore.folio_detail import FolioDetail, decode_folio, folio_detail, folio_of
 from foliolab.framework.explore.page_detail import PageDetail, answer_text, page_detail, verdict_of
+from foliolab.framework.explore.reasons import Answer, answer_of
 
 if TYPE_CHECKING:
     from foliolab.framework.explore.lane import Lane
     from foliolab.framework.explore.session import Session
     from foliolab.framework.verify.timeline import Timeline
 
+NO_ANSWER: Final = Answer()
 MOST: Final = 400
 """Most accesses that are listed: the last ones of a step."""
 _ENGINE: Final = str(Path(framework.__file__).parent)
@@ -41,6 +43,7 @@ class Inspected:
         stopped: why accesses are missing, or that they are to other folios; empty if neither is so.
         at: index in `accesses` of the selected access; -1: none.
         skipped: accesses of the step that are not listed, before the first one of `accesses`.
+        answer: the policy's answer about the folio, with its reasons.
     """
 
     policy: str
@@ -52,6 +55,7 @@ class Inspected:
     stopped: str = ""
     at: int = -1
     skipped: int = 0
+    answer: Answer = NO_ANSWER
 
 
 def inspect_page(session: Session, mm: int, page: int, accesses: bool = True) -> list[Inspected]:
@@ -80,6 +84,7 @@ def _inspect(session: Session, lane: Lane, mm: int, page: int, stop: Callable[[]
         stopped = f"The list has the last {MOST} of {len(recorded):,} accesses. {stopped}".strip()
         recorded = recorded[-MOST:]
     frames = range(folio.head, folio.head + (1 << folio.order)) if folio is not None else range(0)
+    answer = answer_of(lane.machine, folio.head, len(frames)) if folio is not None and folio.order else NO_ANSWER
     return Inspected(
         policy=lane.name,
         description=detail.description,
@@ -90,6 +95,7 @@ def _inspect(session: Session, lane: Lane, mm: int, page: int, stop: Callable[[]
         stopped=" ".join(part for part in (_elsewhere(recorded, frames), stopped) if part),
         at=_most_important(recorded, frames),
         skipped=skipped,
+        answer=answer,
     )
 
 
@@ -141,28 +147,24 @@ def inspect_step(timeline: Timeline, step: int) -> Inspected:
     at = len(accesses) - 1
     if head < 0:
         return Inspected(name, "No large folio is mapped yet.", accesses=accesses, at=at)
-    description, verdict = _answer(timeline, step, head, mapped.get(head, ()))
+    description, verdict, answer = _answer(timeline, step, head, mapped.get(head, ()))
     stride = machine.layouts["page"].size
     start, size = machine.map.pages + head * stride, stride << folio_of(machine, head)[1]
     before = timeline.at(step - 1).vm.buffer[start : start + size].copy() if step >= 0 else None
     machine = timeline.at(step)
     now = machine.vm.buffer[start : start + size].copy()
     folio = decode_folio(machine, head, now, now if before is None else before)
-    return Inspected(name, description, verdict, None, folio, accesses, "", at)
+    return Inspected(name, description, verdict, None, folio, accesses, "", at, answer=answer)
 
 
-def _answer(timeline: Timeline, step: int, head: int, mappings: Sequence[int]) -> tuple[str, str]:
-    """(owners and the policy's answer in a sentence, verdict); the machine is restored after the question."""
+def _answer(timeline: Timeline, step: int, head: int, mappings: Sequence[int]) -> tuple[str, str, Answer]:
+    """(owners and the policy's answer in a sentence, verdict, the answer); the machine is restored afterwards."""
     owners = [mm for mm, nr in enumerate(mappings) if nr]
     machine = timeline.at(step)
     kept = machine.snapshot()
-    said_shared: bool | None
-    try:
-        said_shared = bool(machine.maybe_shared(head))
-    except Exception:  # whatever a policy's own code raises, for example because a lock is held
-        said_shared = None
-    finally:
-        machine.restore(kept)
+    answer = answer_of(machine, head, 1 << folio_of(machine, head)[1])
+    said_shared = answer.shared
+    machine.restore(kept)
     if not owners:
         mapped = "not mapped"
     elif len(owners) == 1:
@@ -171,9 +173,9 @@ def _answer(timeline: Timeline, step: int, head: int, mappings: Sequence[int]) -
         mapped = f"mapped by {len(owners)} MMs ({', '.join(map(str, owners))})"
     text = f"Folio {head} is {mapped}; {timeline.scheme.name} {answer_text(said_shared)}"
     if said_shared is None or not owners:
-        return f"{text}.", ""
+        return f"{text}.", "", answer
     verdict = verdict_of(said_shared, len(owners))
-    return f"{text}: {verdict}.", verdict
+    return f"{text}: {verdict}.", verdict, answer
 
 
 def _accesses_until(timeline: Timeline, step: int) -> tuple[Access, ...]:

@@ -15,7 +15,8 @@ from foliolab.framework.report.functions import function_at
 from foliolab.gui.inspector import field_text
 from foliolab.gui.inspector.access_list import AccessList
 from foliolab.gui.inspector.folio_picture import FolioPicture
-from foliolab.gui.inspector.inspected import Inspected
+from foliolab.gui.inspector.inspected import NO_ANSWER, Inspected
+from foliolab.gui.inspector.why import Why
 from foliolab.gui.widgets.basics import set_role
 from foliolab.gui.widgets.source_view import SourceView
 from foliolab.gui.window.building import column, label, named, page, splitter
@@ -57,6 +58,7 @@ class Inspector(QWidget):
         self.tabs.setExpanding(False)
         self.tabs.currentChanged.connect(self._tab)
         self.verdict, self.summary = label(), label(wraps=True, selectable=True)
+        self.why = Why()
         self.picture = FolioPicture(theme)
         self.picture.chosen.connect(self._chosen)
         self.scroll_area = QScrollArea(widgetResizable=True)
@@ -79,7 +81,7 @@ class Inspector(QWidget):
         self.scroll_area.setMinimumHeight(120)
         self.accesses.setMinimumHeight(64)
         self.source.setMinimumHeight(64)
-        column(self.tabs, self.verdict, self.summary, (self.splitter, 1), of=self, margins=(8, 8, 8, 8))
+        column(self.tabs, self.verdict, self.summary, self.why, (self.splitter, 1), of=self, margins=(8, 8, 8, 8))
         self.setMinimumWidth(320)
 
     # -- content ---------------------------------------------------------------------------------------
@@ -149,6 +151,7 @@ class Inspector(QWidget):
     def _show(self) -> None:
         now = self.now
         self._say(now)
+        self.why.show_answer(now.policy if now else "", now.answer if now else NO_ANSWER)
         self.picture.show_folio(now.policy if now else "", now.folio if now else None)
         self.accesses.show_accesses(now.accesses if now else (), now.at if now else -1)
         self.stopped.setText(now.stopped if now else "")

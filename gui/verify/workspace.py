@@ -27,6 +27,7 @@ from foliolab.gui.window.watched import is_present
 from foliolab.gui.window.workspace import Workspace
 
 if TYPE_CHECKING:
+    from foliolab.framework.explore.accesses import Access
     from foliolab.framework.verify.counterexample import Counterexample
     from foliolab.framework.verify.timeline import Timeline
     from foliolab.framework.verify.verifier import Verification
@@ -102,6 +103,7 @@ class VerifyWorkspace(Workspace):
         cards = QWidget()
         row(*((card, 1) for card in self.cards.values()), of=cards, margins=FLUSH)
         self.inspector = Inspector(self.desk)
+        self.inspector.why.wanted.connect(self._go_to_origin)
         self.claims.wanted.connect(self.show_example)
         self.stepper.stepped.connect(self._stepped)
         parts = ((named(cards, "Attacks"), 0), (self.claims, 1), (self.stepper, 3))
@@ -287,6 +289,18 @@ class VerifyWorkspace(Workspace):
 
         if self.stepper is not None and self.stepper.timeline is not None and self.inspector is not None:
             self.inspector.show_found([inspect_step(self.stepper.timeline, step)])
+
+    def _go_to_origin(self, access: Access) -> None:
+        """Go to the step before the present one that last changed what the policy read."""
+        from foliolab.framework.explore.reasons import last_change_in
+
+        if self.stepper is None or self.stepper.timeline is None or self.inspector is None:
+            return
+        step = last_change_in(self.stepper.timeline, access, self.stepper.step)
+        if step is not None:
+            self.stepper.go(step)
+        else:
+            self.inspector.why.say("No earlier step changed it.")
 
     # -- hooks of workspaces ---------------------------------------------------------------------------
     def _chosen(self, text: str) -> None:

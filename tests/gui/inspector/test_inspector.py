@@ -270,3 +270,27 @@ def test_a_step_of_a_sequence_has_the_authors_line() -> None:
     step = next(at for at, frame in enumerate(played.frames) if frame.op == "__clear_bit_unlock")
     found = inspect_step(played, step)
     assert found.accesses[found.at].file.endswith("mm_id.py")
+
+
+# -- why ---------------------------------------------------------------------------------------------------
+def test_the_answer_is_given_line_by_line_and_leads_back(inspector: Inspector) -> None:
+    from foliolab.framework.explore.reasons import last_change_in
+
+    played = timeline()
+    last = len(played.frames) - 1
+    found = inspect_step(played, last)
+    before = bytes(played.at(last).vm.buffer)
+    inspector.show_found([found])
+    assert inspector.why.isVisible() and found.policy in inspector.why.title.text()
+    texts = [inspector.why.rows.topLevelItem(at).text(0) for at in range(inspector.why.rows.topLevelItemCount())]
+    assert len(texts) == len(found.answer.reasons) and texts[-1].endswith(("→ maybe shared", "→ exclusive"))
+    assert all("=" in text and not text.startswith("folio.") for text in texts)
+    assert bytes(played.at(last).vm.buffer) == before, "asking changes nothing"
+    wanted: list[Any] = []
+    inspector.why.wanted.connect(wanted.append)
+    inspector.why.back.click()
+    step = last_change_in(played, wanted[0], last)
+    assert step is not None and played.frames[step].field == wanted[0].field
+    assert played.frames[step].old != played.frames[step].new
+    inspector.clear()
+    assert not inspector.why.isVisible()

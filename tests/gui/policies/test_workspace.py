@@ -68,6 +68,7 @@ def test_a_new_policy_is_written_watched_and_checked(
 ) -> None:
     file = tmp_path / "my_idea.py"
     workspace.begin("my-idea", file)
+    qtbot.waitUntil(lambda: window.library.settled, timeout=SECONDS)
     assert workspace.tree.entry is not None and workspace.tree.entry.name == "my-idea"
     assert str(file) in window.library.files and window.settings.texts("policies/recent") == [str(file)]
     qtbot.waitUntil(lambda: "my-idea" in workspace.states, timeout=SECONDS)
@@ -87,6 +88,7 @@ def test_a_file_edited_into_nonsense_shows_its_line_and_comes_back(
 ) -> None:
     file = starter.write("my-idea", tmp_path / "my_idea.py")
     assert window.open(file)
+    qtbot.waitUntil(lambda: window.library.settled, timeout=SECONDS)
     assert unchecked == ["my-idea"]
     good = file.read_text()
     file.write_text(good.replace("left = _sub(folio, nr, mm)", "left = _sub(folio, nr, mm"))
@@ -106,21 +108,24 @@ def test_a_file_edited_into_nonsense_shows_its_line_and_comes_back(
 
 
 def test_files_are_removed_and_found_again_among_recent_ones(
-    workspace: PoliciesWorkspace, window: Window, tmp_path: Path, unchecked: list[str]
+    workspace: PoliciesWorkspace, window: Window, tmp_path: Path, unchecked: list[str], qtbot: Any
 ) -> None:
     file = starter.write("my-idea", tmp_path / "my_idea.py")
     window.open(file)
+    qtbot.waitUntil(lambda: window.library.settled, timeout=SECONDS)
     window.commands.trigger("policies.remove")
     assert not window.library.files and file.exists()
     assert not workspace.tree.choose(name="my-idea")
     assert window.commands.action("edit.undo").text() == "&Undo: Remove my_idea.py"
     window.commands.trigger("edit.undo")
+    qtbot.waitUntil(lambda: window.library.settled, timeout=SECONDS)
     assert window.library.files == [str(file)] and workspace.tree.choose(name="my-idea")
     window.commands.trigger("edit.redo")
     assert not window.library.files
     workspace._list_recent()
     (action,) = workspace._recent_menu.actions()
     action.trigger()
+    qtbot.waitUntil(lambda: window.library.settled, timeout=SECONDS)
     assert workspace.tree.choose(name="my-idea")
 
 
