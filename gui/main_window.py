@@ -24,6 +24,7 @@ from foliolab.gui.window.exporting import Exportable
 from foliolab.gui.window.jobs import Jobs, JobsChip
 from foliolab.gui.window.layouts import Layouts
 from foliolab.gui.window.library import Library
+from foliolab.gui.window.notice_history import NoticeHistory
 from foliolab.gui.window.notices import Notices
 from foliolab.gui.window.plugin_docks import PluginDocks
 from foliolab.gui.window.settings import Settings
@@ -137,6 +138,8 @@ class Window(QMainWindow):
                     "Switch between the dark and the light theme", "theme"),
             Command("view.reset", "&Reset layout", self.reset_layout, "&View", (),
                     "Put all docks back where they were first"),
+            Command("view.history", "&History of notices…", self.show_history, "&View", (),
+                    "Show what notices said in this session"),
             Command("view.notices", "Close all &notices", self.notices.clear, "&View", ("Ctrl+Shift+N",),
                     "Close all notices"),
             *(Command(f"help.tour.{tour.name}", f"Tour: {tour.title}", partial(self.tour, tour.name), "&Help", (),
@@ -320,6 +323,10 @@ class Window(QMainWindow):
     def reset_layout(self) -> None:
         self.layouts.reset(self.undo)
         self.statusBar().showMessage("The layout is reset; Undo brings the previous one back", 4000)
+
+    def show_history(self) -> None:
+        """Show the notices of this session, those that have closed included."""
+        NoticeHistory(list(self.notices.history), self).show()
 
     def about(self) -> None:
         about(self)

@@ -16,7 +16,7 @@ MOST_MARKS: Final = 2048
 
 
 class History:
-    """Series of all lanes over positions. If there are too many points, pairs are merged; the maximum stays.
+    """Series of all lanes over positions. If there are too many points, pairs are merged; minimum and maximum stay.
 
     Args:
         lanes: number of lanes.
@@ -30,6 +30,7 @@ class History:
         self.nr = 0
         self._positions = np.zeros(most, np.int64)
         self._high = np.zeros((lanes, len(SERIES), most))
+        self._low = np.zeros((lanes, len(SERIES), most))
         self._least = 0  # the fewest steps that a point spans
 
     @property
@@ -40,6 +41,10 @@ class History:
     def high(self, lane: int, series: str) -> NDArray[np.float64]:
         """The maximum of a series between each point and the one before, shape (nr,)."""
         return self._high[lane, SERIES.index(series), : self.nr].copy()
+
+    def low(self, lane: int, series: str) -> NDArray[np.float64]:
+        """The minimum of a series, as `high`."""
+        return self._low[lane, SERIES.index(series), : self.nr].copy()
 
     @property
     def last(self) -> int:
@@ -59,19 +64,20 @@ class History:
         if self.nr > 1 and position - int(self._positions[self.nr - 2]) <= self._least:
             at = self.nr - 1
             self._high[:, :, at] = np.maximum(self._high[:, :, at], now)
+            self._low[:, :, at] = np.minimum(self._low[:, :, at], now)
         else:
             if self.nr == len(self._positions):
                 self._halve()
             at = self.nr
-            self._high[:, :, at] = now
+            self._high[:, :, at] = self._low[:, :, at] = now
             self.nr += 1
         self._positions[at] = position
 
     def _halve(self) -> None:
         nr = self.nr // 2
         self._positions[:nr] = self._positions[1 : 2 * nr : 2]
-        high = self._high
-        high[:, :, :nr] = np.maximum(high[:, :, : 2 * nr : 2], high[:, :, 1 : 2 * nr : 2])
+        for values, keep in ((self._high, np.maximum), (self._low, np.minimum)):
+            values[:, :, :nr] = keep(values[:, :, : 2 * nr : 2], values[:, :, 1 : 2 * nr : 2])
         self.nr = nr
         self._least = max(1, (int(self._positions[nr - 1]) - int(self._positions[0])) // nr)
 
@@ -130,6 +136,12 @@ class Marks:
         """
         at = np.flatnonzero(self._apart)
         return self._apart_first[at] + 1, self._apart[at].copy()
+
+    def wrongs(self) -> NDArray[np.int64]:
+        """Positions where some policy became wrong: each follows the first such step of a bin."""
+        never = np.iinfo(np.int64).max
+        first: NDArray[np.int64] = np.where(self._first < 0, never, self._first).min(axis=0)
+        return first[first < never] + 1
 
     def before(self, step: int, lane: int | None) -> tuple[int, int] | None:
         """The last step before `step` that made an answer wrong, as far as it is known.

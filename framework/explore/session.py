@@ -14,7 +14,7 @@ from foliolab.framework.errors import UsageError
 from foliolab.framework.explore.accesses import Accesses, accesses_of
 from foliolab.framework.explore.counterexample_lane import CounterexampleLane
 from foliolab.framework.explore.event_lane import EventLane
-from foliolab.framework.explore.history import History, Marks
+from foliolab.framework.explore.history import MOST_POINTS, History, Marks
 from foliolab.framework.explore.lane import SPACING, Lane
 from foliolab.framework.explore.parallel import Parallel
 from foliolab.framework.explore.scenario_lane import ScenarioLane
@@ -128,8 +128,13 @@ class Session:
         return self.position - begin
 
     def _call(self, end: int, seconds: float = CALL) -> None:
-        """Do some stretches of steps in every lane, then add a point to the history."""
+        """Do some stretches of steps in every lane, then add a point to the history.
+
+        In a run with no more steps than the history has points, each step gets its own, so that none is missed.
+        """
         begin = self.position
+        if begin >= self.farthest and self.nr_steps <= MOST_POINTS:
+            end = min(end, begin + 1)
         plan = self._stretches.plan(begin, end, seconds)
         marks = [begin, *(stop for stop, _ in plan)]
         expected = sum(self._stretches.expected(marks[i + 1] - marks[i], heavy) for i, (_, heavy) in enumerate(plan))

@@ -46,7 +46,7 @@ GRACE: Final = 0.3
 """Seconds that the process has to end by itself."""
 _HINT: Final = "its native code crashed; `foliolab verify` finds writes outside a folio. Your choice is kept"
 _NONE: Final = np.zeros(0, np.int64)
-_NO_HISTORY: Final = HistoryView(_NONE, np.zeros((0, 0, 0)), _NONE, _NONE)
+_NO_HISTORY: Final = HistoryView(_NONE, np.zeros((0, 0, 0)), np.zeros((0, 0, 0)), _NONE, _NONE, _NONE)
 
 
 @dataclass(frozen=True)

@@ -393,8 +393,10 @@ class SessionThread(SessionCommands):
         self._history = HistoryView(
             positions=history.positions,
             high=np.array([[history.high(lane, series) for series in SERIES] for lane in lanes]),
+            low=np.array([[history.low(lane, series) for series in SERIES] for lane in lanes]),
             marks=marks,
             mark_counts=counts,
+            wrongs=session.marks.wrongs(),
         )
         self._history_made = session.farthest, now
         return self._history

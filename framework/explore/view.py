@@ -34,15 +34,18 @@ class HistoryView:
 
     Args:
         positions: positions of the points, int64, shape (n,).
-        high: maximum of each series (`history.SERIES`), shape (lanes, series, n).
+        high, low: maximum and minimum of each series (`history.SERIES`), shape (lanes, series, n).
         marks: positions where policies disagree, int64 (see `history.Marks.disagreements`).
         mark_counts: how many disagreements each mark stands for.
+        wrongs: positions where a policy became wrong, alone or with all others, int64.
     """
 
     positions: NDArray[np.int64]
     high: NDArray[np.float64]
+    low: NDArray[np.float64]
     marks: NDArray[np.int64]
     mark_counts: NDArray[np.int64]
+    wrongs: NDArray[np.int64]
 
 
 @dataclass(frozen=True)

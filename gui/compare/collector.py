@@ -93,6 +93,10 @@ class Collector:
         """Record that a cell could not be measured; this holds until the text of the policy changes."""
         self._failed[cell] = (self._digest(cell.policy), "\n".join(part for part in (why, hint) if part))
 
+    def has_failed(self, cell: Cell) -> bool:
+        """Whether a cell could not be measured last."""
+        return cell in self._failed
+
     def forget_failure(self, cell: Cell) -> None:
         """Forget that a cell could not be measured."""
         self._failed.pop(cell, None)

@@ -274,13 +274,16 @@ class CompareWorkspace(Workspace):
 
     def _answered(self, cell: Cell) -> None:
         self.collector.begin()
+        if not self.collector.has_failed(cell):
+            self.desk.notices.resolve(f"{cell.question} of {cell.policy}")
         if cell.policy == store.EVERY:
             self._fill()
         else:
             self.matrix.set_answer(cell, self.collector.answer(cell))
 
     def _failed(self, cell: Cell, what: str, details: str) -> None:
-        self.desk.notices.say(f"{cell.policy or 'all policies'}, {cell.question}: {what}", "error", details)
+        text = f"{cell.policy or 'all policies'}, {cell.question}: {what}"
+        self.desk.notices.say(text, "error", details, about=f"{cell.question} of {cell.policy}")
 
     def _changed(self) -> None:
         self.desk.commands.enable("compare.stop", self.queue.running)

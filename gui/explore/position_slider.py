@@ -1,4 +1,4 @@
-"""The slider for the position in the run, with marks below it where policies disagree."""
+"""The slider for the position in the run, with marks below it where policies disagree, and where one is wrong."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from PySide6.QtCore import QPointF, QRectF, QSignalBlocker, QSize, Qt, Signal
 from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QSizePolicy, QSlider, QStyle, QStyleOptionSlider, QWidget
 
+from foliolab.framework.explore.view import HistoryView
 from foliolab.gui.widgets.painted import Painted
 from foliolab.gui.window.building import FLUSH, column, named
 from foliolab.gui.window.theme import Theme
 
-HEIGHT: Final = 13
+HEIGHT: Final = 17
+LINE: Final = 11
+"""Where the line lies: triangles above it, bars below."""
 
 
 class PositionSlider(QWidget):
@@ -50,14 +53,19 @@ class PositionSlider(QWidget):
                 self.slider.setValue(position)
         self.marks.reach(farthest)
 
-    def show_marks(self, positions: NDArray[np.int64], counts: NDArray[np.int64]) -> None:
-        """Show marks at these positions; each stands for so many disagreements."""
-        self.marks.show_marks(positions, counts)
-        self.slider.setAccessibleDescription(f"policies disagree at {int(counts.sum()):,} steps so far")
+    def show_marks(self, history: HistoryView) -> None:
+        """Show where policies disagree, and where one is wrong."""
+        self.marks.show_marks(history.marks, history.mark_counts, history.wrongs)
+        apart = f"policies disagree at {int(history.mark_counts.sum()):,} steps so far"
+        wrong = "a policy became wrong" if history.wrongs.size else "no policy became wrong"
+        self.slider.setAccessibleDescription(f"{apart}; {wrong}")
 
 
 class Marks(Painted):
-    """A triangle wherever policies disagree, the taller the more often, over a line up to the farthest step."""
+    """A triangle where policies disagree, the taller the more often, and a bar below where a policy became wrong.
+
+    Where all policies are wrong alike there is only the bar.
+    """
 
     def __init__(self, owner: PositionSlider, theme: Theme) -> None:
         super().__init__(theme)
@@ -66,7 +74,9 @@ class Marks(Painted):
         self._farthest = 0
         self._positions = np.zeros(0, np.int64)
         self._counts = np.zeros(0, np.int64)
-        named(self, "Where policies disagree", "▲ policies disagree; click to go there")
+        self._wrongs = np.zeros(0, np.int64)
+        tip = "▲ policies disagree, ▮ below the line a policy became wrong; click to go there"
+        named(self, "Where policies disagree or are wrong", tip)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
 
@@ -76,7 +86,8 @@ class Marks(Painted):
     def begin(self, nr_steps: int) -> None:
         """Begin with a run of so many steps."""
         self._nr_steps, self._farthest = nr_steps, 0
-        self.show_marks(np.zeros(0, np.int64), np.zeros(0, np.int64))
+        nothing = np.zeros(0, np.int64)
+        self.show_marks(nothing, nothing, nothing)
 
     def reach(self, farthest: int) -> None:
         """Show the farthest position."""
@@ -84,9 +95,9 @@ class Marks(Painted):
             self._farthest = farthest
             self.update()
 
-    def show_marks(self, positions: NDArray[np.int64], counts: NDArray[np.int64]) -> None:
-        """Show marks at these positions; each stands for so many disagreements."""
-        self._positions, self._counts = positions, counts
+    def show_marks(self, positions: NDArray[np.int64], counts: NDArray[np.int64], wrongs: NDArray[np.int64]) -> None:
+        """Show triangles at these positions, each of so many disagreements, and bars where a policy became wrong."""
+        self._positions, self._counts, self._wrongs = positions, counts, wrongs
         self.update()
 
     def _groove(self) -> tuple[float, float]:
@@ -104,26 +115,30 @@ class Marks(Painted):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         left, length = self._groove()
         steps = max(self._nr_steps, 1)
-        painter.fillRect(QRectF(left, HEIGHT - 2, length, 1), self._theme.colour("edge"))
-        painter.fillRect(QRectF(left, HEIGHT - 2.5, length * self._farthest / steps, 2), self._theme.colour("accent"))
+        painter.fillRect(QRectF(left, LINE, length, 1), self._theme.colour("edge"))
+        painter.fillRect(QRectF(left, LINE - 0.5, length * self._farthest / steps, 2), self._theme.colour("accent"))
+        for pixel in np.unique((length * self._wrongs / steps / 2).astype(int)).tolist():
+            painter.fillRect(
+                QRectF(left + 2 * pixel - 0.75, LINE + 2, 1.5, HEIGHT - LINE - 2), self._theme.colour("bad")
+            )
         if self._positions.size:
             pixels, which = np.unique((length * self._positions / steps / 2).astype(int), return_inverse=True)
             numbers = np.bincount(which, weights=self._counts)
-            heights = 4 + (HEIGHT - 7) * np.minimum(np.log1p(numbers) / np.log(1000), 1)
+            heights = 4 + (LINE - 5) * np.minimum(np.log1p(numbers) / np.log(1000), 1)
             painter.setBrush(self._theme.colour("doubtful"))
             painter.setPen(QPen(self._theme.colour("doubtful"), 0.5))
             for pixel, height in zip(pixels.tolist(), heights.tolist(), strict=True):
                 x = left + 2 * pixel
-                top = HEIGHT - 4 - height
-                painter.drawPolygon(
-                    QPolygonF([QPointF(x - 2.2, HEIGHT - 4), QPointF(x, top), QPointF(x + 2.2, HEIGHT - 4)])
-                )
+                foot = LINE - 2
+                corners = [QPointF(x - 2.2, foot), QPointF(x, foot - height), QPointF(x + 2.2, foot)]
+                painter.drawPolygon(QPolygonF(corners))
         painter.end()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Go to the nearest mark."""
         left, length = self._groove()
         position = (event.position().x() - left) / length * self._nr_steps
-        if self._positions.size:
-            position = self._positions[np.abs(self._positions - position).argmin()]
+        marks = np.concatenate([self._positions, self._wrongs])
+        if marks.size:
+            position = marks[np.abs(marks - position).argmin()]
         self._owner.wanted.emit(int(min(max(position, 0), self._nr_steps)))

@@ -22,7 +22,7 @@ SHARE: Final = SERIES.index("false_share")
 
 
 class PrecisionPlot(QWidget, Themed):
-    """A curve for each policy; a point stands for several steps, and shows their maximum."""
+    """A band for each policy: a point of a long run stands for several steps, from their minimum to their maximum."""
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
@@ -41,15 +41,22 @@ class PrecisionPlot(QWidget, Themed):
         self._here = pyqtgraph.InfiniteLine(angle=90)
         self.plot.addItem(self._here)
         self._curves: list[pyqtgraph.PlotDataItem] = []
+        self._lows: list[pyqtgraph.PlotDataItem] = []
+        self._bands: list[pyqtgraph.FillBetweenItem] = []
         column(self.plot, of=self, margins=FLUSH)
         self.paint(theme)
 
     def begin(self, names: Sequence[str], nr_steps: int) -> None:
         """Begin with another run."""
         self._names, self._history = list(names), None
-        for curve in self._curves:
+        for curve in (*self._curves, *self._lows, *self._bands):
             self.plot.removeItem(curve)
         self._curves = [self.plot.plot(name=as_html(name)) for name in self._names]
+        self._lows = [self.plot.plot() for _ in self._names]
+        bounds = zip(self._lows, self._curves, strict=True)
+        self._bands = [pyqtgraph.FillBetweenItem(low, high) for low, high in bounds]
+        for band in self._bands:
+            self.plot.addItem(band)
         self.plot.setXRange(0, max(nr_steps, 1), padding=0.005)
         self.plot.setYRange(0, 5, padding=0.02)
         self.paint(self._theme)
@@ -64,6 +71,7 @@ class PrecisionPlot(QWidget, Themed):
         for lane, curve in enumerate(self._curves):
             values = 100 * history.high[lane, SHARE]
             curve.setData(history.positions, values)
+            self._lows[lane].setData(history.positions, 100 * history.low[lane, SHARE])
             top = max(top, float(values.max(initial=0)))
         self.plot.setYRange(0, min(1.15 * top, 104), padding=0)
         ends = ", ".join(f"{name} {100 * history.high[lane, SHARE, -1]:.1f} %" for lane, name in enumerate(self._names))
@@ -87,14 +95,20 @@ class PrecisionPlot(QWidget, Themed):
                 pen.setStyle(Qt.PenStyle.CustomDashLine)
                 pen.setDashPattern(dash)
             curve.setPen(pen)
+            shade = theme.of_series(number)
+            shade.setAlpha(50)
+            self._bands[number].setBrush(shade)
+            self._lows[number].setPen(None)
         for _, label in self._legend.items:
             label.setText(label.text, color=theme.text)
 
     def table(self) -> tuple[Sequence[str], Sequence[Row]]:
         """Headings and rows of all series, for export."""
-        headings = ["step", *(f"{name}: {one}" for name in self._names for one in SERIES)]
+        ends = ("", ", lowest")
+        headings = ["step", *(f"{name}: {one}{end}" for end in ends for name in self._names for one in SERIES)]
         if self._history is None:
             return headings, []
         lanes, series, nr = self._history.high.shape
-        values = np.moveaxis(self._history.high, 2, 0).reshape(nr, lanes * series)
+        both = (self._history.high, self._history.low)
+        values = np.concatenate([np.moveaxis(one, 2, 0).reshape(nr, lanes * series) for one in both], axis=1)
         return headings, [[int(at), *row] for at, row in zip(self._history.positions, values.tolist(), strict=True)]

@@ -279,7 +279,7 @@ class ExploreWorkspace(Workspace):
             return
         self.counters.show_lanes(view.lanes)
         self.plot.show_history(view.history, view.position)
-        self.run_bar.slider.show_marks(view.history.marks, view.history.mark_counts)
+        self.run_bar.slider.show_marks(view.history)
         if not view.playing and self.accesses is not None:
             from foliolab.gui.explore.queries import last_touch
 

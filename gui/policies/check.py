@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from foliolab.framework.plugins.registry import Registry
 
 SECONDS: Final = 3.0
-ATTACKS: Final = ("structural", "random")
+ATTACKS: Final = ("structural", "random", "explored")
 LEFT_OUT: Final = ("documented", "workloads")
 """Checks that only `foliolab check` runs; a text that is being written need not be documented."""
 State = Literal["checked", "refuted", "failed"]

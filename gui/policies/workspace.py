@@ -274,8 +274,10 @@ class PoliciesWorkspace(Workspace):
         """Check the policies of a file; if the file is broken, a notice says so at once."""
         failure = self.desk.library.failure_of(path)
         if failure is not None:
-            self._say_broken(failure.name, failure.message, details_of(Entry("", "broken", path, "", failure=failure)))
+            details = details_of(Entry("", "broken", path, "", failure=failure))
+            self._say_broken(failure.name, failure.message, details, path)
             return
+        self.desk.notices.resolve(path)
         self._check(list(self.desk.library.names_of(path)))
 
     def check_chosen(self) -> None:
@@ -308,16 +310,19 @@ class PoliciesWorkspace(Workspace):
         self.states[news.policy] = news
         if news.policy in self._busy:
             self._busy.remove(news.policy)
+        self.desk.notices.resolve(news.policy)
         if news.state == "checked":
             self.desk.notices.say(f"{news.policy}: {news.message}")
         else:
-            self._say_broken(news.policy, news.message, news.message)
+            self._say_broken(news.policy, news.message, news.message, news.policy)
         self._list()
 
-    def _say_broken(self, name: str, message: str, details: str) -> None:
+    def _say_broken(self, name: str, message: str, details: str, about: str) -> None:
         file, line = location_of(message)
         where = f", line {line} of {Path(file).name}" if file else ""
-        self.desk.notices.say(f"{name}{where}: {message.removeprefix(f'{file}:{line}: ')}", "error", details)
+        self.desk.notices.say(
+            f"{name}{where}: {message.removeprefix(f'{file}:{line}: ')}", "error", details, about=about
+        )
 
     def _lost(self, fault: FolioLabError, details: str) -> None:
         """The process of the check crashed: the policy that it checked fails."""

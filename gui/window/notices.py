@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, Literal
 
 from PySide6.QtCore import QEvent, QObject, QTimer, Signal
@@ -17,6 +20,8 @@ SIGNS: Final = {"information": "ℹ", "warning": "▲", "error": "✖"}
 SECONDS: Final = 8
 """How long a notice of severity information stays."""
 Offer = tuple[str, Callable[[], None]]
+REMEMBERED: Final = 500
+"""Notices in the history."""
 MOST: Final = 4
 """Notices shown at a time; the oldest gives way."""
 WIDEST: Final = 620
@@ -32,6 +37,7 @@ class Notice(QFrame):
         text: one line.
         details: shown by the Details button and copied by the Copy button; empty if there are none.
         offer: the text of one more button, and what it does before the notice closes.
+        about: what the notice is about, such as a file; `Notices.resolve` closes it when that is in order again.
 
     Signals:
         closed: the notice is to be removed.
@@ -39,8 +45,11 @@ class Notice(QFrame):
 
     closed = Signal()
 
-    def __init__(self, severity: Severity, text: str, details: str = "", offer: Offer | None = None) -> None:
+    def __init__(
+        self, severity: Severity, text: str, details: str = "", offer: Offer | None = None, about: str = ""
+    ) -> None:
         super().__init__()
+        self.about = about
         self.severity = severity
         self.text = text
         self.details = details
@@ -83,6 +92,21 @@ class Notice(QFrame):
         QGuiApplication.clipboard().setText(f"{self.text}\n{self.details}")
 
 
+@dataclass(frozen=True)
+class Said:
+    """A notice of the past.
+
+    Args:
+        time: when it was said, in local time.
+        severity, text, details: of the notice.
+    """
+
+    time: datetime
+    severity: Severity
+    text: str
+    details: str
+
+
 class Notices(QWidget):
     """The notices that are shown now, the oldest first.
 
@@ -91,11 +115,15 @@ class Notices(QWidget):
 
     Args:
         under: the widget that they lie over.
+
+    Attributes:
+        history: the newest notices, shown or not, the oldest first.
     """
 
     def __init__(self, under: QWidget) -> None:
         super().__init__(under)
         self._under = under
+        self.history: deque[Said] = deque(maxlen=REMEMBERED)
         self.setAccessibleName("Notices")
         self._layout = column(of=self, margins=FLUSH, spacing=4)
         self.hide()
@@ -126,12 +154,20 @@ class Notices(QWidget):
         found = (item.widget() for item in items if item is not None)
         return [widget for widget in found if isinstance(widget, Notice)]
 
-    def say(self, text: str, severity: Severity = "information", details: str = "", offer: Offer | None = None) -> None:
+    def say(
+        self,
+        text: str,
+        severity: Severity = "information",
+        details: str = "",
+        offer: Offer | None = None,
+        about: str = "",
+    ) -> None:
         """Show a notice, unless the same notice is already shown; see `Notice`."""
         for old in self.all:
             if (old.text, old.details) == (text, details):
                 return
-        notice = Notice(severity, text, details, offer)
+        self.history.append(Said(datetime.now(), severity, text, details))
+        notice = Notice(severity, text, details, offer, about)
         notice.closed.connect(self._closed)
         self._layout.addWidget(notice)
         for old in self.all[:-MOST]:
@@ -144,6 +180,12 @@ class Notices(QWidget):
     def fault(self, fault: FolioLabError, details: str = "") -> None:
         """Show an error; its hint is the first line of the details."""
         self.say(fault.what, "error", "\n".join(part for part in (fault.hint, details) if part))
+
+    def resolve(self, about: str) -> None:
+        """Close the notices about something that is in order again."""
+        for notice in self.all:
+            if notice.about == about:
+                self._remove(notice)
 
     def clear(self) -> None:
         """Close all notices."""

@@ -21,12 +21,13 @@ def test_the_maximum_is_kept(values: list[int], stride: int) -> None:
     assert history.nr <= 16
     assert history.last == (len(values) - 1) * stride
     assert history.high(0, "false_share").max() == max(values)
+    assert history.low(0, "false_share").min() == min(values)
     positions = history.positions
     assert (np.diff(positions) > 0).all()
     # no value is above the maximum of its point
     for number, value in enumerate(values):
         at = int(np.searchsorted(positions, number * stride))
-        assert value <= history.high(0, "false_share")[at]
+        assert history.low(0, "false_share")[at] <= value <= history.high(0, "false_share")[at]
 
 
 def test_nothing_is_added_twice() -> None:
@@ -43,6 +44,8 @@ def test_marks_stand_for_all(one: list[int], other: list[int]) -> None:
     rows = [np.array([[step, 1] for step in sorted(steps)], np.int64).reshape(-1, 2) for steps in (one, other)]
     for begin in range(0, 10_000, 1_300):
         marks.add(rows, begin, min(begin + 1_300, 10_000), [True, True])
+    wrong = {int(position) - 1 for position in marks.wrongs()}
+    assert wrong <= {*one, *other} and min(wrong, default=-1) == min([*one, *other], default=-1)
     positions, counts = marks.disagreements()
     assert counts.sum() == len(set(one) ^ set(other))
     assert {int(position) - 1 for position in positions} <= set(one) ^ set(other)

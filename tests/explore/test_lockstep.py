@@ -221,6 +221,20 @@ def test_marks_say_where_policies_disagree() -> None:
     assert len(positions) <= 2048
 
 
+def test_a_short_run_has_a_point_for_every_step() -> None:
+    """An answer that is wrong for one step is in the curve, however many steps were done at once."""
+    source = mixed()
+    session, slow = Session(source, (MM_ID,), MEMORY), Session(source, (MM_ID,), MEMORY)
+    session.advance(source.nr_steps)
+    shares = [slow.lanes[0].totals().false_share]
+    while not slow.at_end:
+        slow.advance()
+        shares.append(slow.lanes[0].totals().false_share)
+    assert session.history.positions.tolist() == list(range(source.nr_steps + 1))
+    for found in (session.history.high(0, "false_share"), session.history.low(0, "false_share")):
+        assert found.tolist() == shares
+
+
 def test_a_search_can_be_stopped() -> None:
     session = Session(mixed(), (EXACT,), MEMORY)
     assert not session.next_wrong(stop=lambda: True)

@@ -290,3 +290,20 @@ def test_a_notice_moves_nothing(window: Window, qtbot: Any, monkeypatch: pytest.
     assert window.notices.geometry().bottom() < window.centralWidget().height()
     qtbot.waitUntil(lambda: not window.notices.isVisible())
     assert window.stack.geometry() == before
+
+
+def test_a_notice_resolves_itself_and_stays_in_the_history(window: Window) -> None:
+    from foliolab.gui.window.notice_history import NoticeHistory
+
+    window.notices.say("mine.py: broken", "error", "the details", about="mine.py")
+    window.notices.say("other.py: broken", "error", about="other.py")
+    window.notices.resolve("mine.py")
+    assert [notice.text for notice in window.notices.all] == ["other.py: broken"]
+    window.commands.trigger("view.history")
+    (shown,) = window.findChildren(NoticeHistory)
+    rows = [shown.rows.topLevelItem(at) for at in range(2)]
+    assert [row.text(2) for row in rows if row is not None] == ["other.py: broken", "mine.py: broken"]
+    assert rows[1] is not None
+    shown.rows.setCurrentItem(rows[1])
+    assert "the details" in shown.details.toPlainText()
+    shown.close()

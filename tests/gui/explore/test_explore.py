@@ -110,6 +110,7 @@ def test_a_false_shared_is_found_and_shown(daemon: Any, qtbot: Any) -> None:
     qtbot.waitUntil(lambda: daemon.counters.item(0, 2).text() == "▲ 1", timeout=PATIENCE)
     assert daemon.counters.item(1, 2).text() == "0"
     assert daemon.run_bar.slider.marks._positions.size, "where policies disagree is marked"
+    assert daemon.run_bar.slider.marks._wrongs.size, "and where one is wrong"
     daemon.controls.show_truth(True)
     assert not (shown.styles()[:16] == FALSE + 1).any()
     daemon.controls.next_wrong()
