@@ -158,6 +158,9 @@ class Collector:
 
     # -- right -----------------------------------------------------------------------------------------
     def _right(self, scheme: Scheme, command: tuple[str, ...]) -> Answer:
+        checked = self._library.checks.get(scheme.policy.name)
+        if checked is not None and checked.state == "failed":  # what is not even compiled keeps no claim
+            return failed(f"The check after the last save failed: {checked.message}", command)
         ledger = self._ledger or self._library.ledger()
         found = ledger.verdicts(scheme)
         if found:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from foliolab.framework.errors import FolioLabError
+from foliolab.gui.window.checked import Checked
 from foliolab.gui.window.jobs import Step
 
 if TYPE_CHECKING:
@@ -17,22 +17,6 @@ SECONDS: Final = 3.0
 ATTACKS: Final = ("structural", "random", "explored")
 LEFT_OUT: Final = ("documented", "workloads")
 """Checks that only `foliolab check` runs; a text that is being written need not be documented."""
-State = Literal["checked", "refuted", "failed"]
-
-
-@dataclass(frozen=True)
-class Checked:
-    """The result of the check of a policy.
-
-    Args:
-        policy: its name.
-        state: checked if it compiles, runs, and nothing was refuted.
-        message: what is wrong, with file and line if they are known; else what was checked.
-    """
-
-    policy: str
-    state: State
-    message: str
 
 
 def check(policies: Sequence[str], files: Sequence[str], say: Callable[[object], None]) -> None:

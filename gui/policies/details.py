@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Policy, Scheme
     from foliolab.framework.kernel.witnesses import Witnesses
     from foliolab.framework.verify.ledger import KeptVerdict
-    from foliolab.gui.policies.check import Checked
+    from foliolab.gui.window.checked import Checked
     from foliolab.gui.window.library import Library
     from foliolab.gui.window.theme import Theme
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from foliolab.framework.plugins.discovery import PluginFailure
     from foliolab.framework.plugins.registry import Plugin
     from foliolab.framework.verify.ledger import KeptVerdict, Ledger
+    from foliolab.gui.window.checked import Checked
     from foliolab.gui.window.library import Library
 
 Group = Literal["own", "installed", "file", "broken"]
@@ -59,6 +60,27 @@ class Entry:
     def key(self) -> tuple[bool, str]:
         """Identifies the entry."""
         return self.broken, self.name
+
+    def status(self, checked: Checked | None) -> tuple[str, str]:
+        """The worst that the loading, the last check and the kept verdicts say, as (sign and word, colour).
+
+        Args:
+            checked: the result of the last check; None without one.
+        """
+        verdicts = [kept.verdict for _, kept in self.claims if kept is not None]
+        check = checked.state if checked is not None else ""
+        if self.broken:
+            return "✗ broken", "bad"
+        for state in ("failed", "refuted"):
+            if check == state or state in verdicts:
+                return f"✗ {state}", "bad"
+        if len(verdicts) == len(self.claims) and set(verdicts) == {"held"}:
+            return "✓ held", "good"
+        if "partly" in verdicts:
+            return f"{VERDICT_SIGNS['partly']} partly", "doubtful"
+        if check:
+            return "✓ checked", "good"
+        return ("? undecided", "doubtful") if verdicts else ("", "quiet")
 
     @property
     def claims_text(self) -> str:

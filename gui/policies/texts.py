@@ -16,8 +16,8 @@ from foliolab.gui.policies.listing import location_of, source_of
 from foliolab.gui.widgets.source_view import Kind
 
 if TYPE_CHECKING:
-    from foliolab.gui.policies.check import Checked
     from foliolab.gui.policies.listing import Entry
+    from foliolab.gui.window.checked import Checked
     from foliolab.gui.window.library import Library
 
 LARGEST: Final = 4 << 20

@@ -17,7 +17,7 @@ from foliolab.gui.widgets.basics import bold
 from foliolab.gui.window.plain import tip
 
 if TYPE_CHECKING:
-    from foliolab.gui.policies.check import Checked
+    from foliolab.gui.window.checked import Checked
     from foliolab.gui.window.theme import Theme
 
 KEY: Final = Qt.ItemDataRole.UserRole
@@ -121,14 +121,9 @@ def _same(one: Entry, other: Entry) -> bool:
 
 
 def _item(entry: Entry, checked: Checked | None, busy: bool, theme: Theme) -> QTreeWidgetItem:
-    state, token = "", "quiet"
-    if entry.broken:
-        state, token = "✗ broken", "bad"
-    elif busy:
-        state = "… checking"
-    elif checked is not None:
-        sign, token = ("✓", "good") if checked.state == "checked" else ("✗", "bad")
-        state = f"{sign} {checked.state}"
+    state, token = entry.status(checked)
+    if busy and not entry.broken:
+        state, token = "… checking", "quiet"
     item = QTreeWidgetItem([visible(entry.name), state, visible(entry.summary if entry.broken else entry.claims_text)])
     item.setData(0, KEY, entry.key)
     item.setSizeHint(0, QSize(0, ROW))

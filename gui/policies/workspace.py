@@ -15,12 +15,12 @@ from foliolab.framework.errors import FolioLabError, UsageError
 from foliolab.framework.plugins import starter
 from foliolab.framework.plugins.discovery import is_tree
 from foliolab.gui.policies import check
-from foliolab.gui.policies.check import Checked
 from foliolab.gui.policies.details import SOURCE, Details, details_of
 from foliolab.gui.policies.listing import Entry, entries, location_of, source_of
 from foliolab.gui.policies.tree import PolicyTree
 from foliolab.gui.window import dialogs
 from foliolab.gui.window.building import page, splitter, tool_button
+from foliolab.gui.window.checked import Checked
 from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable, Row
@@ -53,7 +53,7 @@ class PoliciesWorkspace(Workspace):
         super().__init__(desk)
         self.tree = PolicyTree()
         self.details = Details(desk.themes.now)
-        self.states: dict[str, Checked] = {}
+        self.states = desk.library.checks
         self._saved: list[str] = []
         self._busy: list[str] = []
         self._job: Job | None = None

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from foliolab.framework.plugins.discovery import PluginFailure
     from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.verify.ledger import Ledger
+    from foliolab.gui.window.checked import Checked
 
 SETTLE: Final = 60
 """Milliseconds without a change before a file counts as saved; editors write in several steps."""
@@ -45,6 +46,7 @@ class Library(QObject):
 
     Attributes:
         registry: everything that plugins offer.
+        checks: results of the checks after saves, by policy.
 
     Raises:
         UsageError: there is no such kernel tree.
@@ -62,6 +64,7 @@ class Library(QObject):
         self._unusable: dict[str, PluginFailure] = {}
         self._trials: dict[str, FileTrial] = {}
         self._saved: set[str] = set()
+        self.checks: dict[str, Checked] = {}
         self._job: Job | None = None
         self._watcher = QFileSystemWatcher(self)
         self._watcher.fileChanged.connect(self._touched)

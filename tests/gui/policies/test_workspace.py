@@ -199,3 +199,37 @@ def test_files_are_found_again_at_the_next_start(
     (offer,) = again.notices.all
     offer.accept.click()
     assert again.library.files == [str(file)]
+
+
+@pytest.mark.parametrize(
+    ("check", "verdicts", "status"),
+    [
+        ("", (), ""),
+        ("checked", (), "✓ checked"),
+        ("checked", ("held", "refuted"), "✗ refuted"),
+        ("checked", ("held", "held"), "✓ held"),
+        ("checked", ("held", "partly"), "◐ partly"),
+        ("checked", ("held",), "✓ checked"),
+        ("", ("held",), "? undecided"),
+        ("refuted", ("held", "held"), "✗ refuted"),
+        ("failed", ("refuted", "held"), "✗ failed"),
+    ],
+)
+def test_the_one_status_is_the_worst_of_all(check: Any, verdicts: tuple[str, ...], status: str) -> None:
+    from foliolab.framework.verify.ledger import KeptVerdict
+    from foliolab.gui.policies.listing import Entry
+    from foliolab.gui.window.checked import Checked
+
+    kept = [KeptVerdict(f"claim {n}", verdict, "2026-11-01") for n, verdict in enumerate(verdicts)]
+    claims = [*((one.claim, one) for one in kept), *((f"other {n}", None) for n in range(2 - len(kept)))]
+    entry = Entry("mine", "file", "mine.py", "", tuple(claims))
+    assert entry.status(Checked("mine", check, "") if check else None)[0] == status
+
+
+def test_a_failed_check_is_also_what_the_home_screen_says(workspace: PoliciesWorkspace, window: Window) -> None:
+    from foliolab.gui.compare.measure import Cell
+    from foliolab.gui.window.checked import Checked
+
+    workspace._on_report(Checked("mm-id", "failed", "mm_id.py:7: it does not compile"))
+    home: Any = window.workspaces["compare"]
+    assert "does not compile" in home.collector.answer(Cell("right", "mm-id")).sentence
