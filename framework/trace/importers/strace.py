@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Final
 
 from foliolab.framework.contract.trace_reader import TraceSource
@@ -81,21 +82,25 @@ class _Thread:
         self.text = ""
         self.child = 0
 
-    @property
-    def makes_task(self) -> bool:
-        """Whether the thread is in a call that makes a task which has not been seen."""
-        return self.call in MAKERS and not self.child
-
 
 def _number(text: str) -> int:
-    """The value of an argument: a number, or names joined by |, or both (-X verbose)."""
+    """The value of an argument."""
+    try:
+        return max(int(text, 0), 0)
+    except ValueError:
+        return _named(text)
+
+
+@lru_cache(1 << 12)
+def _named(text: str) -> int:
+    """The value of names joined by |, or of a number with names behind it (-X verbose)."""
     value = 0
-    for part in text.partition("/*")[0].strip().split("|"):
+    for part in text.partition("/*")[0].split("|"):
         try:
-            value |= int(part, 0)
+            value |= max(int(part, 0), 0)
         except ValueError:
             value |= NAMES.get(part.strip(), 0)
-    return max(value, 0)
+    return value
 
 
 def _clone_flags(call: str, text: str) -> int:
@@ -139,9 +144,9 @@ class _Reader:
             tid = self.whose(line)
             yield from self.line(line, tid)
             thread = self.threads.get(tid)
-            if thread is not None and thread.makes_task:
+            if thread is not None and thread.call in MAKERS and not thread.child:
                 self.makers.add(tid)
-            else:
+            elif self.makers:
                 self.makers.discard(tid)
         self.source.times = bool(self.lines.timed)
         self.source.notes += self.notes()
@@ -170,20 +175,20 @@ class _Reader:
 
     def line(self, line: StraceLine, tid: int) -> Iterator[Record]:
         number, _, time, text = line
-        superseded = SUPERSEDED.match(text)
-        if superseded:
+        ends = text.startswith("+++")
+        if ends and (superseded := SUPERSEDED.match(text)):
             self.moved(int(superseded[1]), tid)
             return
         if tid not in self.threads:
-            if text.startswith("+++"):
+            if ends:
                 return  # of a thread that an execve ended, or that the text does not follow
             tid, task = self.appear(time, tid)
             yield from task
         thread = self.threads[tid]
         thread.silent = False
-        if text.startswith("+++"):
+        if ends:
             yield from self.ended(time, tid, thread)
-        elif resumed := RESUMED.match(text):
+        elif text.startswith("<...") and (resumed := RESUMED.match(text)):
             if resumed[1] == thread.call:
                 yield from self.returned(time, tid, thread, thread.text + resumed[2], number)
         elif call := CALL.match(text):
@@ -279,12 +284,12 @@ class _Reader:
         result, end = found
         context = (time, 0, thread.pid, tid)
         if call in ARGUMENTS:
-            given = text[:end].rstrip(" ").removesuffix(")")
-            args = tuple(_number(part) for part in given.split(","))
-            if len(args) < ARGUMENTS[call]:
-                self.refuse(number, f"{call} has {len(args)} arguments instead of {ARGUMENTS[call]}")
+            needed = ARGUMENTS[call]
+            given = text[:end].rstrip(" ").removesuffix(")").split(",", needed)
+            if len(given) < needed:
+                self.refuse(number, f"{call} has {len(given)} arguments instead of {needed}")
                 return
-            yield Enter(*context, call, args)
+            yield Enter(*context, call, tuple(map(_number, given[:needed])))
             yield Leave(*context, call, result)
         elif call in MAKERS and result > 0:
             if not thread.child:

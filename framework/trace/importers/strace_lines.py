@@ -64,11 +64,12 @@ class StraceLine(NamedTuple):
 
 def result_of(text: str) -> tuple[int, int] | None:
     """The result of a call (-1 for "?"), and where in the text it begins; None if there is none."""
-    found = deque(RESULT.finditer(text), maxlen=1)
-    if not found:
+    start = text.rfind(" = ")
+    found = RESULT.match(text, start) if start >= 0 else None
+    if found is None:
         return None
-    value = found[0][2] or found[0][1]
-    return (-1 if value == "?" else int(value, 16 if value.startswith("0x") else 10)), found[0].start()
+    value = found[2] or found[1]
+    return (-1 if value == "?" else int(value, 16 if value.startswith("0x") else 10)), start
 
 
 class StraceLines:
