@@ -33,10 +33,7 @@ def convert(data: bytes, folder: Path, form: str = "") -> Header:
 def test_a_compressed_text_is_opened_also_from_a_pipe(compress: Callable[[bytes], bytes], tmp_path: Path) -> None:
     data = compress(SAMPLE.read_bytes())
     read, write = os.pipe()
-    if os.fork() == 0:
-        os.close(read)
-        os.write(write, data)
-        os._exit(0)
+    assert os.write(write, data) == len(data) < 1 << 16  # a pipe holds as much
     os.close(write)
     importers.convert(f"/dev/fd/{read}", tmp_path / "t")
     os.close(read)
