@@ -2,17 +2,18 @@
 
 The classes list the fields that every machine has. Which fields a policy adds is known only once its parameters are
 chosen, so any other attribute has the type `Ref`, too; at run time an attribute that is no field raises AccessError.
-The offsets are in `engine.structs`. Each memory derives its own pointer classes from these (see `memory.Memory`).
+The offsets are in `engine.structs`. Pointers into a memory are of classes derived from these (see `pointer_class`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from foliolab.framework.errors import AccessError
-from foliolab.framework.machine.layout import CTYPES, Field, Struct
-from foliolab.framework.machine.ref import Ref
+from foliolab.framework.machine.layout import Field, Struct
+from foliolab.framework.machine.ref import Ref, ref_class
 
 if TYPE_CHECKING:
     from foliolab.framework.machine.memory import Memory
@@ -141,24 +142,23 @@ POINTERS: Final[dict[str, type[Pointer]]] = {
 
 
 def _property(field: Field, owner: str) -> property:
-    ctype, offset = CTYPES[field.ctype], field.offset
+    offset = field.offset
+    made = ref_class(field, owner)
     new: Callable[[type[Ref]], Ref] = object.__new__
 
     def reference(ptr: Pointer) -> Ref:
         # Every access makes one. Without the call of `Ref.__init__` that takes half the time.
-        ref = new(Ref)
+        ref = new(made)
         ref.mem = ptr.mem
         ref.off = ptr.off + offset
-        ref.field = field
-        ref.ctype = ctype
-        ref.owner = owner
         return ref
 
     return property(reference)
 
 
+@cache
 def pointer_class(struct: Struct) -> type[Pointer]:
-    """The class of pointers to a struct of one set of layouts; its fields are properties that make a `Ref`."""
+    """The class of pointers to a struct; its fields are properties that make a `Ref`."""
     body: dict[str, Any] = {"__slots__": (), "struct": struct}
     body |= {f.name: _property(f, struct.name) for f in struct.fields}
     return type(struct.name, (POINTERS.get(struct.name, Pointer),), body)

@@ -6,23 +6,37 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
 from foliolab.framework.errors import AccessError, FieldOverflow
-from foliolab.framework.machine.layout import CType, Field
+from foliolab.framework.machine.layout import CTYPES, CType, Field
 
 if TYPE_CHECKING:
     from foliolab.framework.machine.memory import Memory
 
 
 class Ref:
-    """A reference to one field (the kernel's `&folio->_large_mapcount`); arrays are indexed to an element."""
+    """A reference to one field (the kernel's `&folio->_large_mapcount`); arrays are indexed to an element.
 
-    __slots__ = ("ctype", "field", "mem", "off", "owner")
+    Every access makes one, so each field has a class of its own (`ref_class`): a reference holds only where it points.
 
-    def __init__(self, mem: Memory, off: int, field: Field, ctype: CType, owner: str) -> None:
+    Attributes:
+        mem: the memory.
+        off: the field's first byte in it.
+        field: the field.
+        ctype: its type.
+        owner: the name of the struct.
+        code: the type's letter, by which `Memory.views` has the memory as an array.
+        width: the type's bytes.
+    """
+
+    __slots__ = ("mem", "off")
+    field: Field
+    ctype: CType
+    owner: str
+    code: str
+    width: int
+
+    def __init__(self, mem: Memory, off: int) -> None:
         self.mem = mem
         self.off = off
-        self.field = field
-        self.ctype = ctype
-        self.owner = owner
 
     def __getitem__(self, index: int) -> Ref:
         if not 0 <= index < self.field.count:
@@ -30,7 +44,7 @@ class Ref:
                 f"{self.owner}.{self.field.name}[{index}]: the array has {self.field.count} elements",
                 "stay inside the declared count",
             )
-        return Ref(self.mem, self.off + index * self.ctype.bytes, self.field, self.ctype, self.owner)
+        return type(self)(self.mem, self.off + index * self.width)
 
     def __repr__(self) -> str:
         return f"&{self.owner}.{self.field.name}@{self.off:#x}"
@@ -58,13 +72,13 @@ class Ref:
 
     def peek(self) -> int:
         """The value, unseen by observers."""
-        value: int = self.mem.raw[self.ctype.code][self.off // self.ctype.bytes]
+        value: int = self.mem.raw[self.code][self.off // self.width]
         return value
 
     def read(self, op: str) -> int:
         """Load through primitive `op`."""
         mem = self.mem
-        value: int = mem.views[self.ctype.code][self.off // self.ctype.bytes]
+        value: int = mem.views[self.code][self.off // self.width]
         if mem.observer is not None:
             mem.observer.access(op, self, value, value)
         return value
@@ -75,8 +89,8 @@ class Ref:
         value = self._fit(value)
         if mem.guard is not None:
             mem.guard.check(self)
-        view = mem.views[self.ctype.code]
-        index = self.off // self.ctype.bytes
+        view = mem.views[self.code]
+        index = self.off // self.width
         if mem.observer is not None:
             mem.observer.access(op, self, view[index], value)
         view[index] = value
@@ -84,8 +98,8 @@ class Ref:
     def rmw(self, op: str, change: Callable[[int], int]) -> tuple[int, int]:
         """Read, modify and write in one step; returns the old and the new value."""
         mem = self.mem
-        view = mem.views[self.ctype.code]
-        index = self.off // self.ctype.bytes
+        view = mem.views[self.code]
+        index = self.off // self.width
         old = view[index]
         new = self._fit(change(old))
         if mem.guard is not None:
@@ -94,3 +108,10 @@ class Ref:
             mem.observer.access(op, self, old, new)
         view[index] = new
         return old, new
+
+
+def ref_class(field: Field, owner: str) -> type[Ref]:
+    """The class of references to a field of a struct."""
+    ctype = CTYPES[field.ctype]
+    body = {"field": field, "ctype": ctype, "owner": owner, "code": ctype.code, "width": ctype.bytes}
+    return type("Ref", (Ref,), {"__slots__": (), **body})

@@ -37,6 +37,9 @@ class Kernel:
     def run(self, scenario: Scenario) -> list[Record]:
         return [self._hidden(record) for record in Model(scenario, self.scheme, "interpreted").run()]
 
+    def bypasses_swap_cache(self, scenario: Scenario) -> bool:
+        return True  # as the model does
+
     def _hidden(self, record: Record) -> Record:
         def hide(view: Any) -> View:
             return View(np.where(view.frames >= 0, 0, view.frames), view.counts * 0, view.exclusive, view.pmd)
