@@ -10,7 +10,7 @@ import hashlib
 import platform
 import sys
 from functools import cache as remember
-from importlib import metadata, util
+from importlib import import_module, metadata, util
 from pathlib import Path
 from typing import Final
 
@@ -34,9 +34,17 @@ def digest() -> bytes:
     for file in sorted(Path(__file__).parent.glob("*.py")):
         whole.update(file.read_bytes())
     features = llvm.get_host_cpu_features().flatten()
-    versions = (metadata.version("numba"), metadata.version("llvmlite"), sys.version_info[:3])
+    versions = (_release("numba"), _release("llvmlite"), sys.version_info[:3])
     whole.update(repr((versions, platform.machine(), llvm.get_host_cpu_name(), features)).encode())
     return whole.digest()
+
+
+def _release(package: str) -> str:
+    """The release of an installed package; one that was installed without metadata is imported."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return str(import_module(package).__version__)
 
 
 def missing(*, look: bool = False) -> str:

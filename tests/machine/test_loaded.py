@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,15 @@ def test_a_numba_that_does_not_work_is_missed(folder: Path, tmp_path: Path, monk
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.syspath_prepend(str(tmp_path))
     assert toolchain.missing() == "numba cannot be imported (it needs another numpy)"
+
+
+def test_a_package_without_metadata_tells_its_release(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = toolchain._release("numba")
+
+    def none(package: str) -> str:
+        raise metadata.PackageNotFoundError(package)
+
+    monkeypatch.setattr(metadata, "version", none)
+    assert toolchain._release("numba") == known
+    with pytest.raises(ImportError):
+        toolchain._release("no_such_package_at_all")
