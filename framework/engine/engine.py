@@ -18,12 +18,13 @@ from foliolab.framework.engine.policytext import OWN
 from foliolab.framework.engine.policytree import LEAVES, policy_tree, unchecked_tree
 from foliolab.framework.engine.structs import CPU, PTE_SIZE, ZONE, PG_buddy, engine_layouts, layouts_of
 from foliolab.framework.errors import UsageError
-from foliolab.framework.machine.calltree import CallTree
+from foliolab.framework.machine.branches import Branches
+from foliolab.framework.machine.calltree import FRAMEWORK, CallTree
 from foliolab.framework.machine.layout import PMD_ORDER, Layouts
 from foliolab.framework.machine.memory import Memory, allocate
 from foliolab.framework.machine.pointers import Folio, Page, Pointer, Zone
 from foliolab.framework.machine.primitives import PAGE_SIZE
-from foliolab.framework.machine.widths import keep_to_64_bits
+from foliolab.framework.machine.widths import checked_definition, keep_to_64_bits
 
 Execution = Literal["interpreted", "native"]
 Function = Callable[..., Any]
@@ -92,11 +93,24 @@ def policy_entries(scheme: Scheme, checks: bool) -> tuple[Function, ...]:
     Args:
         checks: whether the text's own checks are run.
     """
+    return _entries(scheme, checks, None)
+
+
+def marked_entries(scheme: Scheme) -> tuple[tuple[Function, ...], Branches]:
+    """The same with the text's own checks and a mark at each branch of the text; the entries and the branches."""
+    branches = Branches(policy_tree(scheme), lambda function: not function.__module__.startswith(FRAMEWORK))
+    return _entries(scheme, True, branches), branches
+
+
+def _entries(scheme: Scheme, checks: bool, branches: Branches | None) -> tuple[Function, ...]:
     names = {hook: name for name, hook in scheme.policy.hooks.given().items()}
 
     def restrict(function: Any, twin: Any) -> Any:
-        if not function.__module__.startswith(OWN):
+        own = function.__module__.startswith(OWN)
+        if not own:
             keep_to_64_bits(function, twin, checks)
+        if branches is not None:
+            branches.mark(function, twin, None if own else checked_definition(function, checks))
         if function in names:
             return guarded(scheme, names[function], twin)
         return unguarded(twin) if function in WRITERS else twin

@@ -49,13 +49,23 @@ def keep_to_64_bits(function: FunctionType, twin: Any, checks: bool) -> None:
 
 @cache
 def _checked(function: FunctionType, checks: bool) -> CodeType | None:
+    made = checked_definition(function, checks)
+    return None if made is None else recompiled(made, function)
+
+
+def checked_definition(function: FunctionType, checks: bool) -> ast.FunctionDef | None:
+    """A copy of a function's definition that tests what it calculates; None where it calculates nothing.
+
+    Args:
+        checks: whether the copy keeps the function's own checks.
+    """
     found = definition(function)
     if found is None:
         return None
     made = copy.deepcopy(found) if checks else without_checks(found, function)
     checker = _Checker(function)
     made.body = [checker.visit(statement) for statement in made.body]
-    return recompiled(made, function) if checker.found else None
+    return made if checker.found else None
 
 
 class _Checker(ast.NodeTransformer):

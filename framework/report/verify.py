@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from pathlib import PurePath
 from typing import Final
 
 from foliolab.framework.contract.policy import CAPABILITIES
 from foliolab.framework.engine.policytree import policy_digest
 from foliolab.framework.report import interleaving
 from foliolab.framework.report.pages.page import Column, Page, Style, Words
-from foliolab.framework.verify.finding import OWED, Finding, together
+from foliolab.framework.verify.finding import OWED, Finding, Reached, together
 from foliolab.framework.verify.laws import LAWS
 from foliolab.framework.verify.timeline import Timeline
 from foliolab.framework.verify.verifier import Verification
@@ -29,6 +31,8 @@ SIGNS: Final[dict[str, tuple[str, Style]]] = {
     "": ("–", "quiet"),
 }
 """For each verdict its sign and its tone."""
+MOST_UNTAKEN: Final = 12
+"""Branches that were never taken, as far as the terminal lists them."""
 MEANING: Final = (
     "held: nothing that was tried breaks it; what was tried is listed below. partly: held by some attacks, or for some "
     "classes, undecided by others. undecided: not decided within the budget, or a suspicion was not confirmed."
@@ -129,6 +133,21 @@ def _coverage(verification: Verification, page: Page) -> None:
             lead = f"  {sign} {attack}, {verdict}: "
             page.line(f"{lead}{', '.join(dict.fromkeys(claims))}", style)
             page.line(f"      {bound}")
+        for finding in verification.findings:
+            if finding.attack == attack and finding.reached is not None:
+                _untaken(finding.reached, page)
+
+
+def _untaken(reached: Reached, page: Page) -> None:
+    """Write the branches that were never taken, but for those that lie in another one of them."""
+    outer = [one for one in reached.untaken if not one.nested]
+    if outer:
+        page.line(f"      never taken: {len(reached.untaken)} branches of the policy's text", "quiet")
+    for file, found in groupby(outer[:MOST_UNTAKEN], key=lambda one: one.file):
+        lines = ", ".join(f"{one.line} ({one.never})" for one in found)
+        page.line(f"        {PurePath(file).name}: {lines}", "quiet")
+    if len(outer) > MOST_UNTAKEN:
+        page.line(f"        and {len(outer) - MOST_UNTAKEN} more; --json writes all of them", "quiet")
 
 
 def _undecided(verification: Verification, page: Page) -> None:

@@ -35,6 +35,37 @@ class PairCoverage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     impossible: Count = 0
 
 
+class Untaken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A branch of a policy's text that was never taken.
+
+    Args:
+        file, line: where its condition stands.
+        never: what was never so, such as "the condition is never true".
+        nested: whether it lies in another one that was never taken.
+    """
+
+    file: str
+    line: Count
+    never: str
+    nested: bool = False
+
+
+class Reached(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an attack that is guided by coverage has reached.
+
+    Args:
+        branches: of the policy's text.
+        taken: how many of them were taken.
+        states: values of fields, and pairs of values in classes, that were seen.
+        untaken: the branches that were never taken.
+    """
+
+    branches: Count
+    taken: Count
+    states: Count
+    untaken: list[Untaken]
+
+
 class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One attack's verdict on one claim.
 
@@ -48,6 +79,7 @@ class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         counterexample: of a refuted claim; confirmed by the interpreted engine.
         states: the number of states (or operations, or queries).
         pairs: of the explored attack, beside what every policy owes: each pair of operations with its programs.
+        reached: the coverage of an attack that is guided by it; only in one finding of each attack.
     """
 
     attack: str
@@ -60,6 +92,7 @@ class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     within: str = ""
     suspicion: str = ""
     pairs: dict[str, PairCoverage] | None = None
+    reached: Reached | None = None
 
 
 def together(findings: Iterable[Finding]) -> Together:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import linecache
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -15,7 +16,7 @@ from foliolab.framework.engine.check import Violation, asks_policy, violations, 
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.operation import Operation
 from foliolab.framework.engine.structs import MAPPING_ANON, PG_partially_mapped, PG_swapcache
-from foliolab.framework.engine.truth import Truth, scan
+from foliolab.framework.engine.truth import Counts, Truth, scan
 from foliolab.framework.errors import AccessError, FieldOverflow, FolioLabError, LostLock
 from foliolab.framework.verify.watchdog import Endless, Stuck, Watchdog
 
@@ -100,6 +101,22 @@ def failure(fault: BaseException) -> Violation:
     raise fault
 
 
+@dataclass(frozen=True)
+class WatchMemory:
+    """What a `Watch` knows of the operations that it has seen.
+
+    Args:
+        most_owners: frames and their numbers; 0 for all others.
+        partial, swapped, mapping, left: as in `Watch`.
+    """
+
+    most_owners: tuple[Counts, Counts]
+    partial: dict[int, bool]
+    swapped: set[int]
+    mapping: set[int]
+    left: dict[tuple[int, str, int], int]
+
+
 class Watch:
     """Runs whole operations on a machine, one after the other, and checks every law after each.
 
@@ -143,6 +160,25 @@ class Watch:
             Stopped: the check is abandoned.
         """
         return self._guarded(self._look)
+
+    @property
+    def accesses(self) -> int:
+        """How many accesses the operations have done so far."""
+        return self._watchdog.accesses
+
+    def memory(self) -> WatchMemory:
+        """What this watch knows of the operations so far."""
+        known = np.flatnonzero(self.most_owners)
+        owners = known, self.most_owners[known]
+        return WatchMemory(owners, dict(self.partial), set(self.swapped), set(self._mapping), dict(self._left))
+
+    def recall(self, memory: WatchMemory) -> None:
+        """Go on where another watch was, on a machine in the state that the other one's had then."""
+        self.most_owners[:] = 0
+        self.most_owners[memory.most_owners[0]] = memory.most_owners[1]
+        self.partial, self.swapped = dict(memory.partial), set(memory.swapped)
+        self._mapping, self._left = set(memory.mapping), dict(memory.left)
+        self.truth = scan(self.machine)
 
     def shared(self, head: int) -> bool | None:
         """The policy's answer about a folio; None if the policy's function fails or does not end.

@@ -36,6 +36,16 @@ UNLOCK = "bit_spin_unlock(LOCK_BIT, folio._mm_ids)"
 SMALL_RMAP_ID = replace(rmap_id.POLICY, max_order=5, capabilities=rmap_id.CLAIMS - {"exact"}, capabilities_of=None)
 """Orders for which the claims hold. The arithmetic fails for larger folios, and order 1 is not exact."""
 
+FREE_SLOT = "set_slot_id(folio, slot, MM_ID_DUMMY)"
+WITH_A_COUNTER = replace(
+    mm_id.POLICY,
+    fields=(
+        *mm_id.COUNTERS,
+        *mm_id.SLOT_FIELDS,
+        Stored("_nr_frees", "u8", page=0, offset=64, init=0, transient=True, doc="for mistakes that come late"),
+    ),
+)
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -198,6 +208,42 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _mm("id-of-an-empty-slot-stays", mm_id.sub_from_slot, ("set_slot_id(folio, slot, MM_ID_DUMMY)", "pass")),
     _mm("count-of-an-empty-slot-stays", mm_id.sub_from_slot, ("store(folio._mm_id_mapcount[slot], -1)", "pass")),
+    # behind states that take many operations
+    _mm(
+        "count-of-the-second-empty-slot-stays",
+        mm_id.sub_from_slot,
+        (
+            "store(folio._mm_id_mapcount[slot], -1)",
+            "store(folio._mm_id_mapcount[slot], load(folio._mm_id_mapcount[slot]) if slot else -1)",
+        ),
+    ),
+    Fault(
+        "id-stays-at-the-eighth-free",
+        WITH_A_COUNTER,
+        mm_id.sub_from_slot,
+        (
+            (
+                FREE_SLOT,
+                "store(folio._nr_frees, load(folio._nr_frees) + 1)\n"
+                "    set_slot_id(folio, slot, slot_id(folio, slot) if load(folio._nr_frees) % 8 == 0 else MM_ID_DUMMY)",
+            ),
+        ),
+    ),
+    Fault(
+        "third-exit-clears-the-flag",
+        WITH_A_COUNTER,
+        mm_id.sub_from_slots,
+        (
+            (
+                "    if not left and",
+                "    if not left:\n"
+                "        store(folio._nr_frees, (load(folio._nr_frees) + 1) % 4)\n"
+                "    if not left and load(folio._nr_frees) == 3:\n"
+                "        __clear_bit(SHARED_BIT, folio._mm_ids)\n"
+                "    if not left and",
+            ),
+        ),
+    ),
     # reuse
     _mm(
         "reuse-without-a-second-look",

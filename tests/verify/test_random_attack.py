@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
+from mutants import FAULTS, planted
+
 from foliolab.framework.api import atomic_read, load
 from foliolab.framework.contract.policy import Policy, Scheme
 from foliolab.framework.engine.check import Violation
@@ -79,13 +82,33 @@ def line_of(function: Any, offset: int = 1) -> str:
     ],
 )
 def test_a_wrong_variant_is_refuted_in_a_few_operations(name: str, law: str) -> None:
-    finding = first_refutation(MUTANTS[name].with_parameters())
+    scheme = MUTANTS[name].with_parameters()
+    finding = first_refutation(scheme)
     example = finding.counterexample
     assert example is not None
     assert (finding.attack, example.law, example.claim) == ("random", law, finding.claim)
     assert len(example.threads) == 1
-    assert len(example.threads[0]) <= 8
+    found = Repeater(scheme, lambda: False).breach(example.machine(scheme).shape, example.operations(0), law)
+    assert found is not None
+    assert len(shorten(scheme, found, Budget(240)).operations) <= 8, "the attack itself shortens for a few seconds only"
     assert not confirm(example, MM_ID), "the right one breaks, too"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "count-of-an-empty-slot-stays",
+        "id-stays-at-the-eighth-free",
+        "third-exit-clears-the-flag",
+    ],
+)
+def test_what_lies_behind_many_operations_is_found(name: str) -> None:
+    """Ten thousand operations take less than ten seconds of a processor."""
+    fault = next(fault for fault in FAULTS if fault.name == name)
+    finding = first_refutation(planted(fault).with_parameters())
+    assert finding.states <= 10_000
+    assert finding.counterexample is not None
+    assert not confirm(finding.counterexample, fault.policy.with_parameters()), "the right one breaks, too"
 
 
 @pytest.mark.slow

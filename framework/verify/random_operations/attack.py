@@ -1,44 +1,57 @@
-"""The random attack: a Hypothesis state machine over whole operations, checked against the page tables.
+"""The random attack: sequences of whole operations, checked against the page tables, guided by what they reach.
 
-Hypothesis generates the sequences. It takes one draw of eight bytes per operation, because a draw costs more than most
-operations. Each search has its own seed, so a run is repeated by its seed as long as it is not cut off by the time.
-Hypothesis does not shrink: a sequence is shortened by leaving out operations (`shortening`), in a fraction of the time.
+Every scene has a machine of its own, and the scenes take turns, a sequence each. What a sequence reaches first, a
+branch of the text or a state of the fields (`coverage`), makes its beginning a prefix, which is kept. Later sequences
+go on behind a prefix, repeat one with changes, or start anew. Each sequence prefers some kinds of operations and leaves
+out others, because what many kinds undo together, few kinds bring about.
+
+All choices follow from the seed, so a run is repeated by its seed up to where the time cut it off. A sequence that
+breaks a law is shortened by leaving out operations (`shortening`).
 """
 
 from __future__ import annotations
 
-import itertools
-import os
-import struct
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from dataclasses import replace
+from random import Random as Numbers
+from typing import Final
+
+import msgspec
 
 from foliolab.framework.contract.policy import Scheme
-from foliolab.framework.machine import cache
+from foliolab.framework.engine.shrinking import shrink
 from foliolab.framework.verify.attack import Budget, Progress, Tell
 from foliolab.framework.verify.finding import OWED, Finding
+from foliolab.framework.verify.random_operations.coverage import Coverage
+from foliolab.framework.verify.random_operations.prefixes import Prefix, Prefixes
 from foliolab.framework.verify.random_operations.sequence import RandomSequence, Scene, Tally, scenes
 from foliolab.framework.verify.refutations import Refutations
-from foliolab.framework.verify.shortening import Breach
 from foliolab.framework.verify.watchdog import Stopped
-
-if TYPE_CHECKING:
-    from hypothesis.stateful import RuleBasedStateMachine
 
 NAME: Final = "random"
 TELL_EVERY: Final = 0.5
 """Seconds between two reports of progress, at least."""
-NUMBERS: Final = struct.Struct(">4H")
-"""The four numbers of one draw."""
-FIRST_TURN: Final = 0.5
-"""Seconds of a turn of share 1 in the first round of all scenes; each later round has longer turns."""
-LONGEST_TURN: Final = 2.0
-"""Seconds of a turn of share 1 in the later rounds, at most."""
-EXAMPLES: Final = 400
-"""Sequences in one run of Hypothesis. Hypothesis keeps all of them in memory, so a run must not be too long."""
+ANEW: Final = 0.2
+"""The share of sequences that start anew; all others begin with a prefix."""
+CHANGED: Final = 0.25
+"""The share of the others that repeat a prefix with changes, before they go on."""
+FURTHER: Final = 8
+"""Operations behind a prefix, on average."""
+SHORTENED: Final = 0.15
+"""The share of the work that making prefixes shorter may take."""
+ATTEMPTS: Final = 24
+"""Sequences that are tried to make one prefix shorter."""
+FINISHED: Final = 0.25
+"""The share of sequences that release everything at the end although they have reached nothing new."""
+LIMITS: Final = (4, 16, 1 << 16)
+"""The numbers that choose operations lie below one of these: small ones choose the same folio again and again."""
+WEIGHTS: Final = (0, 1, 1, 4)
+"""What the weight of a kind of operation is multiplied by in one sequence."""
+LOOK: Final = 150
+"""Work of a look at the whole state, in accesses of memory, beside `LOOK_AT_PAGES` frames of each MM."""
+LOOK_AT_PAGES: Final = 32
 
 
 class Random:
@@ -56,155 +69,189 @@ class _Hunt:
         self.budget = budget
         self.tell = tell
         self.tally = Tally()
+        self.coverage = Coverage(scheme)
         self.refutations = Refutations(NAME, scheme, budget, tell)
-        self.found: dict[str, Breach] = {}
-        """The shortest breach in the present search, by law; laws that are already refuted apart."""
-        self.until = 0.0
-        self._machines: dict[Scene, type[RuleBasedStateMachine]] = {}
         self._told = 0.0
 
     def run(self) -> list[Finding]:
-        for number, (scene, seconds) in enumerate(self._turns()):
-            self.until = time.monotonic() + seconds
+        stages = [_Stage(self, scene, number) for number, scene in enumerate(scenes(self.scheme))]
+        while not self.stopped():
             with suppress(Stopped):
-                self._search(scene, self.budget.seed * 1000 + number)
-            for breach in self.found.values():
-                self.refutations.add(breach, self.tally.operations)
-            self.found.clear()
+                min(stages, key=lambda stage: stage.turn).play()
+        self.coverage.branches_taken()
         claims = [OWED, *sorted(self.scheme.capabilities)]
-        operations = self.tally.operations
-        within = f"{operations:,} operations"
-        return list(self.refutations.answers(claims, self.tally.bound(self.scheme), operations, within))
-
-    def _turns(self) -> Iterator[tuple[Scene, float]]:
-        """Scenes in turn, each with its seconds, until the budget is used up."""
-        known = scenes(self.scheme)
-        longest = min(max(self.budget.seconds / 30, FIRST_TURN), LONGEST_TURN)
-        for round_number in itertools.count():
-            unit = min(FIRST_TURN * 2**round_number, longest)
-            for scene in known:
-                if self.budget.left == 0:
-                    return
-                yield scene, unit * scene.share
+        operations, text = self.tally.operations, self.coverage.text
+        within = f"{operations:,} operations, {text}"
+        bound = f"{self.tally.bound(self.scheme)}; {text}"
+        found = list(self.refutations.answers(claims, bound, operations, within))
+        return [*found[:-1], msgspec.structs.replace(found[-1], reached=self.coverage.reached)]
 
     def stopped(self) -> bool:
-        return time.monotonic() >= self.until or self.budget.left == 0
+        return self.budget.left == 0
 
-    def go_on(self, sequence: RandomSequence) -> None:
-        """End a sequence when its time is up.
+    def ended(self, sequence: RandomSequence) -> None:
+        """Count a sequence, and report its breaches of laws that are not refuted yet."""
+        self.tally.add(sequence)
+        now = time.monotonic()
+        if now - self._told > TELL_EVERY:
+            self._told = now
+            done = self.tally.operations
+            rate = done / self.refutations.seconds
+            self.tell(Progress(NAME, "random sequences of operations", done, len(sequence.done), rate))
+        for law, breach in sequence.breaches.items():
+            if law not in self.refutations.laws:
+                self.refutations.add(breach, self.tally.operations)
+
+
+class _Stage:
+    """One scene: its machine, and the prefixes that are known there.
+
+    Attributes:
+        work: that was done here, in accesses.
+    """
+
+    def __init__(self, hunt: _Hunt, scene: Scene, number: int) -> None:
+        self.hunt = hunt
+        self.scene = scene
+        self.work = 0
+        self._last = scene.shape.nr_pages * 4  # the first time, a guess
+        self._numbers = Numbers(f"{hunt.budget.seed} {number}")
+        self._shortening = 0
+        self._kinds = scene.kinds(hunt.scheme)
+        self._ready = False
+
+    @property
+    def turn(self) -> float:
+        """Whose turn it is: that stage's which has least work behind it for its share, the next sequence included."""
+        return (self.work + self._last) / self.scene.share
+
+    def _prepare(self) -> None:
+        """Make the machine when it is needed first: that of large folios is large."""
+        self._ready = True
+        self.machine = self.scene.machine(self.hunt.scheme)
+        self.watched = self.hunt.coverage.watch(self.machine)
+        self.fresh = self.machine.snapshot()
+        self.prefixes = Prefixes(RandomSequence(self.machine, self.scene, self.hunt.stopped).prefix(self.fresh))
+
+    def play(self) -> None:
+        """Run one sequence, or make a prefix shorter.
 
         Raises:
             Stopped: the time is up.
         """
-        if self.stopped():
-            sequence.ended = True
-            raise Stopped
-
-    # -- searching ---------------------------------------------------------------------------------------
-    def _search(self, scene: Scene, seed: int) -> None:
-        if "hypothesis" not in sys.modules:  # before its import: its files belong into the cache, not into the cwd
-            os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(cache.folder() / "hypothesis"))
-        import hypothesis
-        from hypothesis.errors import HypothesisException
-        from hypothesis.stateful import run_state_machine_as_test
-
-        settings = hypothesis.settings(
-            database=None,
-            deadline=None,
-            max_examples=EXAMPLES,
-            stateful_step_count=scene.steps,
-            phases=(hypothesis.Phase.generate,),
-            report_multiple_bugs=False,
-            suppress_health_check=list(hypothesis.HealthCheck),
-            verbosity=hypothesis.Verbosity.quiet,
-            print_blob=False,
-        )
-        if scene not in self._machines:
-            self._machines[scene] = _state_machine(self, scene)
-        machine = hypothesis.seed(seed)(self._machines[scene])
-        try:
-            run_state_machine_as_test(machine, settings=settings)
-        except Broken:
-            pass  # kept in `found`
-        except HypothesisException as fault:
-            # Either a breach did not repeat (`Refutations` reports that), or a sequence was abandoned.
-            if not self.found and not self.stopped():
-                self.refutations.undecided.setdefault(OWED, f"the search ended early: {fault}")
-
-    def ended(self, sequence: RandomSequence) -> None:
-        tally = self.tally
-        tally.sequences += 1
-        tally.operations += len(sequence.done)
-        tally.mms = max(tally.mms, sequence.scene.shape.nr_mms)
-        tally.orders |= {one.get("order") for one in sequence.done if one.name in ("populate", "file_folio")}
-        now = time.monotonic()
-        if now - self._told > TELL_EVERY:
-            self._told = now
-            rate = tally.operations / self.refutations.seconds
-            self.tell(Progress(NAME, "random sequences of operations", tally.operations, len(sequence.done), rate))
-
-    def fresh(self, sequence: RandomSequence) -> list[Breach]:
-        """The breaches of a sequence whose laws are not refuted yet."""
-        return [breach for law, breach in sequence.breaches.items() if law not in self.refutations.laws]
-
-    def judge(self, sequence: RandomSequence) -> None:
-        """Keep the new breaches of a sequence.
-
-        Raises:
-            Broken: there are some.
-        """
-        fresh = self.fresh(sequence)
-        if not fresh:
+        if not self._ready:
+            self._prepare()
+        kept, numbers = self.prefixes.kept, self._numbers
+        if not kept or numbers.random() < ANEW:
+            self._run(self._anew)
             return
-        for breach in fresh:
-            law = breach.violation.law
-            if law not in self.found or breach.length < self.found[law].length:
-                self.found[law] = breach
-        raise _broken(fresh[0].violation.law)(str(fresh[0].violation))
+        prefix = self.prefixes.chosen(numbers)
+        if prefix.continued == 1 and prefix.landmarks and self._shortening < SHORTENED * self.work:
+            prefix = self._shorter(prefix)
+        if numbers.random() < CHANGED:
+            self._run(lambda sequence: self._change(sequence, prefix))
+        else:
+            self._run(lambda sequence: self._continue(sequence, prefix))
+
+    def _run(self, act: Callable[[RandomSequence], None]) -> RandomSequence:
+        """Run one sequence on a fresh machine, and count it."""
+        self.machine.restore(self.fresh)
+        sequence = RandomSequence(self.machine, self.scene, self.hunt.stopped)
+        coverage = self.hunt.coverage
+        coverage.branches_taken()  # those of the end of the sequence before
+        known = len(coverage.taken)
+        try:
+            act(sequence)
+        finally:
+            looks = len(sequence.done) - sequence.continued
+            pages = self.scene.shape.nr_pages * self.scene.shape.nr_mms
+            self._last = sequence.watch.accesses + looks * (LOOK + pages // LOOK_AT_PAGES)
+            coverage.branches_taken()
+            if len(coverage.taken) == known:  # who reaches new branches has the next turn, too
+                self.work += self._last
+            self.hunt.ended(sequence)
+        return sequence
+
+    # -- sequences -----------------------------------------------------------------------------------
+    def _anew(self, sequence: RandomSequence) -> None:
+        sequence.step("create", (0, 0, 0, 0))
+        self._further(sequence, self._numbers.randint(1, self.scene.steps), finish=True)
+
+    def _continue(self, sequence: RandomSequence, prefix: Prefix) -> None:
+        sequence.begin(prefix, self.fresh)
+        self._further(sequence, self._some())
+
+    def _change(self, sequence: RandomSequence, prefix: Prefix) -> None:
+        """Repeat a prefix without some of its operations, and with others between them, before going on."""
+        numbers, new = self._numbers, False
+        for operation in prefix.operations:
+            chance = numbers.random() * len(prefix.operations)
+            if chance < 1:
+                continue
+            if chance < 2:
+                sequence.step(numbers.choice(self._kinds), self._drawn(LIMITS[-1]))
+                new |= self._looked(sequence)
+            sequence.repeat(operation)
+            new |= self._looked(sequence)
+        self._further(sequence, self._some(), new)
+
+    def _further(self, sequence: RandomSequence, length: int, finish: bool = False) -> None:
+        """Run random operations, and release everything if `finish` or something new was reached; seldom otherwise."""
+        numbers = self._numbers
+        limit, weights = numbers.choice(LIMITS), self._weights()
+        for kind in numbers.choices(list(weights), list(weights.values()), k=length):
+            sequence.step(kind, self._drawn(limit))
+            finish |= self._looked(sequence)
+        if not sequence.ended and (finish or numbers.random() < FINISHED):
+            sequence.finish()
+
+    def _looked(self, sequence: RandomSequence) -> bool:
+        """Whether the last operation reached something new; the sequence until there is kept then."""
+        if sequence.ended or not self.watched.look(sequence.watch.truth):
+            return False
+        self.prefixes.add(sequence.prefix(self.fresh, self.watched.news()))
+        return True
+
+    # -- shorter prefixes ----------------------------------------------------------------------------
+    def _shorter(self, prefix: Prefix) -> Prefix:
+        """The prefix without operations that its landmarks do not need, as far as some attempts find them."""
+        before, left = self.work, [ATTEMPTS]
+
+        def still_reaches(candidate: Prefix) -> Prefix | None:
+            if not left[0]:
+                return None
+            left[0] -= 1
+            sequence = self._run(lambda sequence: self._repeat(sequence, candidate))
+            if sequence.ended or not prefix.landmarks <= self.watched.present:
+                return None
+            return sequence.prefix(self.fresh, prefix.landmarks)
+
+        for shorter in shrink(prefix, lambda one: len(one.operations), _without, lambda one: (), still_reaches):
+            prefix = self.prefixes.replace(prefix, shorter)
+        self._shortening += self.work - before
+        return prefix
+
+    def _repeat(self, sequence: RandomSequence, prefix: Prefix) -> None:
+        for operation in prefix.operations:
+            sequence.repeat(operation)
+            self._looked(sequence)
+
+    # -- numbers -------------------------------------------------------------------------------------
+    def _some(self) -> int:
+        """How many operations follow behind a prefix."""
+        return min(1 + int(self._numbers.expovariate(1 / FURTHER)), self.scene.steps)
+
+    def _drawn(self, limit: int) -> tuple[int, int, int, int]:
+        below = self._numbers.randrange
+        return below(LIMITS[-1]), below(limit), below(limit), below(limit)
+
+    def _weights(self) -> dict[str, int]:
+        """The weight of each kind of operation in one sequence; 0 for those that it leaves out."""
+        found = dict.fromkeys(self._kinds, 0)
+        while not any(found.values()):
+            found = {kind: self._kinds.count(kind) * self._numbers.choice(WEIGHTS) for kind in found}
+        return found
 
 
-# -- the state machine -----------------------------------------------------------------------------------
-class Broken(AssertionError):
-    """A law is broken. Each law has its own subclass, because Hypothesis tells failures apart by their type."""
-
-    kinds: ClassVar[dict[str, type[Broken]]] = {}
-
-
-def _broken(law: str) -> type[Broken]:
-    return Broken.kinds.setdefault(law, type(f"Broken_{law}", (Broken,), {}))
-
-
-def _state_machine(hunt: _Hunt, scene: Scene) -> type[RuleBasedStateMachine]:
-    """A state machine with a rule for each kind of operation. Every sequence starts from the same state."""
-    from hypothesis import strategies
-    from hypothesis.stateful import RuleBasedStateMachine, rule
-
-    machine = scene.machine(hunt.scheme)
-    start = machine.snapshot()
-    drawn = strategies.binary(min_size=NUMBERS.size, max_size=NUMBERS.size)
-
-    class Operations(RuleBasedStateMachine):
-        def __init__(self) -> None:
-            super().__init__()
-            machine.restore(start)
-            self.sequence = RandomSequence(machine, scene, hunt.stopped)
-            hunt.go_on(self.sequence)
-            self.sequence.step("create", (0, 0, 0, 0))
-
-        def teardown(self) -> None:
-            hunt.ended(self.sequence)
-            if not hunt.fresh(self.sequence):  # otherwise a rule has raised Broken
-                self.sequence.finish()
-                hunt.judge(self.sequence)
-
-    def rule_of(kind: str) -> Any:
-        def do(self: Operations, drawn: bytes) -> None:
-            hunt.go_on(self.sequence)
-            self.sequence.step(kind, NUMBERS.unpack(drawn))
-            hunt.judge(self.sequence)
-
-        return rule(drawn=drawn)(do)
-
-    for index, kind in enumerate(scene.kinds(hunt.scheme)):
-        setattr(Operations, f"{kind}_{index}", rule_of(kind))
-    return Operations
+def _without(prefix: Prefix, first: int, nr: int) -> Prefix:
+    return replace(prefix, operations=prefix.operations[:first] + prefix.operations[first + nr :])

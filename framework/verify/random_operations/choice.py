@@ -259,6 +259,20 @@ class Chooser:
             return None
         return Operation.of("map_file", mm=mm, vpn=start, pfn=huge[c % len(huge)], nr=nr, pmd=1)
 
+    def note(self, operation: Operation) -> bool:
+        """Remember what an operation of another sequence holds or releases; False if nothing holds what it releases."""
+        held = self.pins if operation.name in ("pin", "unpin") else self.users
+        if operation.name in ("unpin", "put_user"):
+            pfn = operation.get("pfn")
+            if pfn not in held:
+                return False
+            held.remove(pfn)
+        elif operation.name == "pin":
+            held.append(self.machine.frame(operation.get("mm"), operation.get("vpn")))
+        elif operation.name == "get_user":
+            held.append(operation.get("pfn"))
+        return True
+
     # -- the end -----------------------------------------------------------------------------------------
     def finish(self) -> Iterator[Operation]:
         """The operations that release everything. Each must run before the next is requested.

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
+from foliolab.framework.engine.operation import Operation
 from foliolab.framework.engine.pagetable import PTRS_PER_PTE
+from foliolab.framework.errors import FolioLabError
 from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.verify.mm_ids import boundary_ids
 from foliolab.framework.verify.random_operations.choice import IN_PLACE, KINDS, PMD_KINDS, Chooser
+from foliolab.framework.verify.random_operations.fieldstates import Landmark
+from foliolab.framework.verify.random_operations.prefixes import Prefix, State
 from foliolab.framework.verify.sequence import OperationSequence
 
 INSTEAD: Final = ("populate", "fork", "unmap", "create")
@@ -26,7 +34,7 @@ class Scene:
     Args:
         orders: of anonymous folios.
         steps: operations in a sequence, at most.
-        share: weight of this scene's share of the time.
+        share: weight of this scene's share of the work.
         in_place: whether the operations are those on one small file that MMs map in place.
     """
 
@@ -59,7 +67,7 @@ def scenes(scheme: Scheme) -> list[Scene]:
     found = [few]
     if largest >= PMD_ORDER and "pmd" in scheme.capabilities:
         found.append(Scene(Shape(4096, min(3, most), 2 * PTRS_PER_PTE), (*small, PMD_ORDER), 25, 3))
-    small_file = Scene(Shape(64, min(3, most), 1 << min(largest, 2), max_order=top), (min(largest, 2),), 50, 2, True)
+    small_file = Scene(Shape(64, min(3, most), 1 << min(largest, 2), max_order=top), (min(largest, 2),), 50, 4, True)
     found += [small_file, two, many]
     if largest > top:
         found.append(Scene(Shape(4 << largest, min(3, most), 2 << largest, max_order=largest), (2, largest), 10, 1))
@@ -73,12 +81,21 @@ class Tally:
     Args:
         operations, sequences: their numbers.
         mms: the largest number of MMs of a machine.
+        orders: of the folios.
     """
 
     operations: int = 0
     sequences: int = 0
     mms: int = 0
     orders: frozenset[int] = frozenset()
+
+    def add(self, sequence: RandomSequence) -> None:
+        """Count a sequence that has ended."""
+        mine = sequence.done[sequence.continued :]
+        self.sequences += 1
+        self.operations += len(mine)
+        self.mms = max(self.mms, sequence.scene.shape.nr_mms)
+        self.orders |= {one.get("order") for one in mine if one.name in ("populate", "file_folio")}
 
     def bound(self, scheme: Scheme) -> str:
         """What was covered, in words (see `Finding`)."""
@@ -96,6 +113,9 @@ class RandomSequence(OperationSequence):
         machine: a fresh or restored one.
         scene: limits the choice of operations.
         stopped: whether to abandon the sequence.
+
+    Attributes:
+        continued: how many of its operations another sequence has done and checked.
     """
 
     def __init__(self, machine: Machine, scene: Scene, stopped: Callable[[], bool]) -> None:
@@ -103,6 +123,29 @@ class RandomSequence(OperationSequence):
         ids = boundary_ids(machine.scheme.max_mm_id)
         self.chooser = Chooser(machine, scene.orders, PMD_ORDER in scene.orders, ids)
         self.scene = scene
+        self.continued = 0
+
+    def begin(self, prefix: Prefix, fresh: NDArray[np.uint8]) -> None:
+        """Go on behind a prefix.
+
+        Args:
+            fresh: the memory of a fresh machine.
+        """
+        prefix.state.put(self.machine.vm.buffer, fresh)
+        self.watch.recall(prefix.watch)
+        self.done = list(prefix.operations)
+        self.chooser.pins, self.chooser.users = list(prefix.pins), list(prefix.users)
+        self.continued = len(self.done)
+
+    def prefix(self, fresh: NDArray[np.uint8], landmarks: frozenset[Landmark] = frozenset()) -> Prefix:
+        """What the sequence has done until now.
+
+        Args:
+            landmarks: what its last operation reached first.
+        """
+        state = State.of(self.machine.vm.buffer, fresh)
+        pins, users = tuple(self.chooser.pins), tuple(self.chooser.users)
+        return Prefix(tuple(self.done), state, self.watch.memory(), pins, users, landmarks)
 
     def step(self, kind: str, numbers: tuple[int, int, int, int]) -> None:
         """Run the operation that the numbers choose, unless the sequence has ended.
@@ -116,6 +159,19 @@ class RandomSequence(OperationSequence):
             if operation is not None:
                 self.do(operation)
                 break
+
+    def repeat(self, operation: Operation) -> None:
+        """Run an operation of another sequence, if it is possible here.
+
+        Raises:
+            Stopped: the sequence is abandoned.
+        """
+        if self.ended:
+            return
+        with suppress(FolioLabError):
+            self.machine.bind_operation(operation)
+            if self.chooser.note(operation):
+                self.do(operation)
 
     def finish(self) -> None:
         """Release everything: pins, references, MMs, files.
