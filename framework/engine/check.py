@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Self
 
 import numpy as np
@@ -12,10 +12,17 @@ from foliolab.framework.contract.policy import exact_claim, exact_up_to
 from foliolab.framework.engine.engine import Engine
 from foliolab.framework.engine.folio import GUP_PIN_COUNTING_BIAS
 from foliolab.framework.engine.machine import Machine
-from foliolab.framework.engine.structs import MAPPING_ANON, PG_anon_exclusive, PG_lru_batch, PG_pagecache, PG_swapcache
+from foliolab.framework.engine.structs import (
+    MAPPING_ANON,
+    PG_anon_exclusive,
+    PG_lru_batch,
+    PG_pagecache,
+    PG_partially_mapped,
+    PG_swapcache,
+)
 from foliolab.framework.engine.truth import Counts, Truth, scan
 
-__all__ = ["Violation", "asks_policy", "references", "violations", "wrong_reuse"]
+__all__ = ["Violation", "asks_policy", "references", "unmarked", "violations", "wrong_reuse"]
 
 MANY_OWNERS = 1 << 30
 MAPPED_STATISTICS = (
@@ -202,9 +209,43 @@ def _counts(machine: Machine, truth: Truth, head: int) -> Iterator[Violation]:
         for at in np.flatnonzero(counts != real):
             message = f"page {pages[at]}: mapcount {counts[at]}, {real[at]} mappings"
             yield Violation("page-mapcount", message, "page-mapcount")
+    if claims & {"safe", "page-mapcount"}:
+        yield from _bits(machine, truth, pages)
     if "average-mapcount" in claims and (count := machine.kpagecount(head)) != (wanted := _average(truth, head)):
         message = f"folio {head}: average mapcount {count}, {wanted} by the stated formula"
         yield Violation("average-mapcount", message, "average-mapcount")
+
+
+def _bits(machine: Machine, truth: Truth, pages: range) -> Iterator[Violation]:
+    """pagemap's bit 56, which says that one process maps the page, and once, where page mapcounts are exact."""
+    claims = machine.scheme.capabilities
+    bits = machine.exclusives(pages) != 0
+    mms = ((truth.ptes[:, pages.start : pages.stop] + truth.pmds[:, pages.start][:, None]) > 0).sum(axis=0)
+    real = truth.page_mapcount[pages.start : pages.stop]
+    if "safe" in claims:
+        for at in np.flatnonzero(bits & (mms > 1)):
+            message = f"page {pages[at]}: bit 56 of pagemap is set, {mms[at]} MMs map it"
+            yield Violation("page-exclusive", message, "safe")
+    if "page-mapcount" in claims:
+        for at in np.flatnonzero((bits != (real == 1)) & (real > 0)):
+            message = f"page {pages[at]}: bit 56 of pagemap is {int(bits[at])}, {real[at]} mappings"
+            yield Violation("page-exclusive", message, "page-mapcount")
+
+
+def unmarked(machine: Machine, truth: Truth, excused: Collection[int] = ()) -> Iterator[Violation]:
+    """Large anonymous folios that are partially mapped now and not marked so, where that is claimed.
+
+    Args:
+        excused: heads of folios that the kernel does not mark: those that were in the swap cache.
+    """
+    if "partial-mapping" not in machine.scheme.capabilities:
+        return
+    anon = machine.column("page", "mapping") == MAPPING_ANON
+    for head in np.flatnonzero((truth.nr_pages_of > 2) & anon & truth.partially_mapped).tolist():
+        marked = int(machine.column("folio", "_flags_1")[head]) >> PG_partially_mapped & 1
+        if not marked and head not in excused:
+            message = f"folio {head} is partially mapped and not marked so"
+            yield Violation("partial-mapping", message, "partial-mapping")
 
 
 def _nothing_mapped(machine: Machine) -> Iterator[Violation]:

@@ -429,6 +429,16 @@ class Machine(Engine):
     def _page_counts(self) -> PageCounts:
         return PageCounts(self.vm)
 
+    @cached_property
+    def _page_bits(self) -> PageCounts:
+        return PageCounts(self.vm)
+
+    def exclusives(self, pages: range) -> Counts:
+        """pagemap's exclusive bit (56) of the pages of one folio, 0 or 1, shape (len(pages),)."""
+        if self.execution == "native":
+            return np.array([self.exclusive(page) for page in pages], np.int64)
+        return self._page_bits.of(pages, self.exclusive)
+
     def exclusive(self, pfn: int) -> bool:
         """pagemap's exclusive bit (56) of a frame."""
         return bool(self._call(entrypoints.exclusive, pfn))

@@ -15,6 +15,7 @@ from foliolab.framework.engine.answers import wrong_answer
 from foliolab.framework.engine.check import Violation, asks_policy, violations, wrong_reuse
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.operation import Operation
+from foliolab.framework.engine.pagetable import PTRS_PER_PTE
 from foliolab.framework.engine.structs import MAPPING_ANON, PG_partially_mapped, PG_swapcache
 from foliolab.framework.engine.truth import Counts, Truth, scan
 from foliolab.framework.errors import AccessError, FieldOverflow, FolioLabError, LostLock
@@ -27,8 +28,11 @@ LAWS: Final = {
     "reuse": "a write fault reuses a page only for the sole owner, with no other reference",
     "mapcount": "the number of mappings is that of the page tables",
     "page-mapcount": "every page's mapcount is that of the page tables",
+    "page-exclusive": "bit 56 of pagemap is set for no page that several MMs map, and, where page mapcounts are exact, "
+    "for those that are mapped once",
     "average-mapcount": "the average mapcount follows the stated formula",
-    "partial-mapping": "a folio counts as partially mapped exactly when one of its pages lost its last mapping",
+    "partial-mapping": "a folio counts as partially mapped exactly when one of its pages lost its last mapping and "
+    "others kept theirs",
     "statistics": "the number of pages that count as mapped is that of the page tables",
     "statistics-zero": "statistics sum to zero when nothing is mapped",
     "initial-values": "everything stored is back at its initial value when nothing maps the folio; what an MM stores "
@@ -132,6 +136,8 @@ class Watch:
         """Large anonymous folios by head: whether a page lost its last mapping while other pages kept theirs."""
         self.swapped: set[int] = set()
         """Heads of folios that were in the swap cache: the kernel queues none of these (specification 1.6)."""
+        self._at_once: set[int] = set()
+        """Heads of the folios that the present operation unmaps as a whole, in one piece."""
         self.truth = scan(machine)
         self._mapping: set[int] = set()
         """MMs that mapped a large folio after the operation before."""
@@ -200,6 +206,7 @@ class Watch:
             return [failure(fault)]
 
     def _run(self, operation: Operation, look: bool = True) -> list[Violation]:
+        self._at_once = set(self._in_one_piece(operation))
         self.machine.apply(operation)
         return self._look() if look else []
 
@@ -256,6 +263,26 @@ class Watch:
         return [Violation("reuse", message, "reuse")] if why else []
 
     # -- partial mapping ---------------------------------------------------------------------------------
+    def _in_one_piece(self, operation: Operation) -> Iterator[int]:
+        """The folios of which an operation takes all mappings at once: one batch of equal PTEs in one page table."""
+        if operation.name not in ("unmap", "exit") or "partial-mapping" not in self.machine.scheme.capabilities:
+            return
+        mm = operation.get("mm")
+        for head in self.partial if self.machine.is_alive(mm) else ():
+            pages = int(self.truth.nr_pages_of[head])
+            if not pages == self.truth.folio_mapcount[head] == self.truth.mappings[mm][head]:
+                continue
+            entries = self.machine.ptes(mm)
+            frames = (entries >> np.uint64(12)).astype(np.int64)
+            at = np.flatnonzero((entries & np.uint64(1) != 0) & (frames >= head) & (frames < head + pages))
+            if at.size != pages:
+                continue  # a PMD maps it, or one page twice
+            start, bits = operation.get("start", 0), entries[at] & np.uint64(0xFFF)
+            covered = start <= at[0] and at[-1] < start + operation.get("nr", len(entries))
+            one_table = at[0] // PTRS_PER_PTE == at[-1] // PTRS_PER_PTE
+            if covered and one_table and (frames[at] - at == head - at[0]).all() and np.unique(bits).size == 1:
+                yield head
+
     def _partial(self, truth: Truth) -> list[Violation]:
         if "partial-mapping" not in self.machine.scheme.capabilities:
             return []
@@ -270,7 +297,8 @@ class Watch:
                 self.swapped.add(head)
             marked = bool(int(self.machine.column("folio", "_flags_1")[head]) >> PG_partially_mapped & 1)
             # An operation that unmaps the whole folio may unmap it in pieces; the states between are not checked.
-            self.partial[head] |= bool(truth.partially_mapped[head]) or (marked and not truth.folio_mapcount[head])
+            in_pieces = not truth.folio_mapcount[head] and head not in self._at_once
+            self.partial[head] |= bool(truth.partially_mapped[head]) or (marked and in_pieces)
             if marked == self.partial[head] or (self.partial[head] and head in self.swapped):
                 continue
             what = "is partially mapped and not marked so" if self.partial[head] else "is marked as partially mapped"

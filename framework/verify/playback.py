@@ -14,7 +14,7 @@ import numpy as np
 
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine import entrypoints, fault
-from foliolab.framework.engine.check import MANY_OWNERS, Violation, violations
+from foliolab.framework.engine.check import MANY_OWNERS, Violation, unmarked, violations
 from foliolab.framework.engine.machine import OUTCOMES, Machine
 from foliolab.framework.engine.operation import Operation
 from foliolab.framework.engine.structs import PG_anon_exclusive
@@ -298,7 +298,11 @@ class _SchedulePlayer:
         if not self.playback.violations:
             most = np.full(self.machine.shape.nr_pages, MANY_OWNERS)
             most[self.folio[0]] = self.most_owners
-            self.playback.violations += violations(self.machine, most_owners=most)
+            truth = scan(self.machine)
+            self.playback.violations += violations(self.machine, truth, most)
+            texts = (*self.counterexample.setup, *(text for thread in self.counterexample.threads for text in thread))
+            if not any("swap" in text for text in texts):
+                self.playback.violations += unmarked(self.machine, truth)
         return self.playback
 
     def _turn(self, thread: int, count: int) -> None:

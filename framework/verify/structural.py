@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 from foliolab.framework.anatomy.layout import cost
@@ -23,6 +24,8 @@ from foliolab.framework.verify.sequence import OperationSequence
 from foliolab.framework.verify.watchdog import Stopped
 
 NAME: Final = "structural"
+MOST_ROUNDS: Final = 512
+"""Mappings of a whole folio by which an extrapolated limit is run, at most."""
 QUICK: Final = 10
 """Folios up to this order are examined first: an operation on them takes milliseconds."""
 BIRTHDAY_SHARE: Final = 0.15
@@ -49,6 +52,8 @@ class _Inspection:
         self.operations = 0
         self.covered: list[str] = []
         self.until = 0.0
+        self.beyond: dict[str, int] = {}
+        """Mappings that did not break a law, by the field that seemed too narrow for them."""
 
     def run(self) -> list[Finding]:
         largest = self.scheme.policy.max_order
@@ -154,8 +159,30 @@ class _Inspection:
             most = min(most, self.scheme.max_mm_id)
         for limit in found:
             if limit.at <= most:
+                known = dict(self.refutations.undecided)
                 why = f"{limit.field} ({limit.ctype}) would overflow at {limit.at:,} {pile.name}, {most:,} are claimed"
-                self.refutations.undecided.setdefault(OWED, why)
+                self.refutations.undecided.setdefault(OWED, why)  # stays if the time is up meanwhile
+                if self._goes_beyond(pile, limit):
+                    self.refutations.undecided = known
+
+    def _goes_beyond(self, pile: Pile, limit: Limit) -> bool:
+        """Whether the text handles more mappings than a field seems to hold, or a law is refuted there.
+
+        Whole folios take few operations for many mappings.
+        """
+        order = min(PMD_ORDER, self.scheme.policy.max_order)
+        pages = 1 << order
+        n = (limit.at // pages + 1) * pages
+        if pile.per_mm or pile.pmd or pile.anon or n > min(pile.limit, pages * MOST_ROUNDS):
+            return self.beyond.get(limit.field, 0) > limit.at
+        whole = replace(pile, name=f"mappings of all pages of a folio of order {order}", order=order, pages=pages)
+        self._tell(f"{n:,} {whole.name}, beyond {limit.field}")
+        ids = _highest(self.scheme, pile.most_mms)
+        height, _ = self._measure(whole, n, ids, backwards=False, budget=self.budget)
+        if height:
+            self.covered.append(f"{height:,} {whole.name}, beyond what {limit.field} ({limit.ctype}) holds")
+            self.beyond[limit.field] = height
+        return True
 
     def _tell(self, what: str) -> None:
         if self.budget.left == 0:
@@ -223,6 +250,13 @@ def _life(order: int, anon: bool, ids: Sequence[int], pmd: bool) -> Iterator[Ope
     yield Operation.of("exit", mm=0)
     if len(ids) > 1:
         yield Operation.of("exit", mm=1)
+    if anon and not pmd:  # a reference keeps the folio, so that its state can be seen when all of it is unmapped
+        yield Operation.of("create", mm=0, mm_id=ids[0])
+        yield Operation.of("populate", mm=0, start=0, nr=pages, order=order)
+        yield Operation.of("get_user", pfn=HEAD)
+        yield Operation.of("unmap", mm=0, start=0, nr=pages)
+        yield Operation.of("put_user", pfn=HEAD)
+        yield Operation.of("exit", mm=0)
 
 
 def _dismantle(pile: Pile, n: int, backwards: bool) -> Iterator[Operation]:

@@ -6,6 +6,7 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from declared_policies import FOUR_BITS, HASHED, LEAKY, PER_MM
 
 from foliolab.framework.api import store
-from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.contract.policy import Policy, Scheme
 from foliolab.framework.contract.stored import Stored
 from foliolab.framework.contract.workload import Setting
 from foliolab.framework.engine.engine import Shape
@@ -26,11 +27,13 @@ from foliolab.framework.run.cases import Case, unfit
 from foliolab.framework.run.count import count
 from foliolab.framework.verify.attack import Attack, Budget, Progress
 from foliolab.framework.verify.birthday import equal_pairs
+from foliolab.framework.verify.explored.attack import Explored
 from foliolab.framework.verify.explored.programs import programs
 from foliolab.framework.verify.explored.world import World
 from foliolab.framework.verify.finding import Finding
 from foliolab.framework.verify.random_operations.attack import Random
 from foliolab.framework.verify.structural import Structural
+from foliolab.policies import page_mapcount
 
 
 def refuted(attack: Attack, scheme: Scheme, seconds: float) -> list[Finding]:
@@ -184,3 +187,65 @@ def test_ids_that_are_stored_as_a_hash_are_told_apart_by_birthday() -> None:
     Structural().run(HASHED.with_parameters(), budget, tell)
     assert [one.claim for one in found] == ["safe"]
     assert equal_pairs(PER_MM.with_parameters(), 1, lambda: False) == []  # nothing that is stored depends on the ID
+
+
+def any_pages(folio: Any, nr: int) -> bool:
+    """Also if all pages went at once."""
+    return nr != 0
+
+
+def no_pages(folio: Any, nr: int) -> bool:
+    return False
+
+
+def always_exclusive(folio: Any, page: Any) -> bool:
+    return True
+
+
+def broken_laws(attack: Attack, policy: Policy) -> set[str]:
+    """The laws of the first refutation, which ends the attack."""
+    budget = Budget(60.0)
+    found: list[Finding] = []
+
+    def tell(news: Progress | Finding) -> None:
+        if isinstance(news, Finding):
+            found.append(news)
+            assert isinstance(budget.stop, threading.Event)
+            budget.stop.set()
+
+    attack.run(policy.with_parameters(), budget, tell)
+    return {one.counterexample.law for one in found if one.counterexample is not None}
+
+
+def marks(other: Any) -> Policy:
+    change = ((page_mapcount.partially_mapped, other),)
+    return replace(page_mapcount.POLICY, name="marks", models=None, mutants=None, replace=change)
+
+
+def test_a_folio_that_is_unmapped_at_once_is_not_partially_mapped() -> None:
+    assert broken_laws(Structural(), marks(any_pages)) == {"partial-mapping"}
+
+
+def test_interleavings_are_judged_by_partial_mapping() -> None:
+    assert broken_laws(Explored(), marks(no_pages)) == {"partial-mapping"}
+
+
+def test_bit_56_is_judged() -> None:
+    hooks = replace(FOUR_BITS.hooks, page_exclusive=always_exclusive)
+    assert broken_laws(Structural(), replace(FOUR_BITS, name="bits", hooks=hooks)) == {"page-exclusive"}
+
+
+def test_a_text_that_handles_more_than_its_field_holds_is_run_there() -> None:
+    scheme = load().parse_policies(["mm-id-slots:width=32"])[0]
+    budget = Budget(240.0)
+    seen: list[str] = []
+
+    def tell(news: Progress | Finding) -> None:
+        if isinstance(news, Progress):
+            seen.append(news.what)
+            if any("beyond" in one for one in seen[:-1]):
+                assert isinstance(budget.stop, threading.Event)
+                budget.stop.set()  # the run beyond the limit has ended
+
+    (found,) = Structural().run(scheme, budget, tell)
+    assert found.verdict == "held" and "beyond what _mm_id_mapcount[0] (i16) holds" in found.bound

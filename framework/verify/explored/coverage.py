@@ -17,7 +17,7 @@ from foliolab.framework.verify.explored.programs import Program
 from foliolab.framework.verify.explored.search import Ended, Means, Outcome, Suspicion
 from foliolab.framework.verify.finding import OWED, Finding, PairCoverage, Verdict
 
-EXAMINES: Final = frozenset({"safe", "exact", "reuse", "page-mapcount", "average-mapcount"})
+EXAMINES: Final = frozenset({"safe", "exact", "reuse", "page-mapcount", "average-mapcount", "partial-mapping"})
 """Claims that this attack examines, beside exact-for-N and what every policy owes."""
 NAMED: Final = 6
 """Pairs of operations that a line names, at most."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from foliolab.framework.engine import zone
-from foliolab.framework.engine.check import Violation, violations
+from foliolab.framework.engine.check import Violation, unmarked, violations
+from foliolab.framework.engine.truth import scan
 from foliolab.framework.errors import AccessError, LostLock
 from foliolab.framework.machine.primitives import u64
 from foliolab.framework.verify.explored.history import Boundary
@@ -77,7 +78,9 @@ class Judge:
             for word, change in own:
                 raw[word] = u64(raw[word] ^ change)
             self._return_frames(here)
-            return violations(machine, most_owners=self.world.most_owners)
+            truth = scan(machine)
+            found = violations(machine, truth, self.world.most_owners)
+            return found if self.world.swaps else [*found, *unmarked(machine, truth)]
         except LostLock as fault:
             return [Violation("lost-lock", fault.what)]
         except AccessError as fault:

@@ -84,6 +84,7 @@ class World:
 
     Attributes:
         folio: (head, pages) of the folio that the threads share.
+        swaps: whether something goes to the swap cache: the kernel does not mark such folios as partially mapped.
         most_owners: how many MMs may map the folio at a time, at most.
         given: the truth that the set-up leaves (see `_given`).
         references: byte offset of the folio's reference count.
@@ -105,6 +106,7 @@ class World:
         self.shape = shape
         self.setup = tuple(setup)
         self.operations = tuple(map(tuple, threads))
+        self.swaps = any("swap" in one.name for part in (self.setup, *self.operations) for one in part)
         self.machine = Machine(scheme, shape, "interpreted")
         for operation in setup:
             self._apply(operation)
