@@ -34,6 +34,7 @@ from foliolab.framework.verify.finding import Finding
 from foliolab.framework.verify.random_operations.attack import Random
 from foliolab.framework.verify.structural import Structural
 from foliolab.policies import page_mapcount
+from foliolab.policies.total_mapped_pages import partially_mapped
 
 
 def refuted(attack: Attack, scheme: Scheme, seconds: float) -> list[Finding]:
@@ -218,7 +219,7 @@ def broken_laws(attack: Attack, policy: Policy) -> set[str]:
 
 
 def marks(other: Any) -> Policy:
-    change = ((page_mapcount.partially_mapped, other),)
+    change = ((partially_mapped, other),)
     return replace(page_mapcount.POLICY, name="marks", models=None, mutants=None, replace=change)
 
 
