@@ -34,7 +34,7 @@ from foliolab.framework.verify.finding import Finding
 from foliolab.framework.verify.random_operations.attack import Random
 from foliolab.framework.verify.structural import Structural
 from foliolab.policies import page_mapcount
-from foliolab.policies.total_mapped_pages import partially_mapped
+from foliolab.policies.parts.page_mapcounts import partially_mapped
 
 
 def refuted(attack: Attack, scheme: Scheme, seconds: float) -> list[Finding]:
