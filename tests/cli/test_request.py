@@ -87,7 +87,7 @@ def test_the_window_measures_what_its_command_says(build_cell: bool, monkeypatch
     from foliolab.gui.compare import measure
 
     if build_cell:
-        request = measure._cost_request(REGISTRY, "exact", "page-mapcount")
+        request = measure._cost_request(REGISTRY, ["exact"], "page-mapcount", "native")
         assert request.spare == measure.SPARE
         cell = measure.Cell("cost", "exact")
         assert list(measure.command(cell, REGISTRY, "page-mapcount")) == request.command()
