@@ -69,13 +69,17 @@ assert interpreted == native == (-7, -8), (interpreted, native)
 assert "atomic_fetch_sub" in ATOMIC_RMW
 """
 ATTACKS = """
+import threading
 from foliolab.framework.verify import attacks
 from foliolab.framework.verify.attack import Budget
+from foliolab.framework.verify.finding import Finding
 import mine
 
 def findings(name, scheme, seconds):
+    stop = threading.Event()  # at the first refutation
     (attack,) = attacks.chosen([name])
-    return {finding.claim: finding for finding in attack.run(scheme.with_parameters(), Budget(seconds), print)}
+    tell = lambda news: isinstance(news, Finding) and stop.set()
+    return {finding.claim: finding for finding in attack.run(scheme.with_parameters(), Budget(seconds, stop=stop), tell)}
 
 for name, scheme in ("explored", mine.UNLOCKED), ("symbolic", mine.MISCOUNTED):
     owed = findings(name, scheme, 120.0)[""]

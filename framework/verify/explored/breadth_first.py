@@ -18,9 +18,9 @@ CONTROLS: Final = 15
     CANONICAL, GIVEN, REFERENCES,
 ) = range(CONTROLS)  # fmt: skip
 """Elements of `ctl`: the state that is expanded, and the next turn; the numbers of states and transitions; the depth,
-and the first state of the next level; transitions until the search returns; whether the present state has a successor;
-the node and the result whose link is missing; the numbers of noted violations and quiescent states; whether threads
-are interchangeable; the truth that the set-up leaves (`World.given`); where the folio's reference count is (see
+and the first state of the next level; transitions until the search returns; whether the present state has a successor,
+or a value that does not fit; the node and the result whose link is missing; the numbers of noted violations and
+quiescent states; whether threads are interchangeable; the truth that the set-up leaves (`World.given`); where the folio's reference count is (see
 `stepping.is_claimed`)."""
 
 FINISHED, NEEDS_LINK, FULL, PAUSED, NEEDS_REHASH = range(5)
@@ -198,6 +198,7 @@ def successor(state: Any, tables: Any, broken: Any, ctl: Any, shape: tuple[int, 
     could = stepping.do_step(state, free, buffer, depth, node, waits, n, out)
     if could == stepping.OVERFLOW:
         note(broken, ctl, TOO_WIDE, at, turn, 0)
+        ctl[ENABLED] = 1  # the path ends here, but not because threads wait
     if could != 0:
         return stepping.BLOCKED
     link = stepping.find_link(node, links, n, out[0])

@@ -25,7 +25,7 @@ from foliolab.framework.errors import FolioLabError
 from foliolab.framework.verify.explored import breadth_first as f
 from foliolab.framework.verify.explored.judge import Judge
 from foliolab.framework.verify.explored.native import native
-from foliolab.framework.verify.explored.nodes import CHILD, EXCLUSIVE, FAULT, LOST, WHAT, Nodes, Table
+from foliolab.framework.verify.explored.nodes import CHILD, EXCLUSIVE, FAULT, FLAGS, LOST, WHAT, Nodes, Table
 from foliolab.framework.verify.explored.primitives import Text, text_of
 from foliolab.framework.verify.explored.sharing import Reclassified, Sharing
 from foliolab.framework.verify.explored.stepping import NODE_MASK, find_link
@@ -395,6 +395,9 @@ class Explorer:
             FolioLabError: a thread failed by an error that breaks no law.
         """
         if kind == f.DEADLOCK:
+            links = self.nodes.links
+            if any(step.link >= 0 and int(links[step.link, FLAGS]) & FAULT for step in path):
+                return []  # the others wait for a thread that has ended at a law that is ignored
             found = [Violation("deadlock", "no thread can make progress, and not all have ended")]
             return [Broken(one, path) for one in found if one.law not in self.options.ignore]
         thread = order[turn % len(order)]
