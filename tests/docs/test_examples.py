@@ -132,7 +132,7 @@ def test_the_commands_that_ask_the_kernel_work_or_say_why_not(command: str, tmp_
 @pytest.mark.host
 @pytest.mark.slow
 def test_a_program_is_recorded_and_replayed_or_it_is_said_why_not(tmp_path: Path) -> None:
-    named = [c for c in COMMANDS if "app.folio" in c]
+    named = [c for c in COMMANDS if "app.folio" in c and "--runs" not in c]
     record, replay = (next(c for c in named if c.startswith(f"foliolab {verb}")) for verb in ("record", "replay"))
     done = run(shlex.split(record)[1:], tmp_path)
     if done.returncode == 3:

@@ -79,11 +79,14 @@ def findings(name, scheme, seconds):
     stop = threading.Event()  # at the first refutation
     (attack,) = attacks.chosen([name])
     tell = lambda news: isinstance(news, Finding) and stop.set()
-    return {finding.claim: finding for finding in attack.run(scheme.with_parameters(), Budget(seconds, stop=stop), tell)}
+    found = attack.run(scheme.with_parameters(), Budget(seconds, stop=stop), tell)
+    return {finding.claim: finding for finding in found}
 
 for name, scheme in ("explored", mine.UNLOCKED), ("symbolic", mine.MISCOUNTED):
     owed = findings(name, scheme, 120.0)[""]
-    assert owed.verdict == "refuted" and owed.counterexample.law in ("mapcount", "initial-values"), (name, owed)
+    assert owed.verdict == "refuted", (name, owed)
+    # a slot that is stored without the lock may also store the lock bit that another thread has given back
+    assert owed.counterexample.law in ("mapcount", "initial-values", "lost-lock"), (name, owed)
 # how far the solver comes depends on the host's speed, but it refutes nothing
 locked = findings("symbolic", mine.LOCKED, 2.0)
 assert set(locked) == {"", "safe", "exact-for-two", "reuse"}, locked

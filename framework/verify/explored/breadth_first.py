@@ -20,8 +20,8 @@ CONTROLS: Final = 15
 """Elements of `ctl`: the state that is expanded, and the next turn; the numbers of states and transitions; the depth,
 and the first state of the next level; transitions until the search returns; whether the present state has a successor,
 or a value that does not fit; the node and the result whose link is missing; the numbers of noted violations and
-quiescent states; whether threads are interchangeable; the truth that the set-up leaves (`World.given`); where the folio's reference count is (see
-`stepping.is_claimed`)."""
+quiescent states; whether threads are interchangeable; the truth that the set-up leaves (`World.given`); where the
+folio's reference count is (see `stepping.is_claimed`)."""
 
 FINISHED, NEEDS_LINK, FULL, PAUSED, NEEDS_REHASH = range(5)
 """Why a search returns: all states are expanded; a link is missing; the memory for states is full; the quota is used
