@@ -78,7 +78,7 @@ import mine
 def findings(name, scheme, seconds):
     stop = threading.Event()  # at the first refutation
     (attack,) = attacks.chosen([name])
-    tell = lambda news: isinstance(news, Finding) and stop.set()
+    tell = lambda news: isinstance(news, Finding) and news.claim == "" and news.verdict == "refuted" and stop.set()
     found = attack.run(scheme.with_parameters(), Budget(seconds, stop=stop), tell)
     return {finding.claim: finding for finding in found}
 
