@@ -89,11 +89,20 @@ class Real:
 
     def click(self, name: str) -> None:
         """Click a widget by its accessible name, after the layout has come to rest."""
-        before = self.until(lambda state: not state["notices"])
+        before = self.settled()
         while (now := self.later(before))["positions"][name] != before["positions"][name]:
             before = now
         x, y = now["positions"][name]
         self.hand("mousemove", str(x), str(y), "click", "1")
+
+    def settled(self) -> dict[str, Any]:
+        """The state without notices: what stays, such as that a check has found a fault, is closed."""
+        while (state := self.until(lambda state: state["visible"]))["notices"]:
+            if "Close this notice" in state["positions"]:
+                x, y = state["positions"]["Close this notice"]
+                self.hand("mousemove", str(x), str(y), "click", "1")
+            self.later(state)
+        return state
 
     def state(self) -> dict[str, Any]:
         try:

@@ -46,7 +46,7 @@ def state_of(window: Window) -> dict[str, Any]:
 def positions(window: Window) -> dict[str, tuple[int, int]]:
     """The positions on the screen of the widgets that have names."""
     found = {}
-    for one in window.here.findChildren(QWidget):
+    for one in (*window.here.findChildren(QWidget), *window.notices.findChildren(QWidget)):
         if not one.isVisible():
             continue
         name = one.accessibleName() or (one.text().replace("&", "") if isinstance(one, QAbstractButton) else "")
