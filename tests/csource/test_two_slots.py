@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -55,10 +56,10 @@ def test_the_shipped_policy_makes_the_same_accesses(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("attack", ["explored", "random", "structural"])
-def test_the_scheme_holds(attack: str, tmp_path: Path) -> None:
+def test_the_scheme_holds(attack: str, tmp_path: Path, is_known: Callable[[Finding], bool]) -> None:
     (chosen,) = attacks.chosen([attack])
     found = chosen.run(scheme_of(tmp_path, TEXT, "two_slots.c"), Budget(3.0, 128 << 20), lambda news: None)
-    assert found and not [one.bound for one in found if one.verdict == "refuted"]
+    assert found and not [one.bound for one in found if one.verdict == "refuted" and not is_known(one)]
 
 
 @pytest.mark.slow
