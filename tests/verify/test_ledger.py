@@ -112,7 +112,7 @@ def test_a_plugin_ships_findings_about_its_own_policies_only(tmp_path: Path) -> 
     )
     found = registry.load([plugin])
     assert tmp_path / "findings.json" in found.findings.values()
-    assert Ledger.of(found).refuted(MM_ID) == []
+    assert "safe" not in {one.claim for one in Ledger.of(found).refuted(MM_ID)}  # FolioLab's own findings count
 
 
 def test_what_ships_is_known_to_another_python_by_its_files(tmp_path: Path) -> None:
