@@ -119,8 +119,27 @@ class Watchdog:
             self._since = clock
 
 
-def _raise_in(thread: int, what: type[BaseException] | None) -> None:
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), None if what is None else ctypes.py_object(what))
+class _TakenBack(BaseException):
+    """Takes the place of a `Stuck` that came too late."""
+
+
+def _raise_in(thread: int, what: type[BaseException]) -> None:
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(what))
+
+
+def _take_back() -> None:
+    """Take back an exception that was sent to this thread and that has perhaps not been raised.
+
+    CPython sets a flag for it, and clears the flag only where an exception is raised; with the flag, a function that is
+    traced (by coverage, hypothesis or a debugger) never gets beyond its first instruction. So another exception takes
+    its place, and is raised and caught here.
+    """
+    try:
+        _raise_in(threading.get_ident(), _TakenBack)
+        while True:
+            pass  # CPython raises it at the next jump
+    except _TakenBack:
+        pass
 
 
 class _Monitor:
@@ -139,10 +158,11 @@ class _Monitor:
                 self.thread.start()
 
     def forget(self, watchdog: Watchdog) -> None:
+        """Watch no more; in the thread that was watched."""
         with self.lock:
             self.watching.pop(watchdog.thread, None)
-            if watchdog.raised:  # only then: taking back sets CPython's flag for pending calls
-                _raise_in(watchdog.thread, None)
+        if watchdog.raised:
+            _take_back()
 
     def renew(self) -> None:
         """Reset after a fork: a child process does not inherit the threads of its parent."""
