@@ -313,9 +313,9 @@ def test_a_text_that_never_ends_is_given_up(tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the kernel does not say what a process has")
 def test_a_text_that_takes_too_much_memory_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(translation, "MEMORY", 48 << 20)
-    tens = "".join(f"#define TENS_{n + 1} {', '.join([f'TENS_{n}'] * 10)}\n" for n in range(6))
+    tens = "".join(f"#define TENS_{n + 1} {', '.join([f'TENS_{n}'] * 10)}\n" for n in range(7))
     with pytest.raises(FolioLabError, match=r"not enough memory|translation of C text crashed"):
-        scheme_of(tmp_path, f"#define TENS_0 1\n{tens}static const char many[] = {{ TENS_6 }};\n{TEXT}")
+        scheme_of(tmp_path, f"#define TENS_0 1\n{tens}static const char many[] = {{ TENS_7 }};\n{TEXT}")
 
 
 def test_a_long_chain_of_branches_is_translated(tmp_path: Path) -> None:

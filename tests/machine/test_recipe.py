@@ -80,7 +80,7 @@ def findings(name, scheme, seconds):
     (attack,) = attacks.chosen([name])
     tell = lambda news: isinstance(news, Finding) and news.claim == "" and news.verdict == "refuted" and stop.set()
     found = attack.run(scheme.with_parameters(), Budget(seconds, stop=stop), tell)
-    return {finding.claim: finding for finding in found}
+    return {finding.claim: finding for finding in sorted(found, key=lambda one: one.verdict == "refuted")}
 
 for name, scheme in ("explored", mine.UNLOCKED), ("symbolic", mine.MISCOUNTED):
     owed = findings(name, scheme, 120.0)[""]
