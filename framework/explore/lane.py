@@ -195,7 +195,7 @@ class Lane(ABC):
         return found
 
     def put_back(self, wrongs: NDArray[np.int64]) -> None:
-        """Undo `take_wrongs`."""
+        """Keep wrong steps again that `take_wrongs` has handed out."""
         self._wrongs = [wrongs]
 
     def _begin(self) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 KEEPER: Final = Path(__file__).with_name("keeper.py")
 
@@ -22,6 +23,24 @@ def kept(command: Sequence[str], gate: int = -1, user: str = "-") -> list[str]:
     if sys.platform != "linux":
         return list(command)
     return [sys.executable, "-I", "-S", os.fspath(KEEPER), str(os.getpid()), str(gate), user, *command]
+
+
+@contextmanager
+def piped(command: Sequence[str], messages: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """A command whose output is read (`stdout`); it is killed if the block ends first.
+
+    Args:
+        messages: the file that its messages go to.
+    """
+    process = subprocess.Popen(kept(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=messages)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 def end(process: subprocess.Popen[Any], seconds: float) -> None:

@@ -211,7 +211,7 @@ def _located(node: ast.expr, at: ast.AST) -> ast.expr:
 
 
 def _statement(number: int, at: ast.AST) -> ast.stmt:
-    """`__taken__[number] = 1`."""
+    """The statement that marks a branch as taken: `__taken__[number] = 1`."""
     target = ast.Subscript(ast.Name(TAKEN, ast.Load()), ast.Constant(number), ast.Store())
     made = ast.Assign([target], ast.Constant(1))
     for part in ast.walk(made):

@@ -60,7 +60,7 @@ class PerfettoTrace:
         self._packet(_bytes(60, _number(1, _PROCESS) + _bytes(3, process)))
 
     def data(self) -> bytes:
-        """The file."""
+        """The bytes of the Perfetto trace (protobuf)."""
         return b"".join(self._packets)
 
     def track(self, name: str, parent: int = _PROCESS, counter: bool = False) -> int:

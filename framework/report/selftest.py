@@ -22,7 +22,7 @@ from foliolab.framework.scenario.syntax import Pages, Region, Scenario, Scenario
 TEMPLATE: Final = TEMPLATES / "selftest.c"
 MARK: Final = "/* SCENARIO */\n"
 ACTIONS: Final = ("fork", "exit", "write", "read", "munmap", "dontneed", "mremap", "mprotect")
-"""What the program can do."""
+"""The actions of scenarios that the C program can carry out."""
 LETTERS: Final = {"unchanged": "u", "reused": "r", "copied": "c", "new page": "n"}
 _WRITTEN: Final = str.maketrans({"\\": "\\\\", '"': '\\"', "?": "\\?"})
 

@@ -21,7 +21,7 @@ PAD: Final = 9
 CURVE: Final = 0.31
 """Share of the width of a cell for its curve."""
 MARKS: Final = 0.4
-"""The same for its marks."""
+"""Share of the width of a cell for the marks of its claims."""
 WIDE: Final = 165
 """Least width of a cell whose curve is beside the figure; in narrower cells the figure may reach into it."""
 LEAST: Final = 110

@@ -47,7 +47,7 @@ def lonely(a):
 
 
 class Marked:
-    """The text with marks."""
+    """A policy's text with marks at its branches, loaded as a module."""
 
     def __init__(self, folder: Path, text: str = TEXT, roots: tuple[str, ...] = ("begin", "lonely")) -> None:
         self.file = folder / "text.py"

@@ -9,6 +9,7 @@ by time.
 from __future__ import annotations
 
 import heapq
+import io
 import os
 import re
 import signal
@@ -21,7 +22,7 @@ from typing import Final
 from foliolab.framework.contract.trace_reader import TraceSource
 from foliolab.framework.contract.trace_records import Record
 from foliolab.framework.errors import KernelError
-from foliolab.framework.isolation.commands import kept
+from foliolab.framework.isolation.commands import kept, piped
 from foliolab.framework.kernel.recording.recorder import Recorder
 from foliolab.framework.kernel.recording.target import (
     Attached,
@@ -179,26 +180,16 @@ class PerfRecorder(Recorder):
 
     def _script(self, data: Path, sources: list[TraceSource]) -> Iterator[Record]:
         log = data.with_suffix(".script.log")
-        with log.open("wb") as messages:
-            process = subprocess.Popen(
-                kept(perf_script(str(data))), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=messages,
-                text=True, encoding="utf-8", errors="replace",
-            )  # fmt: skip
-        try:
+        with log.open("wb") as messages, piped(perf_script(str(data)), messages) as process:
             assert process.stdout is not None
-            source = TraceSource(f"perf script of {data.name}", process.stdout)
+            text = io.TextIOWrapper(process.stdout, "utf-8", "replace")
+            source = TraceSource(f"perf script of {data.name}", text)
             sources.append(source)
             yield from records_of(READERS["perf"], source)
             if process.wait():
                 raise KernelError(
                     f"perf script failed: {last_message(log)}", "is there room in the folder of the output?"
                 )
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
 
 
 def _readable(fd: int) -> bool:

@@ -23,7 +23,7 @@ LEAST_LANE: Final = 18
 
 
 def mail(walk: Walkthrough) -> str:
-    """The walkthrough as text."""
+    """A walkthrough as text for a mail, of at most 72 columns."""
     lines = [*_wrapped(walk.title), ""]
     for text, _ in walk.verdict:
         lines += _wrapped(text)

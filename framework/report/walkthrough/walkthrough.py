@@ -96,7 +96,7 @@ class Walkthrough:
 
     @property
     def minor_lines(self) -> str:
-        """What minor lines are."""
+        """Which lines are folded unless the reader asks for all."""
         if self.policies:
             return "steps that change no large folio"
         return "accesses that change neither a field of the policy nor a page table"

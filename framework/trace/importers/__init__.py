@@ -32,9 +32,9 @@ READERS: Final = {
     for reader in (
         TraceReader("bpftrace", "FolioLab's bpftrace script", bpftrace.recognise, bpftrace.read, unordered=True),
         TraceReader("snapshots", "FolioLab's snapshots", snapshots.recognise, snapshots.read),
-        TraceReader("perf", "perf script", perf.recognise, perf.read),
-        TraceReader("ftrace", "trace_pipe, trace-cmd report or systrace", ftrace.recognise, ftrace.read),
-        TraceReader("perf-trace", "perf trace of tracepoints", perf_trace.recognise, perf_trace.read),
+        TraceReader("perf", "perf script", perf.LAYOUT.recognise, perf.LAYOUT.read),
+        TraceReader("ftrace", "trace_pipe, trace-cmd report or systrace", ftrace.LAYOUT.recognise, ftrace.LAYOUT.read),
+        TraceReader("perf-trace", "perf trace of tracepoints", perf_trace.LAYOUT.recognise, perf_trace.LAYOUT.read),
         TraceReader("strace", "strace, with any options", strace.recognise, strace.read),
     )
 }

@@ -6,12 +6,8 @@ bash-930   (    930) [003] d.... 6288.896762: page_fault_user: address=0x55bc6c5
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Final
 
-from foliolab.framework.contract.trace_reader import TraceSource
-from foliolab.framework.contract.trace_records import Record
-from foliolab.framework.trace.importers import tracepoints
 from foliolab.framework.trace.importers.tracepoints import Layout, Parts
 
 # Every repetition has a bound, so that the time for a line grows with its length and no faster.
@@ -30,17 +26,3 @@ def _parts(found: re.Match[str], line: str) -> Parts:
 
 
 LAYOUT: Final = Layout(LINE, _parts, "ftrace", "the option record-tgid of ftrace")
-
-
-def read(source: TraceSource) -> Iterator[Record]:
-    """The records of a text.
-
-    Raises:
-        TraceFileError: a known event cannot be read.
-    """
-    return tracepoints.read(source, LAYOUT)
-
-
-def recognise(head: str) -> bool:
-    """Whether a line near the beginning is a known event."""
-    return tracepoints.recognised(head, LAYOUT)

@@ -12,17 +12,16 @@ import importlib
 import io
 import lzma
 import shutil
-import subprocess
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Final, cast
 
 from foliolab.framework.errors import TraceFileError, UsageError
-from foliolab.framework.isolation.commands import kept
+from foliolab.framework.isolation.commands import piped
 from foliolab.framework.trace.file import is_trace
 
 PERF_FIELDS: Final = "comm,pid,tid,cpu,time,event,trace"
@@ -172,7 +171,7 @@ def _converted(recording: _Recording, path: str, name: str) -> Iterator[BinaryIO
         )
     why = ""
     for command in commands:
-        with tempfile.TemporaryFile() as messages, _running(command, messages) as process:
+        with tempfile.TemporaryFile() as messages, piped(command, messages) as process:
             assert process.stdout is not None
             first = process.stdout.read(1)
             if first:
@@ -183,19 +182,6 @@ def _converted(recording: _Recording, path: str, name: str) -> Iterator[BinaryIO
             process.wait()
             why = why or _last_line(messages)
     raise TraceFileError(f"{name}: {tool} makes no text of it: {why or 'it has no events'}", f"try {shown}")
-
-
-@contextmanager
-def _running(command: Sequence[str], messages: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(kept(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=messages)
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
 
 
 def _last_line(messages: IO[bytes]) -> str:

@@ -7,12 +7,8 @@ The reader skips events that it does not know, and the stacks between them. `per
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Final
 
-from foliolab.framework.contract.trace_reader import TraceSource
-from foliolab.framework.contract.trace_records import Record
-from foliolab.framework.trace.importers import tracepoints
 from foliolab.framework.trace.importers.calls import ARGUMENTS
 from foliolab.framework.trace.importers.opening import PERF_FIELDS
 from foliolab.framework.trace.importers.tracepoints import Layout, Parts
@@ -45,17 +41,3 @@ def _parts(found: re.Match[str], line: str) -> Parts:
 
 
 LAYOUT: Final = Layout(LINE, _parts, "perf script", f"perf script -F {PERF_FIELDS}")
-
-
-def read(source: TraceSource) -> Iterator[Record]:
-    """The records of a text.
-
-    Raises:
-        TraceFileError: a known event cannot be read.
-    """
-    return tracepoints.read(source, LAYOUT)
-
-
-def recognise(head: str) -> bool:
-    """Whether a line near the beginning is a known event."""
-    return tracepoints.recognised(head, LAYOUT)

@@ -6,12 +6,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Final
 
-from foliolab.framework.contract.trace_reader import TraceSource
-from foliolab.framework.contract.trace_records import Record
-from foliolab.framework.trace.importers import tracepoints
 from foliolab.framework.trace.importers.tracepoints import Layout, Parts
 
 # Every repetition has a bound, so that the time for a line grows with its length and no faster.
@@ -28,17 +24,3 @@ def _parts(found: re.Match[str], line: str) -> Parts:
 
 
 LAYOUT: Final = Layout(LINE, _parts, "perf trace", "perf record and perf script", digits=6)
-
-
-def read(source: TraceSource) -> Iterator[Record]:
-    """The records of a text.
-
-    Raises:
-        TraceFileError: a known event cannot be read.
-    """
-    return tracepoints.read(source, LAYOUT)
-
-
-def recognise(head: str) -> bool:
-    """Whether a line near the beginning is a known event."""
-    return tracepoints.recognised(head, LAYOUT)

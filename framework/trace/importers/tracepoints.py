@@ -53,7 +53,7 @@ ESR_PRESENT: Final = {2, 3}
 """Of the ESR's fault status, divided by 4: access flag and permission faults, on a page that is present."""
 
 Context = tuple[int, int, int, int]
-"""time, cpu, pid, tid."""
+"""The time in ns, the CPU, the PID and the thread ID of an event."""
 Parse = Callable[[Context, str, str], "Record | None"]
 Parts = tuple[str, "str | None", "str | None", "str | None", str, "str | None", str]
 """comm, pid, tid, cpu, whole and decimal part of the time, event: as text. A tool may print one task number only."""
@@ -61,25 +61,6 @@ Parts = tuple[str, "str | None", "str | None", "str | None", str, "str | None", 
 
 class Unreadable(ValueError):
     """The text of an event is not what its tracepoint prints."""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What a tool prints before an event's text.
-
-    Attributes:
-        pattern: found in a line that has an event; the text follows it.
-        parts: the parts of a line, by its match.
-        tool: its name, for notes.
-        better: the command whose output has PIDs and TIDs.
-        digits: decimal digits of a unit of time in ns.
-    """
-
-    pattern: re.Pattern[str]
-    parts: Callable[[re.Match[str], str], Parts]
-    tool: str
-    better: str
-    digits: int = 9
 
 
 class _Repetitions:
@@ -101,57 +82,74 @@ class _Repetitions:
         return repeated
 
 
-def read(source: TraceSource, layout: Layout) -> Iterator[Record]:
-    """The records of a text.
+@dataclass(frozen=True)
+class Layout:
+    """What a tool prints before an event's text.
 
-    Raises:
-        TraceFileError: an event of `PARSERS` cannot be read.
+    Attributes:
+        pattern: found in a line that has an event; the text follows it.
+        parts: the parts of a line, by its match.
+        tool: its name, for notes.
+        better: the command whose output has PIDs and TIDs.
+        digits: decimal digits of a unit of time in ns.
     """
-    names: dict[int, str] = {}
-    process_of: dict[int, int] = {}
-    repeated, without_pid, time = _Repetitions(), False, 0
-    search, parts, digits, parsers = layout.pattern.search, layout.parts, layout.digits, PARSERS
-    for line in source:
-        found = search(line)
-        split = parts(found, line) if found else None
-        parse = parsers.get(split[6]) if split else None
-        if found is None or split is None or parse is None:
-            if lost := _lost(line, time):
-                yield lost
-            else:
-                source.foreign += 1
-            continue
-        comm, pid_text, tid_text, cpu, seconds, fraction, event = split
-        time = _time(seconds, fraction, digits)
-        tid = int(tid_text or pid_text or 0)
-        pid = int(pid_text) if tid_text and pid_text else process_of.get(tid, tid)
-        if pid <= 0 or tid <= 0 or repeated(tid, time, line):
-            continue
-        without_pid |= tid_text is None or pid_text is None
-        try:
-            record = parse((time, int(cpu or 0), pid, tid), comm, line[found.end() :].rstrip("\n"))
-        except Unreadable as why:
-            source.unreadable(line, f"{event} cannot be read, {why}")
-            continue
-        if record is not None:
-            if isinstance(record, rec.Task):
-                process_of[record.child] = pid if (record.flags or 0) & CLONE_THREAD else record.child
-            yield record
-        if tid == pid and names.get(pid) != comm:
-            names[pid] = comm
-            yield rec.Name(time, pid, comm)
-    if repeated.count:
-        source.notes.append(f"perf delivered {repeated.count} records twice; they were dropped.")
-    if without_pid:
-        source.notes.append(
-            f"Lines had no pid/tid, so threads that were there before look like processes; use {layout.better}."
-        )
 
+    pattern: re.Pattern[str]
+    parts: Callable[[re.Match[str], str], Parts]
+    tool: str
+    better: str
+    digits: int = 9
 
-def recognised(head: str, layout: Layout) -> bool:
-    """Whether a line near the beginning of a text is an event of `PARSERS`."""
-    lines = [line for line in head.splitlines()[:2000] if line.strip() and not line.startswith("#")][:200]
-    return any(layout.parts(found, line)[6] in PARSERS for line in lines if (found := layout.pattern.search(line)))
+    def read(self, source: TraceSource) -> Iterator[Record]:
+        """The records of the events in a text that the tool has printed.
+
+        Raises:
+            TraceFileError: an event of `PARSERS` cannot be read.
+        """
+        names: dict[int, str] = {}
+        process_of: dict[int, int] = {}
+        repeated, without_pid, time = _Repetitions(), False, 0
+        search, parts, digits, parsers = self.pattern.search, self.parts, self.digits, PARSERS
+        for line in source:
+            found = search(line)
+            split = parts(found, line) if found else None
+            parse = parsers.get(split[6]) if split else None
+            if found is None or split is None or parse is None:
+                if lost := _lost(line, time):
+                    yield lost
+                else:
+                    source.foreign += 1
+                continue
+            comm, pid_text, tid_text, cpu, seconds, fraction, event = split
+            time = _time(seconds, fraction, digits)
+            tid = int(tid_text or pid_text or 0)
+            pid = int(pid_text) if tid_text and pid_text else process_of.get(tid, tid)
+            if pid <= 0 or tid <= 0 or repeated(tid, time, line):
+                continue
+            without_pid |= tid_text is None or pid_text is None
+            try:
+                record = parse((time, int(cpu or 0), pid, tid), comm, line[found.end() :].rstrip("\n"))
+            except Unreadable as why:
+                source.unreadable(line, f"{event} cannot be read, {why}")
+                continue
+            if record is not None:
+                if isinstance(record, rec.Task):
+                    process_of[record.child] = pid if (record.flags or 0) & CLONE_THREAD else record.child
+                yield record
+            if tid == pid and names.get(pid) != comm:
+                names[pid] = comm
+                yield rec.Name(time, pid, comm)
+        if repeated.count:
+            source.notes.append(f"perf delivered {repeated.count} records twice; they were dropped.")
+        if without_pid:
+            source.notes.append(
+                f"Lines had no pid/tid, so threads that were there before look like processes; use {self.better}."
+            )
+
+    def recognise(self, head: str) -> bool:
+        """Whether a line near the beginning of a text is an event of `PARSERS`."""
+        lines = [line for line in head.splitlines()[:2000] if line.strip() and not line.startswith("#")][:200]
+        return any(self.parts(found, line)[6] in PARSERS for line in lines if (found := self.pattern.search(line)))
 
 
 def _lost(line: str, time: int) -> rec.Lost | None:

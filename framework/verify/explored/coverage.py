@@ -150,7 +150,7 @@ class Coverage:
             yield f"triples: every interleaving of {triples:,} of {len(self.triples):,} programs"
 
     def _limits(self) -> Iterator[str]:
-        """What was not, and why."""
+        """The programs that were not explored completely, and the reasons."""
         ended = Counter(how for family in self.ended.values() for how in family.values())
         if ended["memory"]:
             memory = f"the memory ({self.budget.memory >> 20:,} MiB)"

@@ -272,7 +272,7 @@ class Derived:
 
     @property
     def program(self) -> Program:
-        """The program itself."""
+        """The program that the explored attack searches: its machine, set-up and threads."""
         pages = self.start.pages
         threads = tuple(tuple(Operation.parse(text) for act in thread for text in act.texts) for thread in self.threads)
         frames = 4 * pages if self.start.order == ORDER else 2 * pages
