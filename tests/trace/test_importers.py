@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from itertools import pairwise
@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+sys.path.insert(0, str(Path(__file__).parent))
+from texts import BASES, COPIED, PAGES, REUSED, SAMPLES, alloc, convert, fault, only, perf, rows
 
 from foliolab.framework.contract.trace_records import Exit, Fault, Lost
 from foliolab.framework.errors import TraceFileError, UsageError
@@ -24,44 +27,6 @@ from foliolab.framework.trace.importers import batch
 from foliolab.framework.trace.importers.assembly import Assembly
 from foliolab.framework.trace.importers.order import in_order
 from foliolab.framework.trace.importers.summary import summarise
-
-SAMPLES = Path(__file__).parent / "samples"
-PAGES = 32  # of the region that phases.py writes to in the samples
-BASES = {"perf": 34125283350, "bpftrace": 34289457347, "snapshots": 34311601997}
-REUSED, COPIED = ev.REUSED, ev.COPIED
-
-
-def rows(path: Path) -> list[dict[str, int]]:
-    return [row for block in Trace(path).blocks() for row in block.rows()]
-
-
-def convert(text: str, folder: Path, form: str = "") -> tuple[Header, list[dict[str, int]]]:
-    """The header and the events of a text."""
-    source = folder / "text"
-    source.write_text(text)
-    header = importers.convert(source, folder / "out.folio", form)
-    return header, rows(folder / "out.folio")
-
-
-def perf(*lines: str) -> str:
-    """Lines of perf script: `time pid/tid event: text`, in microseconds."""
-    out = []
-    for line in lines:
-        time, who, event, *text = line.split(" ", 3)
-        out.append(f" some prog {who} [001] 10.{int(time):06d}000: {event} {''.join(text)}")
-    return "\n".join(out) + "\n"
-
-
-def fault(address: int, error: int, kind: str = "user") -> str:
-    return f"exceptions:page_fault_{kind}: address={address:#x} ip=0x1 error_code={error:#x}"
-
-
-def alloc(pfn: int, order: int = 0, more: str = "") -> str:
-    return f"kmem:mm_page_alloc: page=0x1 pfn={pfn:#x} order={order} migratetype=1 gfp_flags=GFP_HIGHUSER_MOVABLE{more}"
-
-
-def only(found: Iterable[dict[str, int]], *kinds: int) -> list[dict[str, int]]:
-    return [row for row in found if row["kind"] in kinds]
 
 
 # -- real captures of a program whose outcomes are known --------------------------------------------
@@ -94,158 +59,6 @@ def test_snapshots_show_the_copies_between_them(tmp_path: Path) -> None:
     assert all(row["flags"] & ev.UNCERTAIN for row in only(found, ev.WRITE))
     dropped = {page for row in only(found, ev.UNMAP) for page in range(row["page"], row["page"] + row["nr"])}
     assert dropped >= set(range(BASES["snapshots"], BASES["snapshots"] + PAGES // 2))
-
-
-def test_strace_gives_lifecycles_and_ranges(tmp_path: Path) -> None:
-    header = importers.convert(SAMPLES / "phases.strace.txt", tmp_path / "t")
-    found = rows(tmp_path / "t")
-    assert Counter(row["kind"] for row in only(found, ev.FORK, ev.SPAWN, ev.EXEC, ev.EXIT, ev.GONE)) == {
-        ev.FORK: 2, ev.EXEC: 1, ev.EXIT: 3, ev.GONE: 3,
-    }  # fmt: skip
-    assert not only(found, ev.NEW, ev.WRITE)
-    assert only(found, ev.UNMAP)[-1]["nr"] == 16
-    assert "strace sees no faults" in " ".join(header.notes)
-
-
-STRACE = """\
-7 1700000000.000001 execve("/bin/x", ["x"], 0x7ff /* 3 vars */) = 0
-7 1700000000.000010 vfork( <unfinished ...>
-8 1700000000.000020 execve("/bin/y", ["y"], 0x7ff /* 3 vars */ <unfinished ...>
-7 1700000000.000030 <... vfork resumed>)    = 8
-8 1700000000.000031 <... execve resumed>)   = 0
-7 1700000000.000040 clone3({flags=CLONE_VM|CLONE_THREAD|CLONE_SIGHAND, exit_signal=0, stack=0x7f}, 88) = 9
-9 1700000000.000050 munmap(0x10000, 4096)   = 0
-9 1700000000.000051 munmap(0x20000, 4096)   = -1 EINVAL (Invalid argument)
-9 1700000000.000060 exit(0)                 = ?
-9 1700000000.000061 +++ exited with 0 +++
-8 1700000000.000070 +++ killed by SIGKILL +++
-7 1700000000.000071 --- SIGCHLD {si_signo=SIGCHLD} ---
-7 1700000000.000080 clone(child_stack=NULL, flags=CLONE_CHILD_CLEARTID|SIGCHLD, child_tidptr=0x7f) = 10
-7 1700000000.000090 exit_group(0)           = ?
-7 1700000000.000099 +++ exited with 0 +++
-"""
-
-
-@pytest.mark.parametrize("spawn", ["vfork(", "clone3({flags=CLONE_VM|CLONE_VFORK, exit_signal=SIGCHLD}, 88"])
-def test_strace_tells_threads_spawns_and_forks_apart(spawn: str, tmp_path: Path) -> None:
-    name = spawn.partition("(")[0]
-    _, found = convert(STRACE.replace("vfork(", spawn).replace("... vfork resumed", f"... {name} resumed"), tmp_path)
-    assert [(ev.KINDS[row["kind"]], row["mm"], row["other"]) for row in found if row["kind"] != ev.UNMAP] == [
-        ("spawn", 1, 2), ("exec", 2, 3), ("exit", 3, 0), ("gone", 3, 0), ("fork", 1, 4), ("exit", 1, 0), ("gone", 1, 0),
-    ]  # fmt: skip
-    assert [(row["mm"], row["page"]) for row in only(found, ev.UNMAP)] == [(1, 0x10)]
-
-
-LIFE = [("fork", 1, 2), ("exit", 2, 0), ("gone", 2, 0), ("exit", 1, 0), ("gone", 1, 0)]
-FORK_OF = "clone(child_stack=NULL, flags=CLONE_CHILD_SETTID|SIGCHLD, child_tidptr=0x7f)"
-
-
-def life(found: Iterable[dict[str, int]]) -> list[tuple[str, int, int]]:
-    kinds = (ev.FORK, ev.SPAWN, ev.EXEC, ev.EXIT, ev.GONE)
-    return [(ev.KINDS[row["kind"]], row["mm"], row["other"]) for row in only(found, *kinds)]
-
-
-@pytest.mark.parametrize(
-    ("before", "behind"),
-    [
-        ("{pid} ", ""),
-        ("[pid {pid}] ", ""),
-        ("{pid}<some (name)> ", ""),
-        ("{pid} 23:59:59.99999{n} ", ""),
-        ("{pid} 23:59:5{n} ", ""),
-        ("{pid}      0.00000{n} ", ""),
-        ("{pid} 1700000000.00000{n} (+     0.000001) [  56] [00007f20683ce9f0] ", " <0.000100>"),
-        ("{pid} [????????????????] ", ""),
-    ],
-)
-def test_strace_is_read_whatever_its_options(before: str, behind: str, tmp_path: Path) -> None:
-    calls = [
-        (7, f"{FORK_OF} = 8{behind}"),
-        (8, "mmap(NULL, 4096, 0x3 /* PROT_READ|PROT_WRITE */, 0x22 /* MAP_PRIVATE|MAP_ANONYMOUS */, -1, 0) = 0x10000"),
-        (8, f"munmap(0x10000, 4096) = 0{behind}"),
-        (8, "exit_group(0) = ?"),
-        (8, "+++ exited with 0 +++"),
-        (7, "exit_group(0) = ?"),
-        (7, "+++ exited with 0 +++"),
-    ]
-    text = "".join(
-        before.format(pid=pid, n=n) + call + "\n > /lib/libc.so.6(x+0x1) [0x2]\n" for n, (pid, call) in enumerate(calls)
-    )
-    header, found = convert(text, tmp_path)
-    assert life(found) == LIFE
-    assert [(row["mm"], row["page"]) for row in only(found, ev.UNMAP)] == [(2, 0x10)]
-    assert header.shows.times is any(mark in before for mark in (":", "."))
-    assert header.notes == ["strace sees no faults: the trace has lifecycles and ranges, no writes."]
-
-
-def test_the_time_of_strace_goes_on_after_midnight(tmp_path: Path) -> None:
-    _, found = convert("7 23:59:59 munmap(0x1000, 1) = 0\n7 00:00:01 munmap(0x1000, 1) = 0\n", tmp_path)
-    assert found[1]["time"] - found[0]["time"] == 2_000_000_000
-
-
-END = "exit_group(0) = ?\n{0}+++ exited with 0 +++\n"
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        # a message in the middle of a line
-        (
-            f"{FORK_OF[:-10]}strace: Process 8 attached\n{FORK_OF[-10:]} = 8\n"
-            f"[pid 8] {END.format('[pid 8] ')}{END.format('')}",
-            LIFE,
-        ),
-        # a daemon: the parent ends first, and the child forks without a prefix
-        (
-            f"{FORK_OF} = 8\n[pid 7] {END.format('[pid 7] ')}{FORK_OF} = 9\n"
-            f"[pid 9] {END.format('[pid 9] ')}{END.format('')}",
-            [
-                ("fork", 1, 2), ("exit", 1, 0), ("gone", 1, 0), ("fork", 2, 3), ("exit", 3, 0), ("gone", 3, 0),
-                ("exit", 2, 0), ("gone", 2, 0),
-            ],
-        ),
-        # the first process is named only when it has a child
-        (
-            "vfork( <unfinished ...>\nstrace: Process 8 attached\n"
-            f"[pid 8] {END.format('[pid 8] ')}[pid 7] <... vfork resumed>) = 8\n{END.format('')}",
-            [("spawn", *LIFE[0][1:]), *LIFE[1:]],
-        ),
-        # 5 was there before: the call says that it made another task
-        (
-            f"7 {FORK_OF[:-1]} <unfinished ...>\n5 munmap(0x1000, 1) = 0\n7 <... clone resumed>) = 8\n"
-            f"8 {END.format('8 ')}",
-            [("fork", 2, 3), ("exit", 3, 0), ("gone", 3, 0)],
-        ),
-        # two calls under way, of which the younger one made the task
-        (
-            f"7 {FORK_OF[:-1]} <unfinished ...>\n9 {FORK_OF[:-1]} <unfinished ...>\n8 {END.format('8 ')}"
-            "9 <... clone resumed>) = 8\n7 <... clone resumed>) = -1 EAGAIN (Resource temporarily unavailable)\n",
-            LIFE[:3],
-        ),
-        # in a namespace of its own, the call returns another number
-        (
-            f"7 {FORK_OF} = 2 /* 8 in strace's PID NS */\n8 {END.format('8 ')}",
-            LIFE[:3],
-        ),
-    ],
-)  # fmt: skip
-def test_the_parent_in_strace_is_the_one_whose_call_returned_the_child(
-    text: str, expected: list[tuple[str, int, int]], tmp_path: Path
-) -> None:
-    header, found = convert(text, tmp_path)
-    assert life(found) == expected
-    assert not any("guess" in note or "another parent" in note for note in header.notes)
-
-
-def test_an_exec_in_a_thread_is_one_of_its_process(tmp_path: Path) -> None:
-    thread = "clone3({flags=CLONE_VM|CLONE_THREAD|CLONE_SIGHAND, stack=0x7f} => {parent_tid=[8]}, 88) = 8"
-    text = (
-        f'7 munmap(0x1000, 1) = 0\n7 {thread}\n8 execve("/bin/x", ["x"], 0x7f /* 3 vars */ <pid changed to 7 ...>\n'
-        f"7 +++ superseded by execve in pid 8 +++\n7 <... execve resumed>) = 0\n7 {END.format('7 ')}"
-    )
-    header, found = convert(text, tmp_path)
-    assert life(found) == [("exec", 1, 2), ("exit", 2, 0), ("gone", 2, 0)]
-    assert [(mm.pid, mm.comm) for mm in header.mms] == [(7, ""), (7, "x")]
 
 
 def snapshot(time: int, **runs: list[list[int]]) -> str:
@@ -518,70 +331,6 @@ def test_other_events_and_callchains_are_skipped_and_losses_counted(tmp_path: Pa
     assert header.lost == 1234
     assert [row["kind"] for row in found] == [ev.WRITE, ev.LOST, ev.WRITE]
     assert found[1]["nr"] == 1234
-
-
-FTRACE = """\
-CPU:1 [LOST 3 EVENTS]
-            bash-7     [001] d...  10.000010: page_fault_user: address=0x10000 ip=0x7f error_code=0x7
-            bash-7     [001] ....  10.000011: mm_page_alloc: page=0000000057 pfn=0x99 order=0 migratetype=1 gfp_flags=X
-            bash-7     [001] ...21 10.000020: task_newtask: pid=8 comm=bash clone_flags=10100 oom_score_adj=0
-            bash-8     [000] ....  10.000030: sys_munmap(addr: 20000, len: 1000)
-            bash-8     [000] ....  10.000031: sys_munmap -> 0x0
-            bash-8     [000] ....  10.000032: sched_process_exit: comm=bash pid=8 prio=120
-"""
-
-
-@pytest.mark.parametrize("report", ["trace_pipe", "trace-cmd", "systrace"])
-def test_ftrace_is_read_as_perf_is(report: str, tmp_path: Path) -> None:
-    text = FTRACE
-    if report == "trace-cmd":
-        text = re.sub(r"\] \S+ +10\.", "]  10.", text).replace("sys_munmap(", "sys_enter_munmap: ").replace(" ->", ":")
-        text = text.replace("sys_munmap:", "sys_exit_munmap:")
-    if report == "systrace":
-        text = "<!DOCTYPE html>\n" + text.replace("-7     [", "-7     (    7) [").replace(
-            "-8     [", "-8     (-----) ["
-        )
-    header, found = convert(text, tmp_path)
-    assert header.lost == 3
-    assert [(ev.KINDS[row["kind"]], row["flags"], row["page"]) for row in found] == [
-        ("lost", 0, 0), ("write", COPIED, 0x10), ("unmap", 0, 0x20),
-    ]  # fmt: skip
-    assert {row["mm"] for row in only(found, ev.WRITE, ev.UNMAP)} == {1}  # 8 is a thread of 7
-
-
-def test_perf_trace_is_read(tmp_path: Path) -> None:
-    text = (
-        "     0.000 ( 0.000 ms): x/7 minfault [main+0x2] => 0x55ea3601b018 (?k)\n"
-        "     1.500 x/7 exceptions:page_fault_user(address: 0x10000, ip: 4195786, error_code: 7)\n"
-        "     1.501 x/7 kmem:mm_page_alloc(pfn: 153, order: 0, gfp_flags: 1051072, migratetype: 1)\n"
-        '     1.502 x/7 task:task_newtask(pid: 8, comm: "y", clone_flags: 17)\nLOST 9 events!\n'
-    )
-    header, found = convert(text, tmp_path)
-    assert [(ev.KINDS[row["kind"]], row["time"]) for row in found] == [
-        ("new", 1_501_000), ("fork", 1_502_000), ("lost", 1_502_000),
-    ]  # fmt: skip  # the page was cleared: it replaces the zero page
-    assert (header.source, header.lost, found[0]["other"]) == ("perf-trace", 9, 153)
-
-
-@pytest.mark.parametrize(
-    ("field", "kinds"),
-    [
-        ("error_code=0x7", [("write", COPIED)]),
-        ("error_code=0x9200004f", [("write", COPIED)]),  # Arm64: a permission fault that writes
-        ("esr=0x92000047", [("new", 0)]),  # a translation fault that writes
-        ("error_code=0x92000007", []),  # it reads
-        ("cause=0xf", [("write", ev.UNCERTAIN)]),  # RISC-V: a store, to a page that was there or not
-        ("cause=0xd", []),
-    ],
-)
-def test_faults_of_other_architectures_fit(field: str, kinds: list[tuple[str, int]], tmp_path: Path) -> None:
-    text = perf(
-        f"10 7/7 exceptions:page_fault_user: user page fault, address=0x10000 epc=0x55 {field}",
-        f"11 7/7 {alloc(0x90)}",
-        "12 7/7 task:task_newtask: pid=8 comm=x clone_flags=11 oom_score_adj=0",
-    )
-    _, found = convert(text, tmp_path)
-    assert [(ev.KINDS[row["kind"]], row["flags"]) for row in only(found, ev.WRITE, ev.NEW)] == kinds
 
 
 def test_an_unreadable_event_is_named_with_its_line(tmp_path: Path) -> None:
