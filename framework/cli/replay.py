@@ -9,7 +9,9 @@ of them and a row for each.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
@@ -20,6 +22,9 @@ from foliolab.framework.cli import _common
 from foliolab.framework.errors import ResultFileError, TraceFileError, UsageError
 
 if TYPE_CHECKING:
+    from foliolab.framework.replay.result import ReplayResult
+    from foliolab.framework.replay.session import ReplayRequest
+    from foliolab.framework.results.saving import Saving
     from foliolab.framework.trace.header import Header
 
 MEMORY: Final = "1G"
@@ -73,32 +78,28 @@ def run(
     from foliolab.framework.report import replay as report
     from foliolab.framework.report import runs
     from foliolab.framework.report.pages.terminal import TerminalPage
-    from foliolab.framework.report.progress import Progress
     from foliolab.framework.results.saving import Saving
 
     schemes = session.schemes_of(found, policies)
     recorded = [models_of(_header(file), schemes) for file in files]
     known = load_costs(costs) if costs else None
     saving = Saving(json)
-    results = []
-    with Progress() as progress:
-        for file, models in zip(files, recorded, strict=True):
-            request = session.ReplayRequest(
-                path=str(file),
-                schemes=schemes,
-                recorded=models,
-                memory=parse_memory(memory),
-                samples=samples,
-                costs=known,
-                plugins=tuple(os.path.abspath(path) for path in plugin or ()),
-                command=_common.typed(),
-                execution=_common.execution(execution),
-                teardown=_when(teardown),
-            )
-            results.append(session.replay(request, progress, saving.partial))
-            known = known or results[-1].costs
-            if not results[-1].complete:
-                break
+    requests = [
+        session.ReplayRequest(
+            path=str(file),
+            schemes=schemes,
+            recorded=models,
+            memory=parse_memory(memory),
+            samples=samples,
+            costs=known,
+            plugins=tuple(os.path.abspath(path) for path in plugin or ()),
+            command=_common.typed(),
+            execution=_common.execution(execution),
+            teardown=_when(teardown),
+        )
+        for file, models in zip(files, recorded, strict=True)
+    ]
+    results = _replays(requests, saving)
     _common.save(results[0], saving, results[0].complete)
     page = TerminalPage()
     report.render(results[0], page) if len(files) == 1 else runs.render(results, page)
@@ -107,6 +108,21 @@ def run(
     if not all(result.complete for result in results):
         raise typer.Exit(_common.INTERRUPTED)
     raise typer.Exit(max(map(session.exit_code, results)))
+
+
+def _replays(requests: Sequence[ReplayRequest], saving: Saving) -> list[ReplayResult]:
+    """The results of replays, up to the first that was interrupted. Copies and reuses are timed once for all."""
+    from foliolab.framework.replay import session
+    from foliolab.framework.report.progress import Progress
+
+    results: list[ReplayResult] = []
+    with Progress() as progress:
+        for request in requests:
+            known = request.costs or (results[-1].costs if results else None)
+            results.append(session.replay(replace(request, costs=known), progress, saving.partial))
+            if not results[-1].complete:
+                break
+    return results
 
 
 def _header(file: Path) -> Header:

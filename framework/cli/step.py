@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -74,13 +75,9 @@ def run(  # noqa: PLR0913  (one parameter per option)
     strict: _common.Strict = False,
 ) -> None:
     """Walk through a counterexample."""
-    if every and not dump:
-        raise UsageError("--all applies to --dump only", "add --dump")
     form = _walks.Form(html, mail, perfetto, selftest)
-    if form.wanted and (dump or all_accesses):
-        raise UsageError("--dump and --all-accesses apply to the terminal only", "leave them out")
-    for path in (html, perfetto, selftest):
-        _common.writable(path)
+    table = _Table(dump, every, all_accesses)
+    _check(form, table)
     found = _common.registry(plugin, strict)
     if form.wanted and _walks.is_run(found, str(file)):
         _common.warn(found)
@@ -95,25 +92,59 @@ def run(  # noqa: PLR0913  (one parameter per option)
     example = _load(file)
     _common.warn(found)
     scheme = _scheme(found, example, file, bool(plugin))
-    from foliolab.framework.report import verify as report
-    from foliolab.framework.report.pages.terminal import TerminalPage
     from foliolab.framework.verify.timeline import Timeline
 
-    page = TerminalPage()
     with intake.named(file):
         timeline = Timeline(example, scheme)
     if form.wanted:
         _walks.send_counterexample(timeline, file, form)
     else:
-        report.introduction(timeline, page)
-        if dump:
-            from foliolab.framework.report import interleaving
-
-            interleaving.render(timeline, page, all_accesses, unfolded=every)
-        else:
-            _step(timeline, page, all_accesses)
+        _show(timeline, table)
     if timeline.breaks:
         raise typer.Exit(ExitCode.COMPARISON_FAILED)
+
+
+@dataclass(frozen=True)
+class _Table:
+    """What the terminal shows of the accesses.
+
+    Attributes:
+        dump: the whole table at once.
+        every: long runs of accesses are not folded.
+        all_accesses: also those to statistics, MMs and free lists.
+    """
+
+    dump: bool
+    every: bool
+    all_accesses: bool
+
+
+def _check(form: _walks.Form, table: _Table) -> None:
+    """Refuse options that would do nothing, and files that cannot be written.
+
+    Raises:
+        UsageError: there is one.
+    """
+    if table.every and not table.dump:
+        raise UsageError("--all applies to --dump only", "add --dump")
+    if form.wanted and (table.dump or table.all_accesses):
+        raise UsageError("--dump and --all-accesses apply to the terminal only", "leave them out")
+    for path in (form.html, form.perfetto, form.selftest):
+        _common.writable(path)
+
+
+def _show(timeline: Timeline, table: _Table) -> None:
+    from foliolab.framework.report import verify as report
+    from foliolab.framework.report.pages.terminal import TerminalPage
+
+    page = TerminalPage()
+    report.introduction(timeline, page)
+    if table.dump:
+        from foliolab.framework.report import interleaving
+
+        interleaving.render(timeline, page, table.all_accesses, unfolded=table.every)
+    else:
+        _step(timeline, page, table.all_accesses)
 
 
 def _load(file: Path) -> Counterexample:
