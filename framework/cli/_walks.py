@@ -36,17 +36,24 @@ class Form:
         mail: whether to print it as a mail.
         perfetto: the file of a trace for Perfetto; None for none.
         selftest: the file of a C program; None for none.
+        litmus: the file of a litmus test; None for none.
     """
 
     html: Path | None
     mail: bool
     perfetto: Path | None = None
     selftest: Path | None = None
+    litmus: Path | None = None
 
     @property
     def wanted(self) -> bool:
         """Whether anything is to be sent."""
-        return bool(self.html or self.mail or self.perfetto or self.selftest)
+        return bool(self.html or self.mail or any(self.files))
+
+    @property
+    def files(self) -> tuple[Path | None, ...]:
+        """The files of other forms than the page."""
+        return self.perfetto, self.selftest, self.litmus
 
     def write(self, path: Path | None, made: Callable[[], bytes]) -> None:
         """Write a file of another form, if it is wanted."""
@@ -78,7 +85,7 @@ class Form:
 
 def send_counterexample(timeline: Timeline, file: Path, form: Form) -> None:
     """Send a counterexample; its command names the page, which holds it, or else its file."""
-    from foliolab.framework.report import perfetto
+    from foliolab.framework.report import litmus, perfetto
     from foliolab.framework.report.diagram import diagram_of
     from foliolab.framework.report.walkthrough import counterexample as walks
 
@@ -87,6 +94,7 @@ def send_counterexample(timeline: Timeline, file: Path, form: Form) -> None:
     if form.selftest:
         raise UsageError("a counterexample cannot be a C program", "--selftest is for scenarios")
     form.write(form.perfetto, lambda: perfetto.schedule(diagram_of(timeline, unfolded=True), title))
+    form.write(form.litmus, lambda: litmus.litmus(timeline, shlex.join(example.stepping(file))).encode())
     form.send(lambda most: walks.walkthrough(timeline, form.html or file, most), walks.MOST_LINES)
 
 
@@ -134,6 +142,8 @@ def send_run(found: Registry, wish: Wish, plugins: Sequence[Path], form: Form) -
         from foliolab.framework.trace.file import Trace
 
         form.write(form.perfetto, lambda: perfetto.recording(Trace(wish.name)))
+    if form.litmus:
+        raise UsageError(f"{wish.name} is no counterexample", "--litmus is for counterexamples with threads")
     if form.selftest:
         _write_selftest(found, wish, form)
     if not form.html and not form.mail:

@@ -6,7 +6,8 @@ written; 0 the law holds now, so that the file can serve as a test of the policy
 --plugin, even where the file names its plugin: opening a file runs no code.
 --html writes the counterexample as a page, to send; FILE may be such a page. --mail prints it as text for a mail. Both
 also take a scenario, a sharing pattern or a trace, whose steps they show under several policies. --perfetto writes a
-counterexample, or all events of a trace, for https://ui.perfetto.dev. --selftest writes a scenario as a C program.
+counterexample, or all events of a trace, for https://ui.perfetto.dev. --litmus writes a counterexample as a litmus test
+for herd7. --selftest writes a scenario as a C program.
 """
 
 from __future__ import annotations
@@ -58,6 +59,10 @@ def run(  # noqa: PLR0913  (one parameter per option)
         Path | None,
         typer.Option(metavar="FILE.c", help="Write a scenario as a C program that checks this in real processes."),
     ] = None,
+    litmus: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.litmus", help="Write a counterexample with threads as a litmus test for herd7."),
+    ] = None,
     policies: Annotated[
         list[str] | None,
         typer.Option(metavar="LIST", help=f"Of a scenario, pattern or trace: {_common.POLICIES}. [{_walks.USUAL}]"),
@@ -75,7 +80,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
     strict: _common.Strict = False,
 ) -> None:
     """Walk through a counterexample."""
-    form = _walks.Form(html, mail, perfetto, selftest)
+    form = _walks.Form(html, mail, perfetto, selftest, litmus)
     table = _Table(dump, every, all_accesses)
     _check(form, table)
     found = _common.registry(plugin, strict)
@@ -129,7 +134,7 @@ def _check(form: _walks.Form, table: _Table) -> None:
         raise UsageError("--all applies to --dump only", "add --dump")
     if form.wanted and (table.dump or table.all_accesses):
         raise UsageError("--dump and --all-accesses apply to the terminal only", "leave them out")
-    for path in (form.html, form.perfetto, form.selftest):
+    for path in (form.html, *form.files):
         _common.writable(path)
 
 

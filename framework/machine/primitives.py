@@ -84,19 +84,40 @@ def smp_store_release(ref: Ref, value: int) -> None:
     ref.write("smp_store_release", value)
 
 
+class Barriers:
+    """Who is told of barriers, which access no memory that an observer could watch.
+
+    Attributes:
+        observer: called with a barrier's name; None for nobody.
+    """
+
+    observer: Callable[[str], None] | None = None
+
+    def passed(self, name: str) -> None:
+        """A barrier has been executed."""
+        if self.observer is not None:
+            self.observer(name)
+
+
+BARRIERS: Final = Barriers()
+
+
 @primitive("barrier")
 def smp_mb() -> None:
     """Full memory barrier."""
+    BARRIERS.passed("smp_mb")
 
 
 @primitive("barrier")
 def smp_rmb() -> None:
     """Read memory barrier."""
+    BARRIERS.passed("smp_rmb")
 
 
 @primitive("barrier")
 def smp_wmb() -> None:
     """Write memory barrier."""
+    BARRIERS.passed("smp_wmb")
 
 
 # -- atomic_t ------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ The window and `foliolab step` show the result. A refutation counts only if its 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from foliolab.framework.engine.operation import Operation
 from foliolab.framework.engine.structs import PG_anon_exclusive
 from foliolab.framework.engine.truth import heads_of, scan
 from foliolab.framework.errors import FolioLabError
-from foliolab.framework.machine.primitives import pfn_folio
+from foliolab.framework.machine.primitives import BARRIERS, pfn_folio
 from foliolab.framework.verify.counterexample import FLUSH, Counterexample
 from foliolab.framework.verify.field_names import name_of
 from foliolab.framework.verify.laws import Watch, failure, spoils
@@ -43,6 +43,8 @@ class Frame:
         location: file and line of the access.
         mappings: the number of PTEs and PMDs that map the folio, by MM, from the page tables.
         answer: the operation's result, if the operation ends with this step.
+        offset, bits: of the accessed field: its first byte in the memory, and its width; -1 and 0 without one.
+        signed: whether the field's values are.
     """
 
     thread: int
@@ -54,6 +56,9 @@ class Frame:
     location: str = ""
     mappings: tuple[int, ...] = ()
     answer: str = ""
+    offset: int = -1
+    bits: int = 0
+    signed: bool = False
 
 
 ANSWERS: Final = {True: "maybe shared", False: "exclusive", None: "no answer"}
@@ -67,12 +72,14 @@ class Playback:
         violations: in the order in which they were found.
         states: for each step the bytes of memory that it changed: (offset, bytes).
         turns: of threads: the number of frames after each operation of the set-up, and after each turn.
+        barriers: of threads: (thread, its frames so far, primitive) of each barrier, which is no step.
     """
 
     frames: list[Frame] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
     states: list[list[tuple[int, bytes]]] = field(default_factory=list)
     turns: list[int] = field(default_factory=list)
+    barriers: list[tuple[int, int, str]] = field(default_factory=list)
 
 
 def counted(machine: Machine, folio: tuple[int, int]) -> Callable[[int], bool]:
@@ -285,6 +292,7 @@ class _SchedulePlayer:
         self.steps = counted(self.machine, self.folio)
         self.scheduler = Scheduler(self.machine.vm, self.steps, self.counterexample.memory_model, self._seen)
         threads = range(len(self.counterexample.threads))
+        BARRIERS.observer = self._barrier
         try:
             self.scheduler.start([partial(self._thread, number) for number in threads])
             for thread, count in self.counterexample.turns:
@@ -292,6 +300,7 @@ class _SchedulePlayer:
                 self.playback.turns.append(len(self.playback.frames))
             self._finish()
         finally:
+            BARRIERS.observer = None
             self.scheduler.close()
         for thread, cause in sorted(self.scheduler.faults.items()):
             self.playback.violations.append(_violation_of(thread, cause))
@@ -417,11 +426,17 @@ class _SchedulePlayer:
         name = name_of(self.machine, access.ref, self.folio)
         mappings = self._now()
         operation = self.doing[access.thread]
-        self.recorder.frame(
-            Frame(access.thread, operation, access.op, name, access.old, access.new, access.location, mappings)
-        )
+        frame = Frame(access.thread, operation, access.op, name, access.old, access.new, access.location, mappings)
+        ctype = access.ref.ctype
+        signed = ctype.signed or ctype.bits == 64
+        self.recorder.frame(replace(frame, offset=access.ref.off, bits=ctype.bits, signed=signed))
         for question in self.questions.values():
             self._observe(question)
+
+
+    def _barrier(self, name: str) -> None:
+        self.scheduler.settle()
+        self.playback.barriers.append((self.scheduler.current, len(self.playback.frames), name))
 
 
 def _answer_text(operation: Operation, answers: list[int]) -> str:

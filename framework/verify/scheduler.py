@@ -171,6 +171,11 @@ class Scheduler:
         self.memory.waiter = None
         self.memory.guard = None
 
+    @property
+    def current(self) -> int:
+        """The number of the thread that calls."""
+        return int(self._current.number)
+
     # -- in the threads ----------------------------------------------------------------------------------
     def _run(self, number: int, function: Callable[[], Any]) -> None:
         self._current.number = number

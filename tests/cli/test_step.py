@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -218,6 +219,19 @@ def test_a_trace_for_perfetto(foliolab: Run, file: Path, plugin: Path, tmp_path:
     assert b"redis-server" in trace.read_bytes()
     done = foliolab("step", "third-stays", "--perfetto", trace)
     assert done.code == 2 and "is no recording" in done.err
+
+
+def test_a_litmus_test(foliolab: Run, file: Path, plugin: Path, tmp_path: Path) -> None:
+    written = tmp_path / "race.litmus"
+    done = foliolab("step", file, "--plugin", plugin, "--litmus", written)
+    assert done.code == 2 and "no location is shared" in done.err and not written.exists()
+    both = ["unmap mm=0 start=0 nr=1"], ["unmap mm=1 start=0 nr=1"]
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"threads": both}))
+    done = foliolab("step", file, "--plugin", plugin, "--litmus", written)
+    assert done.out == f"written: {written}\n"
+    assert written.read_text().startswith("C never-")
+    done = foliolab("step", "third-stays", "--litmus", written)
+    assert done.code == 2 and "is no counterexample" in done.err
 
 
 def test_options_that_do_nothing_are_refused(foliolab: Run, file: Path, plugin: Path) -> None:
