@@ -433,7 +433,6 @@ class _SchedulePlayer:
         for question in self.questions.values():
             self._observe(question)
 
-
     def _barrier(self, name: str) -> None:
         self.scheduler.settle()
         self.playback.barriers.append((self.scheduler.current, len(self.playback.frames), name))
