@@ -17,6 +17,8 @@ from foliolab.framework.verify.timeline import Timeline
 
 Memory = dict[str, int]
 Statement = Callable[[Memory, Memory], None]
+State = tuple[tuple[int, ...], tuple[int, ...], tuple[tuple[tuple[str, int], ...], ...]]
+"""Statements that each process has done, the values of the locations, and each process' registers."""
 
 NUMBER, NAME = r"-?\d+", r"[A-Za-z_]\w*"
 READ = rf"\*(?P<x>{NAME})|READ_ONCE\(\*(?P<y>{NAME})\)|(?:smp_load_acquire|atomic_read)\((?P<z>{NAME})\)"
@@ -99,16 +101,17 @@ class Herd:
     def allowed(self) -> bool:
         """Whether an interleaving of the processes ends as `exists` says."""
         ends = [len(one) for one in self.processes]
-        start = ((0,) * len(ends), tuple(self.initial.values()), ((),) * len(ends))
+        start: State = ((0,) * len(ends), tuple(self.initial.values()), ((),) * len(ends))
         seen, waiting = {start}, [start]
         while waiting:
             at, values, held = waiting.pop()
             if list(at) == ends and self._holds(values, held):
                 return True
             for turn in (number for number, done in enumerate(at) if done < ends[number]):
-                memory, registers = dict(zip(self.initial, values, strict=True)), dict(held[turn])
+                memory = dict(zip(self.initial, values, strict=True))
+                registers = dict(held[turn])
                 self.processes[turn][at[turn]](memory, registers)
-                after = (
+                after: State = (
                     tuple(done + (number == turn) for number, done in enumerate(at)),
                     tuple(memory.values()),
                     tuple(tuple(registers.items()) if number == turn else one for number, one in enumerate(held)),
