@@ -320,11 +320,12 @@ def self_test(
     """
     mutants = [Mutant(scheme) for scheme in schemes]
     for number, scenario in enumerate(scenarios, 1):
+        bypass = session.bypasses_swap_cache(scenario)
         kernel = session.run(scenario)
         for mutant in mutants:
             if mutant.caught:
                 continue
-            model = list(Model(scenario, mutant.scheme).run())
+            model = list(Model(scenario, mutant.scheme, swap_bypass=bypass).run())
             found = differences(model, kernel)
             first = next((difference for difference in found if difference.large or not difference.cause), None)
             if first is not None:

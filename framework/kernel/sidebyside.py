@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Literal
@@ -11,7 +11,7 @@ from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.engine import Execution
 from foliolab.framework.errors import UsageError
 from foliolab.framework.kernel import needs, probe, running
-from foliolab.framework.kernel.session import RunningKernel
+from foliolab.framework.kernel.session import RunningKernel, Session
 from foliolab.framework.plugins.registry import Registry
 from foliolab.framework.scenario.difference import differences
 from foliolab.framework.scenario.expectations import policies_of
@@ -21,12 +21,10 @@ from foliolab.framework.scenario.result import ScenarioResult, ScenarioRun, judg
 from foliolab.framework.scenario.syntax import Scenario
 
 Backend = Literal["model", "kernel", "both"]
-Kernel = Callable[[Scenario], tuple[list[Record], int]]
-"""Runs a scenario on the running kernel; returns its records and the number of discarded attempts."""
 
 
 @contextmanager
-def this_kernel(wait: float = 0.0) -> Iterator[Kernel]:
+def this_kernel(wait: float = 0.0) -> Iterator[Session]:
     """The running kernel, for several scenarios.
 
     Args:
@@ -37,13 +35,7 @@ def this_kernel(wait: float = 0.0) -> Iterator[Kernel]:
     """
     probe.require(*needs.ALWAYS)
     with RunningKernel(wait=wait) as session:
-
-        def run(scenario: Scenario) -> tuple[list[Record], int]:
-            before = session.discarded
-            records = session.run(scenario)
-            return records, session.discarded - before
-
-        yield run
+        yield session
 
 
 def named(registry: Registry, scenario: Scenario) -> dict[str, Scheme]:
@@ -67,7 +59,7 @@ def run(
     schemes: Sequence[Scheme],
     backend: Backend = "model",
     execution: Execution = "native",
-    kernel: Kernel | None = None,
+    kernel: Session | None = None,
 ) -> ScenarioResult:
     """Run a scenario and judge its expectations.
 
@@ -94,18 +86,21 @@ def run(
     wanted = [] if backend == "kernel" else [*schemes]
     if wanted and matching is not None and matching not in wanted:
         wanted.append(matching)
-    runs = tuple(
-        judge(scheme.name, list(Model(scenario, scheme, execution, verdicts=True).run()), scheme) for scheme in wanted
-    )
+    bypass = kernel is None or not wanted or kernel.bypasses_swap_cache(scenario)
+
+    def modelled(scheme: Scheme) -> list[Record]:
+        return list(Model(scenario, scheme, execution, verdicts=True, swap_bypass=bypass).run())
+
+    runs = tuple(judge(scheme.name, modelled(scheme), scheme) for scheme in wanted)
     if kernel is None:
         return ScenarioResult(scenario, runs)
     if skipped := needs.missing(scenario):
         return ScenarioResult(scenario, runs, skipped=skipped)
-    seen, discarded = kernel(scenario)
+    discarded, seen = kernel.discarded, kernel.run(scenario)
     own = judge(f"Linux {running.read().release}", seen, matching, kernel=True)
     runs = tuple(
         replace(one, differences=tuple(differences(one.records, seen)), binding=scheme == matching)
         for one, scheme in zip(runs, wanted, strict=True)
     )
     model = matching.name if matching is not None and matching in wanted else ""
-    return ScenarioResult(scenario, runs, own, "", model, discarded)
+    return ScenarioResult(scenario, runs, own, "", model, kernel.discarded - discarded)

@@ -2,9 +2,10 @@
 
 This is what `madvise_cold_or_pageout_pte_range`, `shrink_folio_list` and `do_swap_page` do, as far as a process can
 see it (specification 2.7 and 2.8; compared with Linux 6.12 to 7.3, zram and RAM disks). A folio is paged out if the
-range covers all its mappings. A large folio that the range covers in part is split first, unless it is maybe shared. A
-folio is freed once it is written, and comes back as small folios. Other references keep a large folio in memory; a
-small folio with other references stays in the swap cache.
+range covers all its mappings. A large folio that the range covers in part is split first, unless it is maybe shared: in
+every MM that maps it, since Linux up to 6.14 may take a folio for exclusive that others map. What others map of it then
+stays. A folio is freed once it is written, and comes back as small folios. Other references keep a large folio in
+memory; a small folio with other references stays in the swap cache.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foliolab.framework.engine.folio import GUP_PIN_COUNTING_BIAS
+from foliolab.framework.engine.folio import GUP_PIN_COUNTING_BIAS, folio_nr_pages
 from foliolab.framework.engine.machine import Machine
-from foliolab.framework.engine.pagetable import PFN_SHIFT, PTE_PRESENT, PTE_SWAP_EXCLUSIVE, PTE_WRITE
+from foliolab.framework.engine.pagetable import PFN_SHIFT, PTE_PRESENT, PTE_SWAP_EXCLUSIVE, PTE_WRITE, PTRS_PER_PTE
+from foliolab.framework.engine.truth import frames_of
 from foliolab.framework.machine.primitives import PAGE_SIZE
 from foliolab.framework.scenario.observe import ModelView, view_of
 
@@ -49,21 +51,21 @@ class Swap:
     def _folio_out(self, mm: int, start: int, here: ModelView, head: int) -> bool:
         pages = np.flatnonzero(here.heads == head)
         size = int(here.sizes[pages[0]])
-        references, mapcount = int(self.machine.folio(head)._refcount.peek()), self.machine.mapcount(head)
-        if size == 1:
-            pinned = references >= GUP_PIN_COUNTING_BIAS
-            return mapcount == 1 and not pinned and self._page_out(mm, start + int(pages[0]))
-        if pages.size < size or here.pmd[pages[0]]:
-            free = can_split(self.machine, head)
-        else:
-            free = references == mapcount == size
-        if not free:
-            return False
-        if here.pmd[pages[0]]:
-            self._do("split_pmd", mm=mm, start=start + int(pages[0]))
-        everything = view_of(self.machine, mm, 0, self.machine.shape.nr_vpns)
-        self._make_small(mm, np.flatnonzero(everything.heads == head))
-        return any([self._page_out(mm, start + int(page)) for page in pages])
+        if size > 1:
+            if here.pmd[pages[0]] or not is_batch(start + pages, here.frames[pages], size):
+                free = can_split(self.machine, head)
+            else:
+                free = int(self.machine.folio(head)._refcount.peek()) == self.machine.mapcount(head) == size
+            if not free:
+                return False
+            self._split(head)
+        return any([self._small_out(mm, start + int(page)) for page in pages])
+
+    def _small_out(self, mm: int, vpn: int) -> bool:
+        """Page out a page of a small folio, if no other MM maps it and nobody has pinned it."""
+        frame = self.machine.frame(mm, vpn)
+        pinned = int(self.machine.folio(frame)._refcount.peek()) >= GUP_PIN_COUNTING_BIAS
+        return self.machine.mapcount(frame) == 1 and not pinned and self._page_out(mm, vpn)
 
     def _page_out(self, mm: int, vpn: int) -> bool:
         frame = self.machine.frame(mm, vpn)
@@ -74,21 +76,51 @@ class Swap:
             self.cached.add(frame)
         return done
 
-    def _make_small(self, mm: int, pages: NDArray[np.int64]) -> None:
-        """Replace each page by a small folio with the same contents, writable only if the page was."""
-        table = self.machine.ptes(mm)
-        for vpn in pages.tolist():
-            shared = not int(table[vpn]) & PTE_WRITE
-            old = self.machine.frame(mm, vpn)
-            contents = self._contents(old).copy() if self.machine.shape.contents else None
+    def _split(self, head: int) -> None:
+        """`split_folio`: whatever maps a page of the folio maps a small one then, and may write it if it could before.
+
+        The kernel keeps the frames, the engine takes new ones.
+        """
+        for frame, places in self._mappings(head).items():
+            self._make_small(frame, places)
+
+    def _mappings(self, head: int) -> dict[int, list[tuple[int, int]]]:
+        """The PTEs that map each page of a large folio, as MM and page of address space. PMDs are split first."""
+        size = folio_nr_pages(self.machine.folio(head))
+        found: dict[int, list[tuple[int, int]]] = {}
+        for mm in range(self.machine.shape.nr_mms):
+            pmds, table = self.machine.pmds(mm), self.machine.ptes(mm)
+            for index in np.flatnonzero((pmds != 0) & (frames_of(pmds) == head)).tolist():
+                self._do("split_pmd", mm=mm, start=index * PTRS_PER_PTE)
+            present = np.flatnonzero(table & np.uint64(PTE_PRESENT))
+            frames = frames_of(table[present])
+            inside = (frames >= head) & (frames < head + size)
+            for vpn, frame in zip(present[inside].tolist(), frames[inside].tolist(), strict=True):
+                found.setdefault(frame, []).append((mm, vpn))
+        return found
+
+    def _make_small(self, frame: int, places: list[tuple[int, int]]) -> None:
+        """Replace a page of a large folio by a small folio with the same contents.
+
+        Args:
+            frame: of the page.
+            places: where it is mapped: MM and page of address space.
+        """
+        at = places[0][1]
+        self._do("create", mm=self.spare)
+        self._do("write", mm=self.spare, start=at)
+        if self.machine.shape.contents:
+            self._contents(self.machine.frame(self.spare, at))[:] = self._contents(frame)
+        writable = [(mm, vpn) for mm, vpn in places if int(self.machine.ptes(mm)[vpn]) & PTE_WRITE]
+        for mm, vpn in places:
             self._do("unmap", mm=mm, start=vpn, nr=1)
-            self._do("write", mm=mm, start=vpn)
-            if contents is not None:
-                self._contents(self.machine.frame(mm, vpn))[:] = contents
-            if shared:  # not AnonExclusive any more, as after a fork whose child has exited
-                self._do("create", mm=self.spare)
-                self._do("copy_range", parent=mm, child=self.spare, start=vpn, nr=1)
-                self._do("exit", mm=self.spare)
+            if vpn != at:
+                self._do("mremap", mm=self.spare, start=at, to=vpn, nr=1)
+                at = vpn
+            self._do("copy_range", parent=self.spare, child=mm, start=vpn, nr=1)
+        self._do("exit", mm=self.spare)
+        for mm, vpn in writable:  # the only owner, so that it is reused
+            self._do("write", mm=mm, start=vpn, nbytes=0)
 
     def _contents(self, frame: int) -> NDArray[np.uint8]:
         return self.machine.contents.buffer[frame * PAGE_SIZE : (frame + 1) * PAGE_SIZE]
@@ -111,6 +143,12 @@ class Swap:
     def _is_out(self, mm: int, vpn: int) -> bool:
         entry = int(self.machine.ptes(mm)[vpn])
         return entry != 0 and not entry & PTE_PRESENT
+
+
+def is_batch(vpns: NDArray[np.int64], frames: NDArray[np.int64], size: int) -> bool:
+    """Whether PTEs map all of a folio at once: as many as it has pages, consecutive, in one page table."""
+    linear = np.array_equal(vpns - vpns[0], frames - frames[0])
+    return vpns.size == size and linear and bool(vpns[0] // PTRS_PER_PTE == vpns[-1] // PTRS_PER_PTE)
 
 
 def can_split(machine: Machine, head: int) -> bool:

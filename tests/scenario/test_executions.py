@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from foliolab.framework.engine.check import violations
 from foliolab.framework.engine.engine import Execution
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.operation import Operation
@@ -82,6 +83,45 @@ def test_a_part_splits_only_what_is_not_shared() -> None:
 def test_pages_that_a_split_leaves_keep_what_they_were() -> None:
     text = "region heap: 1 x 16K\nA: fork B\nB: exit\nA: write heap[2]\nA: pageout heap[0]\nA: write heap[1-3]\n"
     assert outcomes(text)[-1] == "2 reused, 1 unchanged"
+
+
+SHARED_BEHIND_THE_FIRST = (
+    "region heap: 1 x 16K, room 4\nA: write heap[1] = 7\nA: fork B\nA: munmap heap[3]\nB: munmap heap[0]\n"
+    "B: munmap heap[2-3]\n"
+)
+"""Four mappings, and the first page has one: Linux 6.12 takes the folio for exclusive, though B maps a page of it."""
+
+
+@pytest.mark.parametrize("place", ["heap[1]", "heap[6]"])
+def test_a_folio_that_is_taken_for_exclusive_is_split_for_every_process(place: str) -> None:
+    """As Linux 6.12 does (`kernel check --kernel 6.12`): what others map, too, becomes small and stays."""
+    moved = "" if place == "heap[1]" else f"B: mremap heap[1] to {place}\n"
+    text = SHARED_BEHIND_THE_FIRST + moved + "A: pageout heap[0-1]\n"
+    found = run(parse("scenario x\n" + text), "page-mapcount")[-1]
+    assert found.answer == "out"
+    assert found.views["A"].present[:3].tolist() == [False, True, True]
+    assert found.views["A"].counts[1:3].tolist() == [2, 1] and found.population == 0
+    after = text + f"B: read {place}\nB: write {place} = 9\nA: write heap[1-2] = 8\nA: read heap[1]\nB: read {place}\n"
+    assert outcomes(after, "page-mapcount")[-5:] == ["7", "copied", "reused", "8", "9"]
+    assert outcomes(text)[-1] == outcomes(text, "exact")[-1] == "kept"
+
+
+def test_a_folio_that_is_not_mapped_in_one_piece_goes_out_in_parts() -> None:
+    """Reclaim sees one batch of PTEs, or else asks whether the folio is maybe shared."""
+    text = "region heap: 1 x 16K, room 4\nA: fork B\nA: fork C\nA: exit\nB: exit\n"
+    assert outcomes(text + "C: pageout heap[0-3]\n")[-1] == "out"
+    swapped = "".join(f"C: mremap heap[{page}] to heap[{to}]\n" for page, to in ((3, 7), (2, 3), (7, 2)))
+    assert outcomes(text + swapped + "C: pageout heap[0-3]\n")[-1] == "kept"  # false shared
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 1 << 20), st.sampled_from(["mm-id", "page-mapcount"]))
+def test_the_laws_hold_where_folios_are_paged_out(seed: int, policy: str) -> None:
+    scenario = random_scenario(seed, Mix(orders=(2, 3), steps=16, actions=Mix().actions | {"pageout"}))
+    model = Model(scenario, REGISTRY.policy(policy), "interpreted")
+    for number, step in enumerate(scenario.steps):
+        model.step(number, step)
+        assert violations(model.machine) == []
 
 
 def test_a_pmd_goes_out_whole_or_in_part() -> None:

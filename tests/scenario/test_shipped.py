@@ -10,6 +10,7 @@ import pytest
 
 from foliolab.framework.errors import KernelError
 from foliolab.framework.kernel import needs, probe, running, settings, sidebyside
+from foliolab.framework.kernel.session import Session
 from foliolab.framework.plugins.registry import load as load_registry
 from foliolab.framework.scenario.formatter import format_scenario
 from foliolab.framework.scenario.heading import summary
@@ -61,7 +62,7 @@ def test_no_policy_of_two_slots_or_better_is_ever_unsafe() -> None:
 
 
 @pytest.fixture(scope="module")
-def kernel() -> Iterator[sidebyside.Kernel]:
+def kernel() -> Iterator[Session]:
     """The running kernel, or the reason why not; another run has it for a minute at most."""
     if sys.platform != "linux":
         pytest.skip("this is not Linux")
@@ -82,7 +83,7 @@ def kernel() -> Iterator[sidebyside.Kernel]:
 @pytest.mark.host
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_on_both(name: str, kernel: sidebyside.Kernel) -> None:
+def test_on_both(name: str, kernel: Session) -> None:
     scenario = load(REGISTRY.scenarios[name])
     matching = running.matching(REGISTRY)
     assert matching is not None

@@ -11,6 +11,7 @@ import pytest
 
 from foliolab.framework.errors import UsageError
 from foliolab.framework.kernel import needs, probe, running, settings, sidebyside
+from foliolab.framework.kernel.session import READ_BACK, Session
 from foliolab.framework.plugins.registry import load as load_registry
 from foliolab.framework.report import scenario as report
 from foliolab.framework.report.pages.terminal import TerminalPage
@@ -41,16 +42,26 @@ def a_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "capability", lambda name: probe.Capability(name, name != "swap", "no swap is active"))
 
 
-def played_by(policy: str) -> sidebyside.Kernel:
-    def kernel(scenario: Scenario) -> tuple[list[Record], int]:
-        return list(Model(scenario, REGISTRY.policy(policy)).run()), 2
+class Played(Session):
+    """A kernel that does what a policy says, after two attempts that were disturbed."""
 
-    return kernel
+    name = "played"
+
+    def __init__(self, policy: str, bypass: bool = True) -> None:
+        super().__init__()
+        self.policy, self.past_the_cache = policy, bypass
+
+    def bypasses_swap_cache(self, scenario: Scenario) -> bool:
+        return self.past_the_cache
+
+    def run(self, scenario: Scenario) -> list[Record]:
+        self.discarded += 2
+        return list(Model(scenario, REGISTRY.policy(self.policy), swap_bypass=self.past_the_cache).run())
 
 
 def run(text: str, kernel: str, backend: sidebyside.Backend = "both") -> ScenarioResult:
     return sidebyside.run(
-        REGISTRY, parse(text, "x.scenario"), [REGISTRY.policy("exact")], backend, kernel=played_by(kernel)
+        REGISTRY, parse(text, "x.scenario"), [REGISTRY.policy("exact")], backend, kernel=Played(kernel)
     )
 
 
@@ -91,7 +102,7 @@ def test_a_kernel_that_does_something_else() -> None:
 
 def test_a_named_policy_is_compared_too_and_its_difference_is_no_failure() -> None:
     result = sidebyside.run(
-        REGISTRY, parse(TEXT, "x.scenario"), [REGISTRY.policy("page-mapcount")], "both", kernel=played_by("mm-id")
+        REGISTRY, parse(TEXT, "x.scenario"), [REGISTRY.policy("page-mapcount")], "both", kernel=Played("mm-id")
     )
     assert result.good and result.differences == ()
     assert [(one.by, len(one.differences) > 0) for one in result.runs] == [("page-mapcount", True), ("mm-id", False)]
@@ -170,6 +181,17 @@ def test_what_the_kernel_cannot_do_is_told_and_left_out() -> None:
     assert (
         needs.missing(parse("scenario x\nregion heap: 1 x 4K\nA: pin heap[0] as p\nA: vmsplice heap[0] as v\n")) == ""
     )
+
+
+@pytest.mark.parametrize(("bypass", "outcome"), [(True, "unchanged"), (False, "copied")])
+def test_the_model_reads_from_swap_as_the_kernel_does(
+    bypass: bool, outcome: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "capability", lambda name: probe.Capability(name, True))
+    kernel = Played("mm-id", bypass)
+    result = sidebyside.run(REGISTRY, READ_BACK, [REGISTRY.policy("exact")], "both", kernel=kernel)
+    assert result.good and result.differences == ()
+    assert [one.records[-1].text for one in result.runs] == [outcome, outcome]
 
 
 def test_the_summary_names_what_was_left_out() -> None:

@@ -197,14 +197,16 @@ def reuses_first(vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, who: MM, vp
     return outcome
 
 
-_make_small = Swap._make_small
+_split = Swap._split
 
 
-def pages_out_first_writable(self: Swap, who: int, pages: Any) -> None:
+def pages_out_first_writable(self: Swap, head: int) -> None:
     """pageout: the pages that a split leaves are all as writable as the first."""
-    writable = int(self.machine.ptes(who)[pages[0]]) & PTE_WRITE
-    _make_small(self, who, pages)
-    for vpn in pages.tolist() if writable else ():
+    places = [place for pages in self._mappings(head).values() for place in pages]
+    who, first = places[0]
+    writable = int(self.machine.ptes(who)[first]) & PTE_WRITE
+    _split(self, head)
+    for who, vpn in places if writable else ():
         self.machine.ptes(who)[vpn] |= np.uint64(PTE_WRITE)
         self.machine.column("page", "flags")[self.machine.frame(who, vpn)] |= np.uint64(1 << PG_anon_exclusive)
 
@@ -218,7 +220,7 @@ WRONG: Final[dict[str, tuple[Callable[..., Any], Callable[..., Any]]]] = {
     "zap: present": (zap._zap_present, zaps_first_present),
     "zap: swapped": (zap._zap_ptes, zaps_first_swapped),
     "write: reuse": (fault._wp_fault, reuses_first),
-    "pageout: writable": (Swap._make_small, pages_out_first_writable),
+    "pageout: writable": (Swap._split, pages_out_first_writable),
 }
 """What takes which bits of the first PTE for those of all: a function, and its substitute."""
 
@@ -233,7 +235,7 @@ def _library(name: str, layouts: Layouts) -> Library:
 def wrong_engine(name: str) -> Iterator[None]:
     """A wrong engine in the place of the native one, for what runs meanwhile."""
     if name.startswith("pageout"):
-        with patch.object(Swap, "_make_small", pages_out_first_writable):
+        with patch.object(Swap, "_split", pages_out_first_writable):
             yield
         return
     usual = engine.engine_library
