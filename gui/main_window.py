@@ -14,12 +14,15 @@ from PySide6.QtWidgets import QMainWindow, QStackedWidget, QToolBar, QWidget
 from foliolab.framework.errors import FolioLabError
 from foliolab.gui.tours.guide import Guide
 from foliolab.gui.tours.tour import TOURS
+from foliolab.gui.widgets.search_field import SearchField
 from foliolab.gui.window import dialogs, exporting, session, sharing
 from foliolab.gui.window.about import about
 from foliolab.gui.window.building import FLUSH, column
 from foliolab.gui.window.command_palette import CommandPalette
 from foliolab.gui.window.commands import Command, Commands
 from foliolab.gui.window.desk import Desk
+from foliolab.gui.window.everything import FILES as OPENED
+from foliolab.gui.window.everything import Everything
 from foliolab.gui.window.exporting import Exportable
 from foliolab.gui.window.jobs import Jobs, JobsChip
 from foliolab.gui.window.layouts import Layouts
@@ -63,17 +66,18 @@ class Window(QMainWindow):
         self.commands = Commands(self)
         self.undo = Undo(self.commands, self)
         jobs.setParent(self)
-        self.palette_ = CommandPalette(self.commands, self)
         self.desk = Desk(
             settings, themes, self.commands, self.jobs, self.notices, self.undo, library, self.go, self.open, self.send,
             self.tour,
         )  # fmt: skip
+        self.workspaces: dict[str, Workspace] = {}
+        everything = Everything(self.desk, self.workspaces)
+        self.palette_ = CommandPalette(everything.now, everything.later, self)
         self.guide = Guide(self.desk, self)
         self.stack = QStackedWidget()
         column(self.guide, (self.stack, 1), of=middle, margins=FLUSH, spacing=0)
         self.setCentralWidget(middle)
         self.statusBar().addPermanentWidget(JobsChip(self.jobs))
-        self.workspaces: dict[str, Workspace] = {}
         self._bar = self._workspaces_bar()
         self._closed = False
         self._offered: list[str] = []
@@ -132,8 +136,10 @@ class Window(QMainWindow):
             Command("file.command", "&Copy the command for this view", self.copy_command, "&File",
                     ("Ctrl+Shift+C",), "Copy the command line that repeats this view", "copy"),
             Command("file.quit", "&Quit", self.close, "&File", ("Ctrl+Q",), "Quit FolioLab", breaks=True),
-            Command("view.palette", "Command &palette…", self.palette_.ask, "&View", ("Ctrl+Shift+P",),
-                    "Find a command by some of its letters", "search"),
+            Command("view.palette", "&Find anything…", self.palette_.ask, "&View", ("Ctrl+K", "Ctrl+Shift+P"),
+                    "Find a command, policy, workload, scenario, step or file by some of its letters", "search"),
+            Command("view.search", "&Search in this list", self.search, "&View", ("Ctrl+F",),
+                    "Go to the search field of this workspace"),
             Command("view.theme", "&Dark or light", self.toggle_theme, "&View", ("Ctrl+Shift+D",),
                     "Switch between the dark and the light theme", "theme"),
             Command("view.reset", "&Reset layout", self.reset_layout, "&View", (),
@@ -204,7 +210,7 @@ class Window(QMainWindow):
                 if workspace.takes(path):
                     self.go(name)
                     workspace.show_file(path)
-                    self.settings.remember("window/files", str(path))
+                    self.settings.remember(OPENED, str(path))
                     return True
             except FolioLabError as fault:
                 self.notices.fault(fault)
@@ -305,6 +311,15 @@ class Window(QMainWindow):
                 self.notices.say(f"no program here opens {path}", "warning")
 
         self.notices.say(f"{path} is written: one page that needs nothing else", offer=("Open it", open_it))
+
+    def search(self) -> None:
+        """Go to the first search field that is shown; without one, open the palette."""
+        fields = [one for one in self.here.findChildren(SearchField) if one.isVisible()]
+        if fields:
+            fields[0].setFocus()
+            fields[0].selectAll()
+        else:
+            self.palette_.ask()
 
     def copy_command(self) -> None:
         """Copy the command line that repeats this view."""

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 
 from foliolab.gui.benchmark.measure import Wish
 from foliolab.gui.widgets.policy_chooser import PolicyChooser
+from foliolab.gui.widgets.search_field import SearchField
 from foliolab.gui.window.building import column, label, named, primary
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.plain import tip
@@ -46,6 +47,7 @@ class Controls(QWidget):
         self.policies = PolicyChooser(desk.library, desk.notices)
         self.baseline = named(QComboBox(), "Baseline of the measurement")
         self.workloads = named(QListWidget(), "Workloads")
+        self.search = SearchField(self.workloads, "workloads")
         self.sizes = named(QLineEdit(QUICK), "Folio sizes", "Folio sizes, such as 4K,64K,2M or 16K-1M, or all")
         self.memory = named(QComboBox(), "Modelled memory of each workload")
         self.memory.addItems(MEMORIES)
@@ -72,7 +74,7 @@ class Controls(QWidget):
         form.addRow("&Rounds", self.rounds)
         form.addRow("", self.quick)
         policies, workloads = label("Policies, two or more", "heading"), label("Workloads", "heading")
-        lists = (policies, (self.policies, 1), workloads, (self.workloads, 1))
+        lists = (policies, (self.policies, 1), workloads, self.search, (self.workloads, 1))
         column(*lists, form, self.start, self.stop, of=self)
 
     def refill(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +21,7 @@ from foliolab.gui.window.building import column, label, named, primary, splitter
 from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
+from foliolab.gui.window.finding import Findable
 from foliolab.gui.window.plain import as_html
 from foliolab.gui.window.settings import Settings
 from foliolab.gui.window.workspace import Workspace
@@ -268,6 +270,15 @@ class BenchmarkWorkspace(Workspace):
             return {}
 
     # -- hooks of workspaces ---------------------------------------------------------------------------
+    def findables(self) -> Sequence[Findable]:
+        """All workloads that it can measure."""
+        workloads = self.desk.library.registry.workloads.values()
+        return [
+            Findable("Workload", one.name, partial(self.desk.send, self.name, {"workloads": [one.name]}), one.summary)
+            for one in workloads
+            if not one.program
+        ]
+
     def refresh(self) -> None:
         self.controls.refill()
 

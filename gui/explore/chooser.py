@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QComboBox, QFormLayout, QSpinBox, QWidget
 from foliolab.framework.escaping import visible
 from foliolab.gui.explore.choice import MOST_POLICIES, SIZES, SPANS, Choice, size_text
 from foliolab.gui.widgets.policy_chooser import PolicyChooser
+from foliolab.gui.widgets.searchable_combo import SearchableCombo
 from foliolab.gui.window.building import column, label, named, primary
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.plain import tip
@@ -34,7 +35,7 @@ class Chooser(QWidget):
         super().__init__()
         self._desk = desk
         self._example: Choice | None = None
-        self.source = named(QComboBox(), "What to play")
+        self.source = named(SearchableCombo(), "What to play")
         self.source.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.source.setMinimumContentsLength(16)
         self.mms = named(QSpinBox(minimum=1, maximum=MOST_MMS, value=4), "Processes at a time")

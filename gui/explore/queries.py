@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, Final
 
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.explore.commands import MapKey
@@ -12,12 +13,15 @@ from foliolab.framework.explore.folio_detail import FolioDetail, folio_detail
 from foliolab.framework.explore.page_detail import PageDetail, page_detail
 from foliolab.framework.explore.reasons import last_change
 from foliolab.framework.explore.source import Touch
+from foliolab.gui.window.matching import says
 
 if TYPE_CHECKING:
     from foliolab.framework.explore.accesses import Access
     from foliolab.framework.explore.lane import Lane
     from foliolab.framework.explore.session import Session
 
+MOST_FOUND: Final = 40
+"""Steps that a search for words finds at most."""
 Details = tuple[dict[int, PageDetail], dict[int, FolioDetail]]
 """Pages by number, folios by head frame."""
 
@@ -109,6 +113,22 @@ def folio_after_access(session: Session, lane: int, head: int, access: int) -> F
 def step_of_last_change(session: Session, lane: int, access: Access) -> int | None:
     """The step that last changed what a policy read; None if none is found (see `reasons.last_change`)."""
     return last_change(session.lanes[lane], access, session.patience())
+
+
+def steps_that_say(session: Session, wanted: str) -> list[tuple[int, str]]:
+    """Steps whose sentences have all typed words, those after the present position first; the first ones if many.
+
+    The search ends after a moment, or when the session has something else to do.
+    """
+    stop, source, here = session.patience(), session.source, session.position
+    found: list[tuple[int, str]] = []
+    for count, step in enumerate(chain(range(here, source.nr_steps), range(here))):
+        if len(found) == MOST_FOUND or (count % 64 == 63 and stop()):
+            break
+        text = source.describe(step)
+        if says(wanted, text):
+            found.append((step, text))
+    return found
 
 
 def nothing(session: Session) -> None:

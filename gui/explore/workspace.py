@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +16,7 @@ from foliolab.gui.explore.choice import MOST_POLICIES, Choice, kind_of, pattern_
 from foliolab.gui.explore.chooser import Chooser
 from foliolab.gui.explore.close_up import CloseUp
 from foliolab.gui.explore.controls import Controls
+from foliolab.gui.explore.findables import find_steps, findables
 from foliolab.gui.explore.map_grid import MapGrid
 from foliolab.gui.explore.run_bar import RunBar
 from foliolab.gui.explore.trace_answer import TraceAnswer
@@ -24,6 +25,7 @@ from foliolab.gui.window.building import page
 from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
+from foliolab.gui.window.finding import Findable
 from foliolab.gui.window.settings import Settings
 from foliolab.gui.window.sharing import Shareable
 from foliolab.gui.window.workspace import Workspace
@@ -209,6 +211,8 @@ class ExploreWorkspace(Workspace):
             self._failed(run.session.failed)
             return
         new = run.pull()
+        if not self.isVisible() and not run.is_open("steps"):
+            self._timer.stop()
         if not self._facts_asked and run.session.ready:
             from foliolab.gui.explore.queries import facts
 
@@ -389,6 +393,14 @@ class ExploreWorkspace(Workspace):
         words = [choice.what, "--steps", f"{max(last - SHARED, 0)}-{last - 1}", *choice.options()]
         return Shareable(Path(choice.what).stem, tuple(self.with_plugins(words)))
 
+    def findables(self) -> Sequence[Findable]:
+        return findables(self)
+
+    def find_later(self, wanted: str, tell: Callable[[Sequence[Findable]], None]) -> None:
+        if self.run is not None:
+            self._timer.start()  # `_pull` takes the answer, also while another workspace is in front
+        find_steps(self, wanted, tell)
+
     def repeated(self) -> Sequence[str]:
         return self.run.choice.command() if self.run is not None else ()
 
@@ -411,12 +423,14 @@ class ExploreWorkspace(Workspace):
         self.start(Choice("counterexample", "", policies, example=what))
 
     def choose(self, what: dict[str, Any]) -> None:
-        """See `Workspace.choose`; the keys are `file`, `pattern` with those of `pattern_choice`, `policies`, `step`,
-        `play`."""
-        policies = tuple(what.get("policies", ())) or tuple(spread(self.desk.library))
+        """See `Workspace.choose`; the keys are `file`, `scenario`, `pattern` with those of `pattern_choice`,
+        `policies`, `step`, `play`."""
+        policies = tuple(what.get("policies", ()) or self.chooser.policies.chosen() or spread(self.desk.library))
         if "file" in what:
             self._wanted_step = what.get("step", -1)
             self.start(Choice(kind_of(Path(what["file"])), str(what["file"]), policies))
+        elif "scenario" in what:
+            self.start(Choice("scenario", what["scenario"], policies))
         elif "pattern" in what:
             self._wanted_step, self._wanted_play = what.get("step", -1), bool(what.get("play"))
             self.start(pattern_choice(what, policies))

@@ -18,12 +18,14 @@ from foliolab.gui.policies import check
 from foliolab.gui.policies.details import SOURCE, Details, details_of
 from foliolab.gui.policies.listing import Entry, entries, location_of, source_of
 from foliolab.gui.policies.tree import PolicyTree
+from foliolab.gui.widgets.search_field import SearchField
 from foliolab.gui.window import dialogs
 from foliolab.gui.window.building import page, splitter, tool_button
 from foliolab.gui.window.checked import Checked
 from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable, Row
+from foliolab.gui.window.finding import Findable
 from foliolab.gui.window.settings import Settings
 from foliolab.gui.window.theme import Theme
 from foliolab.gui.window.watched import SUFFIXES, short_name
@@ -70,7 +72,7 @@ class PoliciesWorkspace(Workspace):
         desk.library.saved.connect(self._on_saved)
 
     def _build(self) -> None:
-        left = page((self.tree, 1), self.recent, spacing=0)
+        left = page(SearchField(self.tree, "policies"), (self.tree, 1), self.recent, spacing=0)
         self.splitter = splitter(Qt.Orientation.Horizontal, (left, 2), (self.details, 3), sizes=(460, 700))
         state = self.desk.settings.state(SPLIT)
         if not state.isEmpty():
@@ -103,6 +105,13 @@ class PoliciesWorkspace(Workspace):
         ]  # fmt: skip
 
     # -- hooks of workspaces ---------------------------------------------------------------------------
+    def findables(self) -> Sequence[Findable]:
+        """All policies."""
+        return [
+            Findable("Policy", one.name, partial(self.desk.send, self.name, {"policy": one.name}), one.summary)
+            for one in self.desk.library.policies
+        ]
+
     def shown(self) -> None:
         """List the policies again: other workspaces may have found new verdicts."""
         self._list()

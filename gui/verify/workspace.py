@@ -21,6 +21,7 @@ from foliolab.gui.window.building import FLUSH, column, label, named, row, split
 from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
+from foliolab.gui.window.finding import Findable
 from foliolab.gui.window.settings import Settings
 from foliolab.gui.window.sharing import Shareable
 from foliolab.gui.window.watched import is_present
@@ -366,6 +367,20 @@ class VerifyWorkspace(Workspace):
             return None
         words = self.with_plugins([example.policy])[1:]  # the name only finds the plugin
         return Shareable(f"{example.policy.replace(':', '-')}-{example.law}", tuple(words), example)
+
+    def findables(self) -> Sequence[Findable]:
+        """The steps of the counterexample."""
+        marks = self.stepper.diagram.diagram.marks if self.stepper is not None else ()
+        return [
+            Findable(f"Step {one.step}", one.description, partial(self._show_step, one.step), one.location)
+            for one in marks
+            if one.step is not None
+        ]
+
+    def _show_step(self, step: int) -> None:
+        self.desk.go(self.name)
+        if self.stepper is not None:
+            self.stepper.go(step)
 
     def repeated(self) -> Sequence[str]:
         """The command line that repeats the attacks, or that steps through the file of the counterexample."""

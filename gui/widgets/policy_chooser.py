@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QLineEdit, QListWidget, QListWidgetItem, QPushButt
 
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.escaping import visible
+from foliolab.gui.widgets.search_field import SearchField
 from foliolab.gui.window.building import FLUSH, column, named, row
 from foliolab.gui.window.library import Library
 from foliolab.gui.window.notices import Notices
@@ -42,7 +43,8 @@ class PolicyChooser(QWidget):
         tip = "A policy with parameters, as on the command line, such as NAME:slots=3"
         self.entry = named(QLineEdit(placeholderText="NAME:parameter=value"), "A policy with parameters", tip)
         self.add = named(QPushButton("Add"), "Add the policy with these parameters")
-        column((self.list, 1), row((self.entry, 1), self.add), of=self, margins=FLUSH)
+        self.search = SearchField(self.list, "policies")
+        column(self.search, (self.list, 1), row((self.entry, 1), self.add), of=self, margins=FLUSH)
         self.refill()
         self.list.itemChanged.connect(self._ticked)
         self.add.clicked.connect(self._added)

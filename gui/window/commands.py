@@ -132,6 +132,11 @@ class Commands(QObject):
             if self._actions[name].isVisible():
                 yield command, self._actions[name]
 
+    def all(self) -> Iterator[tuple[Command, QAction, bool]]:
+        """All commands with their actions, and whether each is one of the window or of the workspace in front."""
+        for name, command in self._commands.items():
+            yield command, self._actions[name], self._actions[name].isVisible()
+
     def fill(self, bar: QMenuBar, titles: tuple[str, ...]) -> dict[str, QMenu]:
         """Make menus with these titles, in this order, and fill them."""
         menus = {title: bar.addMenu(title) for title in titles}

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QDockWidget, QFrame, QMainWindow, QScrollArea, QWi
 from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
+from foliolab.gui.window.finding import Findable
 from foliolab.gui.window.settings import Settings
 from foliolab.gui.window.sharing import Shareable
 from foliolab.gui.window.theme import Theme, paint_all
@@ -100,6 +101,13 @@ class Workspace(QMainWindow):
     def shareable(self) -> Shareable | None:
         """What is on screen, to be sent as one page; None if there is nothing to send."""
         return None
+
+    def findables(self) -> Sequence[Findable]:
+        """What the palette finds here, besides the commands: policies, workloads, steps."""
+        return ()
+
+    def find_later(self, wanted: str, tell: Callable[[Sequence[Findable]], None]) -> None:
+        """Search for what takes longer than a moment, and call `tell` if something is found."""
 
     def repeated(self) -> Sequence[str]:
         """The words of the command line that repeats the view, such as ["foliolab", "verify", "mm-id"]."""
