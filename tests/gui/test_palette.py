@@ -95,7 +95,7 @@ def test_steps_are_found_by_their_number_and_by_their_words(window: Window, qtbo
     row = next(at for at, text in enumerate(titles(window)) if text.startswith("Step 4: "))
     window.palette_.list.setCurrentRow(row)
     qtbot.keyClick(window.palette_.entry, Qt.Key.Key_Return)
-    assert window.here is explore
+    assert window.here.name == "explore"
     qtbot.waitUntil(lambda: explore.run.view.position == 4, timeout=PATIENCE)
     typed(window, qtbot, "2")
     qtbot.waitUntil(lambda: "Go to: step 2 of 7" in titles(window), timeout=PATIENCE)
