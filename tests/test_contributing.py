@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from foliolab.framework.consequences.moment import SCRATCH_A_PAGE
+from foliolab.framework.consequences.tally import Tally
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine import calls
 from foliolab.framework.engine.check import violations
@@ -123,3 +126,18 @@ def test_the_files_of_a_page_table_level_exist_and_each_has_the_present_levels()
     assert len(files) > 15
     for name in files:
         assert "pmd" in (Path(__file__).parents[1] / name).read_text().lower(), name
+
+
+def test_the_asker_is_asked(tmp_path: Path) -> None:
+    file = tmp_path / "example.py"
+    file.write_text(example("good-asker"))
+    found = load([file], strict=True)
+    shape = replace(SMALL, scratch=SMALL.nr_vpns * SCRATCH_A_PAGE)
+    machine = Machine(found.policy("mm-id"), shape, "interpreted")
+    machine.create(0)
+    machine.populate(0, 0, 64, 4)
+    machine.get_user(machine.frame(0, 0))
+    tally = Tally(found.policy("mm-id"), [found.askers["dedup"]])
+    tally.look(machine, "here")
+    [dedup] = tally.outcome().decisions
+    assert (dedup.asked, dedup.held_back, dedup.failed) == (3, 0, "")

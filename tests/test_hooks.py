@@ -163,7 +163,7 @@ def test_whoever_asks(noted: Noted) -> None:
 
 PLUGIN = """
 from foliolab.framework.api import (
-    Hooks, Policy, Reporter, SharingPattern, Stored, TraceReader, View, Workload, atomic_set, hookimpl,
+    Asker, Hooks, Policy, Reporter, SharingPattern, Stored, TraceReader, View, Workload, atomic_set, hookimpl,
 )
 from foliolab.policies.exact import POLICY
 
@@ -184,6 +184,12 @@ def foliolab_workloads():
 @hookimpl
 def foliolab_sharing_patterns():
     return [SharingPattern(name="my-pattern", summary="nothing", play=lambda processes, usage: None)]
+
+
+@hookimpl
+def foliolab_askers():
+    says = dict(who="me", when="always", exclusive="this", shared="that", source="here")
+    return [Asker(name="my-asker", ask=lambda moment: moment.by_answer(moment.pairs), **says)]
 
 
 @hookimpl
@@ -232,6 +238,7 @@ def test_a_plugin_may_have_every_hook(tmp_path: Path) -> None:
     assert "mine" in registry.policies
     assert "my-workload" in registry.workloads
     assert "my-pattern" in registry.patterns
+    assert "my-asker" in registry.askers
     assert tmp_path / "figures.toml" in registry.published.values()
     assert registry.scenarios["my-scenario"] == tmp_path / "my-scenario.scenario"
     assert tmp_path / "findings.json" in registry.findings.values()

@@ -1,6 +1,7 @@
 """Count wrong decisions and wrong figures in /proc.
 
 WORKLOAD is a sharing pattern, a workload, a scenario or its file, `scenarios` (all that ship) or `random-scenarios`.
+Who asks is an asker; `foliolab list` names them, and plugins offer more.
 """
 
 from __future__ import annotations
@@ -40,6 +41,10 @@ def run(  # noqa: PLR0913  (one parameter per option)
         list[str] | None,
         typer.Option(metavar="LIST", help=f"Policies, {_common.LISTS}. [{POLICIES}]"),
     ] = None,
+    askers: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LIST", help=f"Askers, {_common.LISTS}; all: proposed ones, too. [Linux's]"),
+    ] = None,
     mms: Annotated[
         int, typer.Option(min=2, max=MOST_MMS, metavar="N", help="Processes of a sharing pattern at a time.")
     ] = MMS,
@@ -61,6 +66,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
     _common.writable(json)
     found = _common.registry(plugin, strict)
     schemes = found.parse_policies(policies or [POLICIES])
+    asking = found.parse_askers(askers or [])
     pick = _Pick(_order(size), size is not None, mms, seed, moments)
     sources = _sources(found, workloads or [], pick)
     _common.warn(found)
@@ -73,6 +79,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
     request = session.ConsequencesRequest(
         sources=sources,
         schemes=schemes,
+        askers=asking,
         seed=seed,
         mms=mms,
         command=_common.typed(),

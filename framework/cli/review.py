@@ -60,6 +60,7 @@ def run(
         measures = questions.Measures(
             baseline=other,
             patterns=list(found.patterns.values()),
+            askers=found.parse_askers([]),
             options=[word for path in plugin or () for word in ("--plugin", str(path))],
             seconds=budget,
             tell=_common.say,

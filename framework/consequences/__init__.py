@@ -1,6 +1,6 @@
 """What follows from a policy's answers: the kernel's decisions that depend on them, and the figures of /proc.
 
-Decisions and figures are modelled once, for every policy: `decisions` (specification 2.7 and 2.8) and `figures`
-(specification 3.2 and 3.3). `partial` follows the deferred split queue (specification 1.6 and 3.4). They are evaluated
+Decisions are those of askers, which plugins offer (`contract.asker`); figures are modelled in `figures` (specification
+3.2 and 3.3). `partial` follows the deferred split queue (specification 1.6 and 3.4). All are evaluated
 at every moment of a source, and compared with the truth: the page tables.
 """

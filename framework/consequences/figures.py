@@ -13,7 +13,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from foliolab.framework.consequences.decisions import seen_frames
 from foliolab.framework.consequences.moment import Moment
 from foliolab.framework.engine.engine import Engine
 from foliolab.framework.engine.procfs import PSS_SHIFT
@@ -42,7 +41,7 @@ class Figure:
     """A figure that /proc shows.
 
     Args:
-        name: the kernel's name, if there is one; unique among all decisions and figures.
+        name: the kernel's name, if there is one; unique among figures.
         per: what has a value of its own: "MM", "frame", or "" for the whole machine.
         section: the section of the specification that describes the figure.
         ask: the values at a moment.
@@ -126,9 +125,9 @@ def mapmax(moment: Moment) -> Shown:
 
 def kpagecount(moment: Moment) -> Shown:
     """/proc/kpagecount of every mapped page of a large folio."""
-    frames, counts, _ = seen_frames(moment)
-    right = moment.truth.page_mapcount[frames]
-    return Shown(counts.astype(np.float64), right.astype(np.float64), frames)
+    seen = moment.seen
+    right = moment.truth.page_mapcount[seen.frame]
+    return Shown(seen.kpagecount.astype(np.float64), right.astype(np.float64), seen.frame)
 
 
 FIGURES: Final = (

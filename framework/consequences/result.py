@@ -18,6 +18,24 @@ def _sum(whole: msgspec.Struct, part: msgspec.Struct, *names: str) -> None:
         setattr(whole, name, getattr(whole, name) + getattr(part, name))
 
 
+class AskedBy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An asker as it was (see `contract.asker.Asker`), so that a report needs no plugin.
+
+    Attributes:
+        exclusive: what the kernel does if the folio is exclusive.
+        shared: what it does if several MMs may map it.
+        safe: whether acting on a shared folio breaks the policy's claim `safe`.
+    """
+
+    name: str
+    who: str
+    when: str
+    exclusive: str
+    shared: str
+    source: str
+    safe: bool
+
+
 class Decided(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """How a decision fell by a policy's answers, over all moments.
 
@@ -26,6 +44,7 @@ class Decided(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         held_back: how often the kernel did not act although the folio is exclusive by the page tables.
         risked: how often the kernel acted although the folio is shared by the page tables.
         first_held_back, first_risked: the first such case; empty if there was none.
+        failed: why the asker failed, after which it was not asked; empty if it did not.
     """
 
     name: str
@@ -34,11 +53,13 @@ class Decided(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     risked: Count = 0
     first_held_back: str = ""
     first_risked: str = ""
+    failed: str = ""
 
     def add(self, other: Decided) -> None:
         _sum(self, other, "asked", "held_back", "risked")
         self.first_held_back = self.first_held_back or other.first_held_back
         self.first_risked = self.first_risked or other.first_risked
+        self.failed = self.failed or other.failed
 
 
 class Figured(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -129,7 +150,7 @@ class PolicyOutcome(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         stopped: why it ended early or could not start; empty otherwise.
         exit_code: what that means for the exit status, `errors.ExitCode`.
         moments: how many were looked at.
-        decisions, figures: in the order of `decisions.DECISIONS` and `figures.FIGURES`.
+        decisions, figures: in the order of the result's askers and of `figures.FIGURES`.
         partial: the deferred split queue.
     """
 
@@ -172,6 +193,7 @@ class ConsequencesResult(RunResult, frozen=True, kw_only=True):
 
     Attributes:
         mms: processes of a sharing pattern at a time; 0: the number that each source has.
+        askers: in the order of the outcomes' decisions.
         sources: in the order asked for; `courses` in the file.
     """
 
@@ -181,18 +203,19 @@ class ConsequencesResult(RunResult, frozen=True, kw_only=True):
     kind: Literal["consequences"] = "consequences"
     seed: Count
     mms: Count
+    askers: list[AskedBy] = msgspec.field(default_factory=list)
     sources: list[SourceResult] = msgspec.field(name="courses")
 
     def check(self) -> None:
-        """Refuse outcomes that cannot be added up: reports have a row for each decision and figure of this FolioLab.
+        """Refuse outcomes that cannot be added up: reports have a row for each asker, and for each figure of
+        this FolioLab.
 
         Raises:
             UsageError: names the policy.
         """
-        from foliolab.framework.consequences.decisions import DECISIONS
         from foliolab.framework.consequences.figures import FIGURES
 
-        known = [one.name for one in DECISIONS], [one.name for one in FIGURES]
+        known = [one.name for one in self.askers], [one.name for one in FIGURES]
         for source in self.sources:
             policies = [outcome.policy for outcome in source.outcomes]
             if len(set(policies)) < len(policies):
@@ -200,7 +223,7 @@ class ConsequencesResult(RunResult, frozen=True, kw_only=True):
             for one in source.outcomes:
                 if ([decided.name for decided in one.decisions], [figured.name for figured in one.figures]) != known:
                     raise UsageError(
-                        f"{intake.excerpt(one.policy)} has not the decisions and figures of this FolioLab",
+                        f"{intake.excerpt(one.policy)} has not the file's askers, or not the figures of this FolioLab",
                         "run it again",
                     )
 
@@ -215,7 +238,17 @@ class ConsequencesResult(RunResult, frozen=True, kw_only=True):
                     sentences.append(f"{source.name}, {policy}: the run did not get to it")
                 elif found[policy].exit_code:
                     sentences.append(f"{source.name}, {policy}: {found[policy].stopped}")
-        return sentences
+        return sentences + [f"the asker {name} failed: {why}" for name, why in self.failed.items()]
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Why each asker that failed did so first."""
+        found: dict[str, str] = {}
+        for outcome in (outcome for source in self.sources for outcome in source.outcomes):
+            for one in outcome.decisions:
+                if one.failed:
+                    found.setdefault(one.name, one.failed)
+        return found
 
     @property
     def figures(self) -> Figures:

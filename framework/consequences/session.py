@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 
-from foliolab.framework.consequences.decisions import DECISIONS
-from foliolab.framework.consequences.result import ConsequencesResult, PolicyOutcome, SourceResult
+from foliolab.framework.consequences.result import AskedBy, ConsequencesResult, PolicyOutcome, SourceResult
 from foliolab.framework.consequences.sources import MomentSource
 from foliolab.framework.consequences.tally import Tally
+from foliolab.framework.contract.asker import Asker
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.answers import describe
 from foliolab.framework.engine.engine import Execution
@@ -28,6 +28,7 @@ class ConsequencesRequest:
 
     Args:
         sources: in the order of the report.
+        askers: in the order of the report; none: figures and the split queue only.
         seed: the seed that the sources have, for the result.
         mms: processes of sharing patterns at a time, for the result.
         patience: seconds that one policy may take on one source.
@@ -35,6 +36,7 @@ class ConsequencesRequest:
 
     sources: Sequence[MomentSource]
     schemes: Sequence[Scheme]
+    askers: Sequence[Asker]
     seed: int = 1
     mms: int = 0
     command: str = ""
@@ -64,6 +66,7 @@ def follow(
             **provenance.origin(started),
             seed=request.seed,
             mms=request.mms,
+            askers=[_asked_by(asker) for asker in request.askers],
             sources=[
                 SourceResult(name=source.name, summary=source.summary, size=source.size, outcomes=list(outcomes))
                 for source, outcomes in zip(request.sources, followed, strict=True)
@@ -90,9 +93,13 @@ def follow(
     return made(True)
 
 
+def _asked_by(asker: Asker) -> AskedBy:
+    return AskedBy(**{name: getattr(asker, name) for name in AskedBy.__struct_fields__})
+
+
 def _outcome(source: MomentSource, scheme: Scheme, request: ConsequencesRequest) -> PolicyOutcome:
     """One policy on one source; an error becomes part of the outcome."""
-    tally = Tally(scheme)
+    tally = Tally(scheme, request.askers)
     if why := source.unfit(scheme):
         return tally.outcome(why)
     stopped, code = "", ExitCode.GOOD
@@ -115,17 +122,25 @@ def _outcome(source: MomentSource, scheme: Scheme, request: ConsequencesRequest)
 def exit_code(result: ConsequencesResult) -> int:
     """What a result means for the exit status.
 
-    A policy that failed decides it, or one that claims to be safe and made the kernel act on a shared folio.
+    A policy or an asker that failed decides it, or a policy that claims to be safe and made the kernel act on a shared
+    folio.
     """
     outcomes = [outcome for source in result.sources for outcome in source.outcomes]
     if not any(outcome.moments for outcome in outcomes):
         return int(ExitCode.NOTHING_MEASURED)
     if failed := max(outcome.exit_code for outcome in outcomes):
         return failed
-    return int(ExitCode.COMPARISON_FAILED) if any(map(broke_safe, outcomes)) else int(ExitCode.GOOD)
+    if result.failed:
+        return int(ExitCode.PLUGIN_FAILED)
+    covered = {asker.name for asker in result.askers if asker.safe}
+    broken = any(broke_safe(outcome, covered) for outcome in outcomes)
+    return int(ExitCode.COMPARISON_FAILED) if broken else int(ExitCode.GOOD)
 
 
-def broke_safe(outcome: PolicyOutcome) -> bool:
-    """Whether a policy claims to be safe, and its answer made the kernel act on a shared folio."""
-    covered = {decision.name for decision in DECISIONS if decision.safe}
+def broke_safe(outcome: PolicyOutcome, covered: Set[str]) -> bool:
+    """Whether a policy claims to be safe, and its answer made the kernel act on a shared folio.
+
+    Args:
+        covered: the askers for which that breaks the claim.
+    """
     return outcome.safe and any(decided.risked for decided in outcome.decisions if decided.name in covered)

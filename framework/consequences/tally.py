@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
-from foliolab.framework.consequences.decisions import DECISIONS, Answers, Decision
 from foliolab.framework.consequences.figures import FIGURES, Figure, Shown
 from foliolab.framework.consequences.moment import Moment
 from foliolab.framework.consequences.partial import PartialMappings
 from foliolab.framework.consequences.result import Decided, Figured, PolicyOutcome
+from foliolab.framework.contract.asker import Answers, Asker
 from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.engine.answers import describe
 from foliolab.framework.engine.machine import Machine
 
 
 class Tally:
     """The counts of one policy on one source.
 
+    Args:
+        askers: in the order of the report.
+
     Attributes:
         moments: how many were looked at so far.
     """
 
-    def __init__(self, scheme: Scheme) -> None:
+    def __init__(self, scheme: Scheme, askers: Sequence[Asker]) -> None:
         self.scheme = scheme
         self.moments = 0
-        self._decided = [Decided(name=decision.name) for decision in DECISIONS]
+        self._asking = [(asker, Decided(name=asker.name)) for asker in askers]
         self._figured = [Figured(name=figure.name) for figure in FIGURES]
         self._partial = PartialMappings()
 
@@ -32,14 +39,15 @@ class Tally:
         self._partial.finish()
 
     def look(self, machine: Machine, where: str) -> None:
-        """Let every decision and figure look at a moment.
+        """Let every asker and figure look at a moment.
 
         Args:
             where: the moment's name.
         """
         moment = Moment(machine)
-        for decision, decided in zip(DECISIONS, self._decided, strict=True):
-            _decide(decided, decision, decision.ask(moment), where)
+        for asker, decided in self._asking:
+            if not decided.failed:
+                _ask(decided, asker, moment, where)
         for figure, figured in zip(FIGURES, self._figured, strict=True):
             _figure(figured, figure, figure.ask(moment), where)
         self._partial.look(moment, where)
@@ -58,26 +66,55 @@ class Tally:
             stopped=stopped,
             exit_code=exit_code,
             moments=self.moments,
-            decisions=self._decided,
+            decisions=[decided for _, decided in self._asking],
             figures=self._figured,
             partial=self._partial.finish(),
         )
 
 
-def _decide(decided: Decided, decision: Decision, answers: Answers, where: str) -> None:
+def _ask(decided: Decided, asker: Asker, moment: Moment, where: str) -> None:
+    """Count an asker's answers; what its own code raises ends this asker only."""
+    try:
+        answers = _checked(asker.ask(moment))
+    except Exception as fault:
+        if fault is moment.fault:
+            raise
+        decided.failed = describe(fault)
+        return
+    _decide(decided, asker, answers, where)
+
+
+def _checked(answers: Any) -> Answers:
+    """The answers, if they are arrays of one length, those that say yes or no of truth values.
+
+    Raises:
+        TypeError: they are not.
+    """
+    if not isinstance(answers, Answers):
+        raise TypeError(f"ask returns {answers!r:.60}, not Answers(...)")
+    shapes = {name: getattr(array, "shape", None) for name, array in vars(answers).items()}
+    if len(shapes["given"] or ()) != 1 or len(set(shapes.values())) != 1:
+        raise TypeError(f"the arrays of its Answers are not of one length: {shapes}")
+    for name in ("given", "right"):
+        if getattr(answers, name).dtype != np.bool_:
+            raise TypeError(f"Answers.{name} has the type {getattr(answers, name).dtype}, not bool")
+    return answers
+
+
+def _decide(decided: Decided, asker: Asker, answers: Answers, where: str) -> None:
     held_back, risked = answers.right & ~answers.given, answers.given & ~answers.right
     decided.asked += answers.given.size
     decided.held_back += int(held_back.sum())
     decided.risked += int(risked.sum())
     if held_back.any() and not decided.first_held_back:
-        decided.first_held_back = _question(decision, answers, int(held_back.argmax()), where)
+        decided.first_held_back = _question(asker, answers, int(held_back.argmax()), where)
     if risked.any() and not decided.first_risked:
-        decided.first_risked = _question(decision, answers, int(risked.argmax()), where)
+        decided.first_risked = _question(asker, answers, int(risked.argmax()), where)
 
 
-def _question(decision: Decision, answers: Answers, index: int, where: str) -> str:
+def _question(asker: Asker, answers: Answers, index: int, where: str) -> str:
     mm = int(answers.mm[index])
-    return f"{where}: {f'MM {mm}, ' if mm >= 0 else ''}{decision.of} {int(answers.of[index])}"
+    return f"{where}: {f'MM {mm}, ' if mm >= 0 else ''}{asker.of} {int(answers.of[index])}"
 
 
 def _figure(figured: Figured, figure: Figure, shown: Shown, where: str) -> None:

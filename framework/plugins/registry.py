@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import pluggy
 
+from foliolab.framework.contract.asker import Asker
 from foliolab.framework.contract.hookspecs import GROUP
 from foliolab.framework.contract.policy import Policy, Scheme
 from foliolab.framework.contract.reporter import Reporter
@@ -100,6 +101,10 @@ class Registry:
     patterns = Kind(
         "sharing pattern", "foliolab_sharing_patterns", (SharingPattern,), validation.checked_pattern,
         "The sharing patterns that the plugin offers, for `foliolab precision`.", "PATTERN",
+    )  # fmt: skip
+    askers = Kind(
+        "asker", "foliolab_askers", (Asker,), validation.checked_asker,
+        "Who asks policies whether folios are shared, for `foliolab consequences`.", "ASKER",
     )  # fmt: skip
     findings = Kind(
         "file of findings", "foliolab_findings", (str, PathLike), validation.checked_file,
@@ -224,6 +229,26 @@ class Registry:
     def pattern(self, name: str) -> SharingPattern:
         """The sharing pattern of that name. Raises as `find` does."""
         return self.find(Registry.patterns, name.strip())
+
+    def parse_askers(self, texts: Iterable[str]) -> list[Asker]:
+        """The askers of texts such as `khugepaged,mine`, each once; `all` is every one.
+
+        Args:
+            texts: none stands for those that are usual.
+
+        Raises:
+            UsageError: there is no such asker, or none is named.
+            PluginError: the plugin that offers it failed.
+        """
+        texts = list(texts)
+        if not texts:
+            return [asker for asker in self.askers.values() if asker.usual]
+        found: dict[str, Asker] = {}
+        for name in split(texts):
+            found |= self.askers if name == "all" else {name: self.find(Registry.askers, name)}
+        if not found:
+            raise UsageError("no asker is named", f"askers are {', '.join(self.askers)}")
+        return list(found.values())
 
     def scenario(self, name: str) -> Path:
         """The file of the scenario of that name. Raises as `find` does."""

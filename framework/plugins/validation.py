@@ -15,6 +15,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final, get_args
 
+from foliolab.framework.contract.asker import Asker
 from foliolab.framework.contract.hooks import DEPRECATED_HOOKS, Hooks
 from foliolab.framework.contract.parameter import Parameter
 from foliolab.framework.contract.policy import CAPABILITIES, Layout, Policy
@@ -233,6 +234,19 @@ def checked_pattern(pattern: SharingPattern) -> list[SharingPattern]:
     claims.common()
     claims.need(_takes(pattern.play, 2), "play is not a function of (processes, usage)")
     return [pattern]
+
+
+def checked_asker(asker: Asker) -> list[Asker]:
+    """Check an asker."""
+    claims = _Claims(asker)
+    for name in ("who", "when", "exclusive", "shared", "source"):
+        text = getattr(asker, name)
+        claims.need(isinstance(text, str) and text.strip() != "" and "\n" not in text, f"{name} is not a line of text")
+    claims.named()
+    claims.need(_takes(asker.ask, 1), "ask is not a function of (moment)")
+    for name in ("safe", "usual"):
+        claims.need(isinstance(getattr(asker, name), bool), f"{name} is not True or False")
+    return [asker]
 
 
 def checked_trace_reader(reader: TraceReader) -> list[TraceReader]:

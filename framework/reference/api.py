@@ -13,8 +13,8 @@ from foliolab.framework.machine import primitives
 from foliolab.framework.reference.hooks import signature
 from foliolab.framework.reference.table import Code, Table, attributes
 
-METHODS: Final = ("Machine", "Processes")
-"""Classes whose methods are listed; of other classes the fields are."""
+METHODS: Final = ("Machine", "Moment", "Processes")
+"""Classes whose methods and properties are listed; of other classes the fields are."""
 
 
 def public(kind: Callable[[Any], bool]) -> dict[str, Any]:
@@ -102,6 +102,9 @@ def _plain(value: object) -> str:
 def _methods(kind: type) -> Table:
     rows = []
     for name, value in vars(kind).items():
+        if isinstance(value, property) and value.fget is not None and not name.startswith("_"):
+            answer = inspect.signature(value.fget).return_annotation
+            rows.append((Code(f"{name} -> {answer}"), inspect.getdoc(value) or ""))
         if inspect.isfunction(value) and not name.startswith("_"):
             words = (inspect.getdoc(value) or "").partition("\n\n")[0]
             rows.append((Code(signature(value).replace("(self, ", "(").replace("(self)", "()")), words))

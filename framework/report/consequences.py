@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from foliolab.framework.consequences.decisions import DECISIONS
 from foliolab.framework.consequences.figures import FIGURES
 from foliolab.framework.consequences.result import (
+    AskedBy,
     ConsequencesResult,
     Decided,
     Figured,
@@ -25,6 +25,9 @@ HELD_BACK: Final[tuple[str, Style]] = ("▲", "doubtful")
 RISKED: Final[tuple[str, Style]] = ("✗", "bad")
 SAME: Final = "="
 NOT_ASKED: Final = "·"
+FAILED: Final = "failed"
+SOURCE: Final = 20
+"""The longest text of the column of sources."""
 QUEUE: Final = "split queue"
 NOT_MODELLED: Final = (
     "Every asker is asked at every moment, of every process and folio, where the policy's answer decides: not where "
@@ -38,20 +41,20 @@ def render(result: ConsequencesResult, page: Page) -> None:
     whole = totals(result.sources)
     done = [one for one in whole if one.moments]
     if done:
-        _matrix(done, page)
+        _matrix(done, result.askers, page)
         _legend(page)
     for source in result.sources:
-        _source(source, page)
+        _source(source, result.askers, page)
     _closing(result, page)
 
 
 # -- the matrix ---------------------------------------------------------------------------------------
-def _matrix(outcomes: Sequence[PolicyOutcome], page: Page) -> None:
-    names = [*(asker.name for asker in DECISIONS), *(figure.name for figure in FIGURES), QUEUE]
-    sources = [*(asker.section for asker in DECISIONS), *(figure.section for figure in FIGURES), "1.6, 3.4"]
+def _matrix(outcomes: Sequence[PolicyOutcome], askers: Sequence[AskedBy], page: Page) -> None:
+    names = [*(asker.name for asker in askers), *(figure.name for figure in FIGURES), QUEUE]
+    sources = [*(_source_text(asker) for asker in askers), *(figure.section for figure in FIGURES), "1.6, 3.4"]
     first = [
         Column("asker, figure", [page.text(name) for name in names]),
-        Column("specification", [page.text(source, "quiet") for source in sources]),
+        Column("source", [page.text(source, "quiet") for source in sources]),
     ]
     groups = []
     for one in outcomes:
@@ -59,8 +62,14 @@ def _matrix(outcomes: Sequence[PolicyOutcome], page: Page) -> None:
         cells += [_figured(figured, page) for figured in one.figures]
         cells.append(_queue(one, page))
         groups.append([Column(broken(one.policy), cells)])
-    sections = (len(DECISIONS) - 1, len(names) - 2)
+    sections = (len(askers) - 1, len(names) - 2)
     page.tables("Differences from the page tables, over all sources", first, groups, sections)
+
+
+def _source_text(asker: AskedBy) -> str:
+    """Where an asker is described, in a column's width."""
+    text = asker.source.removeprefix("specification ").partition(",")[0]
+    return text if len(text) <= SOURCE else f"{text[: SOURCE - 1]}…"
 
 
 def _legend(page: Page) -> None:
@@ -71,7 +80,7 @@ def _legend(page: Page) -> None:
     )
     page.line("figures: the largest error in the figure's unit, and the mean error relative to the truth")
     page.line("split queue: partially mapped folios found late, missed, or queued needlessly")
-    page.line("specification: sections of docs/specification.md", "quiet")
+    page.line("source: sections of docs/specification.md, or what an asker names", "quiet")
     page.line(NOT_MODELLED, "quiet")
     page.line()
 
@@ -87,6 +96,8 @@ def _decided(one: Decided, page: Page, counts: bool = False) -> Words:
     Args:
         counts: show the numbers beside the shares.
     """
+    if one.failed:
+        return page.text(FAILED, "bad")
     if not one.asked:
         return page.text(NOT_ASKED, "quiet")
     cell = Words()
@@ -132,7 +143,7 @@ def _queue(outcome: PolicyOutcome, page: Page) -> Words:
 
 
 # -- one source ---------------------------------------------------------------------------------------
-def _source(source: SourceResult, page: Page) -> None:
+def _source(source: SourceResult, askers: Sequence[AskedBy], page: Page) -> None:
     size = f", {size_text(source.size)} folios" if source.size else ""
     done = [one for one in source.outcomes if one.moments]
     if not done:
@@ -145,7 +156,7 @@ def _source(source: SourceResult, page: Page) -> None:
     same = [one.policy for one in done if not _differs(one)]
     others = [one for one in done if _differs(one)]
     if others:
-        _decisions(others, page)
+        _decisions(others, askers, page)
         _figures(others, page)
         _queues(others, page)
     if same:
@@ -164,14 +175,14 @@ def _rows(outcomes: Sequence[PolicyOutcome], wanted: Callable[[PolicyOutcome, in
     return [number for number in range(count) if any(wanted(one, number) for one in outcomes)]
 
 
-def _decisions(outcomes: Sequence[PolicyOutcome], page: Page) -> None:
+def _decisions(outcomes: Sequence[PolicyOutcome], askers: Sequence[AskedBy], page: Page) -> None:
     def wanted(one: PolicyOutcome, number: int) -> bool:
         return bool(one.decisions[number].held_back or one.decisions[number].risked)
 
-    rows = _rows(outcomes, wanted, len(DECISIONS))
+    rows = _rows(outcomes, wanted, len(askers))
     if not rows:
         return
-    columns = [Column("decision", [page.text(f"  {DECISIONS[row].does}") for row in rows])]
+    columns = [Column("decision", [page.text(f"  {askers[row].exclusive}") for row in rows])]
     groups = [
         [Column(broken(one.policy), [_decided(one.decisions[row], page, counts=True) for row in rows])]
         for one in outcomes
@@ -244,6 +255,8 @@ def _stopped(source: SourceResult, page: Page) -> None:
 
 
 def _closing(result: ConsequencesResult, page: Page) -> None:
+    for name, why in result.failed.items():
+        page.line(f"asker {name} failed, and was not asked again: {why}", "bad")
     if not result.complete:
         page.line("interrupted: what was done until then is shown", "strong doubtful")
     page.line(f"seed {result.seed}; {result.command}", "quiet")

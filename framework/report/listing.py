@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from foliolab.framework.contract.asker import Asker
 from foliolab.framework.contract.parameter import Parameter
 from foliolab.framework.contract.policy import Policy
+from foliolab.framework.contract.reporter import Reporter
+from foliolab.framework.contract.view import View
 from foliolab.framework.contract.workload import Workload
 from foliolab.framework.costmodel.processors import processors
 from foliolab.framework.kernel.witnesses import Witnesses
@@ -28,6 +31,18 @@ def data(registry: Registry, ledger: Ledger, witnesses: Witnesses) -> dict[str, 
         ],
         "scenarios": [
             {"name": name, "summary": summary(path), "file": str(path)} for name, path in registry.scenarios.items()
+        ],
+        "askers": [
+            {
+                "name": one.name,
+                "who": one.who,
+                "when": one.when,
+                "exclusive": one.exclusive,
+                "shared": one.shared,
+                "source": one.source,
+                "usual": one.usual,
+            }
+            for one in registry.askers.values()
         ],
         "reporters": [
             {"name": one.name, "summary": one.summary, "kinds": list(one.kinds)} for one in registry.reporters.values()
@@ -116,7 +131,12 @@ def render(registry: Registry, out: Plain, ledger: Ledger, witnesses: Witnesses)
     out.line()
     scenarios(registry, out)
     out.line()
-    for title, offered in (("Report formats", registry.reporters), ("Views of the window", registry.views)):
+    others: dict[str, Mapping[str, Asker | Reporter | View]] = {
+        "Askers": registry.askers,
+        "Report formats": registry.reporters,
+        "Views of the window": registry.views,
+    }
+    for title, offered in others.items():
         if offered:
             out.line(title, "strong")
             for name, one in offered.items():

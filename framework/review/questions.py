@@ -13,6 +13,7 @@ from foliolab.framework.anatomy.layout import cost
 from foliolab.framework.consequences import session as consequences
 from foliolab.framework.consequences.result import PolicyOutcome, totals
 from foliolab.framework.consequences.sources import FromPattern, MomentSource, usage_for
+from foliolab.framework.contract.asker import Asker
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.contract.sharing_pattern import SharingPattern
 from foliolab.framework.engine.policytree import policy_digest
@@ -74,6 +75,7 @@ class Measures:
     Args:
         baseline: the policy that stands beside each; its written name.
         patterns: ways of sharing, for precision and for /proc.
+        askers: who asks, for /proc.
         options: of commands, such as --plugin FILE.
         seconds: for each attack.
         tell: called with what is done now.
@@ -82,6 +84,7 @@ class Measures:
 
     baseline: Scheme
     patterns: Sequence[SharingPattern]
+    askers: Sequence[Asker]
     options: Sequence[str] = ()
     seconds: float = SECONDS
     tell: Callable[[str], None] = lambda text: None
@@ -299,7 +302,12 @@ def proc(subject: Subject, measures: Measures) -> Paragraph:
     patterns = [one for one in measures.patterns if one.name in NAMED] or measures.patterns[:2]
     sources: list[MomentSource] = [FromPattern(pattern, usage, 1, MOMENTS) for pattern in patterns]
     request = consequences.ConsequencesRequest(
-        sources=sources, schemes=[subject.scheme], mms=MMS, execution="interpreted", patience=PATIENCE
+        sources=sources,
+        schemes=[subject.scheme],
+        askers=measures.askers,
+        mms=MMS,
+        execution="interpreted",
+        patience=PATIENCE,
     )
     result = consequences.follow(request)
     names = [pattern.name for pattern in patterns]

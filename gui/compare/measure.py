@@ -254,8 +254,8 @@ def _proc(registry: Registry, policies: Sequence[str], baseline: str, command: s
 
     sources = [FromPattern(pattern, usage_for(4), 1, MOMENTS) for pattern in registry.patterns.values()]
     request = session.ConsequencesRequest(
-        sources=sources, schemes=[registry.policy(policy) for policy in policies], command=command,
-        execution=_execution(),
+        sources=sources, schemes=[registry.policy(policy) for policy in policies], askers=registry.parse_askers([]),
+        command=command, execution=_execution(),
     )  # fmt: skip
     return _complete(session.follow(request, report))
 

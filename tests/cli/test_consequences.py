@@ -63,6 +63,44 @@ def test_plain_ascii(foliolab: Any, monkeypatch: pytest.MonkeyPatch, process: An
     assert done.stdout.isascii() and "^ " in done.stdout
 
 
+ASKER = """
+from foliolab.framework.api import Asker
+
+def ask(moment):
+    return moment.by_answer(moment.pairs.where(moment.anon[moment.pairs.heads]))
+
+ASKER = Asker(name="mine", who="my kernel", when="now and then", exclusive="does this", shared="does that",
+              source="a mail of mine about it", ask=ask)
+"""
+
+
+def test_a_third_partys_asker(foliolab: Any, tmp_path: Path) -> None:
+    plugin, file = tmp_path / "mine.py", tmp_path / "c.json"
+    plugin.write_text(ASKER.replace("pairs.heads]", "pairs.head]"))
+    chosen = ("consequences", "third-stays", "--policies", "mm-id", "--plugin", plugin, *INTERPRETED)
+    done = foliolab(*chosen, "--json", file)
+    assert done.code == 0
+    [row] = [line for line in done.out.splitlines() if line.startswith("mine ")]
+    assert "a mail of mine abou… " in row and "▲" in row and "does this" in done.out
+    assert json.loads(file.read_bytes())["askers"][-1]["shared"] == "does that"
+    few = foliolab(*chosen, "--askers", "mine,scan")
+    assert "mine" in few.out and "scan" in few.out and "madvise" not in few.out
+    assert "khugepaged-64k" in foliolab(*chosen, "--askers", "all").out
+
+
+def test_a_broken_asker_is_one_line(foliolab: Any, tmp_path: Path) -> None:
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(ASKER)
+    done = foliolab(
+        "consequences", "third-stays", "last-child", "--policies", "mm-id,exact", "--moments", "4", "--plugin", plugin,
+        *INTERPRETED,
+    )  # fmt: skip
+    assert done.code == 4
+    [line] = [line for line in done.out.splitlines() if "asker mine failed" in line]
+    assert "AttributeError" in line and f"{plugin}:5" in line
+    assert "madvise" in done.out
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -73,6 +111,8 @@ def test_plain_ascii(foliolab: Any, monkeypatch: pytest.MonkeyPatch, process: An
         (["no/such.scenario"], "no/such.scenario"),
         (["zygote", "--json", "/no/such/folder/c.json"], "there is no folder"),
         (["zygote", "--mms", "1"], "--mms"),
+        (["zygote", "--askers", "khugepage"], "there is no asker 'khugepage'"),
+        (["zygote", "--askers", ","], "no asker is named"),
     ],
 )
 def test_bad_requests(foliolab: Any, arguments: list[str], said: str) -> None:

@@ -25,12 +25,13 @@ from foliolab.framework.errors import ExitCode, ResultFileError
 from foliolab.framework.scenario.generate import Mix, random_scenario
 from foliolab.framework.scenario.parser import load
 from foliolab.policies import mm_id
+from foliolab.workloads.askers.linux import ASKERS
 
 FAST: Execution = "interpreted" if native_missing() else "native"
 
 
 def outcomes(source: MomentSource, *schemes: Any, execution: Execution = FAST) -> list[PolicyOutcome]:
-    [found] = follow(ConsequencesRequest([source], schemes, execution=execution)).sources
+    [found] = follow(ConsequencesRequest([source], schemes, ASKERS, execution=execution)).sources
     assert found.name == source.name
     return found.outcomes
 
@@ -104,7 +105,7 @@ def test_a_workload_is_watched_operation_by_operation(found: Any) -> None:
             seen.append(where)
 
     workload = Workload(name="seen", summary="x", prepare=prepare, frames=3)
-    FromWorkload(workload, 4).run(Seen(found.policy("mm-id")), "interpreted")
+    FromWorkload(workload, 4).run(Seen(found.policy("mm-id"), ()), "interpreted")
     writes = [f"MM 1 writes pages {page} to {page + 1}" for page in range(0, 16, 2)]
     populates = "MM 0 faults in pages 0 to 511, in folios of 64 KiB"
     assert seen == [populates, "MM 0 forks MM 1", *writes, "MM 1 unmaps pages 0 to 511"]
@@ -136,7 +137,7 @@ def test_a_policy_that_raises_stops_alone(found: Any) -> None:
     broken = variant("broken", remove_ptes=failing).with_parameters()
     scenario = load(found.scenario("third-stays"))
     source = FromScenarios("third-stays", "", [scenario])
-    request = ConsequencesRequest([source], [broken, found.policy("exact")], execution="interpreted")
+    request = ConsequencesRequest([source], [broken, found.policy("exact")], ASKERS, execution="interpreted")
     result = follow(request)
     first, second = result.sources[0].outcomes
     assert first.moments == 2  # the forks
@@ -150,7 +151,7 @@ def test_a_claim_to_be_safe_is_held_against_what_is_done(found: Any) -> None:
     source = FromScenarios("third-stays", "", [load(found.scenario("third-stays"))])
     for claims, code in ((unsafe.capabilities, ExitCode.COMPARISON_FAILED), (frozenset(), ExitCode.GOOD)):
         scheme = replace(unsafe, capabilities=claims, capabilities_of=None).with_parameters()
-        result = follow(ConsequencesRequest([source], [scheme], execution="interpreted"))
+        result = follow(ConsequencesRequest([source], [scheme], ASKERS, execution="interpreted"))
         by_name = {one.name: one for one in result.sources[0].outcomes[0].decisions}
         assert by_name["migrate"].risked and by_name["migrate"].first_risked
         assert exit_code(result) == code
@@ -188,7 +189,7 @@ def test_a_pattern_that_asks_for_what_cannot_be(found: Any, play: Any, said: str
 def test_interrupted_it_says_what_there_was(found: Any) -> None:
     sources = [FromPattern(SharingPattern(name="stop", summary="x", play=interrupting), usage_for(4))] * 2
     schemes = [found.policy("mm-id"), found.policy("exact")]
-    result = follow(ConsequencesRequest(sources, schemes, execution="interpreted"))
+    result = follow(ConsequencesRequest(sources, schemes, ASKERS, execution="interpreted"))
     assert not result.complete
     assert [[one.moments for one in source.outcomes] for source in result.sources] == [[1]]
 
@@ -204,7 +205,9 @@ def test_a_workload_that_a_policy_is_not_for(found: Any) -> None:
 def test_sums_and_the_file(found: Any, tmp_path: Path) -> None:
     source = FromScenarios("third-stays", "", [load(found.scenario("third-stays"))])
     scheme = found.policy("no-page-mapcount")
-    result = follow(ConsequencesRequest([source, source], [scheme], seed=3, command="x", execution="interpreted"))
+    result = follow(
+        ConsequencesRequest([source, source], [scheme], ASKERS, seed=3, command="x", execution="interpreted")
+    )
     result.save(tmp_path / "c.json")
     assert ConsequencesResult.load(tmp_path / "c.json") == result
     [whole] = totals(result.sources)

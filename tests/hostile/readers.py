@@ -18,9 +18,9 @@ from typing import Any, Final
 import msgspec
 
 from foliolab.framework import calibration, cli
-from foliolab.framework.consequences.decisions import DECISIONS
 from foliolab.framework.consequences.figures import FIGURES
 from foliolab.framework.consequences.result import (
+    AskedBy,
     ConsequencesResult,
     Decided,
     Figured,
@@ -37,6 +37,7 @@ from foliolab.framework.replay.result import Ended, Wrong
 from foliolab.framework.results.result import Cell, Config, Result
 from foliolab.framework.trace import importers
 from foliolab.framework.verify.counterexample import Counterexample
+from foliolab.workloads.askers.linux import ASKERS
 
 SAMPLES: Final = Path(__file__).parents[1] / "trace" / "samples"
 ORIGIN: Final[dict[str, Any]] = {
@@ -173,7 +174,7 @@ def consequences() -> ConsequencesResult:
             policy=policy,
             safe=True,
             moments=5,
-            decisions=[Decided(name=one.name, asked=3, held_back=1) for one in DECISIONS],
+            decisions=[Decided(name=one.name, asked=3, held_back=1) for one in ASKERS],
             figures=[
                 Figured(name=one.name, values=4, high=1, sum=2.0, relative=3, relative_sum=0.5) for one in FIGURES
             ],
@@ -182,7 +183,10 @@ def consequences() -> ConsequencesResult:
         for policy in ("mm-id", "exact")
     ]
     source = SourceResult(name="last-child", summary="the last child", size=64, outcomes=outcomes)
-    return ConsequencesResult(command="foliolab consequences", seed=1, mms=4, sources=[source], **ORIGIN)
+    askers = [
+        AskedBy(name=one.name, who="w", when="n", exclusive="e", shared="s", source="2.8", safe=True) for one in ASKERS
+    ]
+    return ConsequencesResult(command="foliolab consequences", seed=1, mms=4, askers=askers, sources=[source], **ORIGIN)
 
 
 def counterexample(**changes: Any) -> Counterexample:

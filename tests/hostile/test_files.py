@@ -131,6 +131,7 @@ def test_a_result_is_refused_for_a_value_out_of_range(path: str, value: Any, tmp
     [
         (precise, "order", 1 << 62), (precise, "mms.0", -1), (precise, "points.0.events", 1 << 63),
         (precise, "workloads.0.recorded", 3), (consequences, "courses.0.outcomes.0.decisions", []),
+        (consequences, "askers", []), (consequences, "askers.0.safe", 3),
         (consequences, "courses.0.outcomes.1.policy", "mm-id"),
         (consequences, "courses.0.outcomes.0.figures.0.name", "x"),
         (consequences, "courses.0.outcomes.0.figures.0.given", 1e308), (consequences, "courses.0.size", -4),

@@ -31,7 +31,12 @@ def found() -> Registry:
 
 @pytest.fixture(scope="module")
 def measures(found: Registry) -> Measures:
-    return Measures(baseline=found.policy("mm-id"), patterns=[found.pattern("last-child")], seconds=0.5)
+    return Measures(
+        baseline=found.policy("mm-id"),
+        patterns=[found.pattern("last-child")],
+        askers=found.parse_askers([]),
+        seconds=0.5,
+    )
 
 
 def subject(found: Registry, name: str, verdict: str = "held", **changes: Any) -> Subject:
