@@ -1,8 +1,9 @@
 """Write a result as Markdown, HTML, CSV or a picture.
 
 The HTML file is complete in itself: the matrix of policies and workloads, the evidence of each cell, and how to repeat
-it. Pictures are curves over folio size. Results of `foliolab precision`, `consequences` and `replay` can be written as
-Markdown, HTML and CSV; the HTML of a replay draws its course over time.
+it. Pictures are curves over folio size. Results of `foliolab precision`, `consequences`, `replay` and `kernel count`
+can be written as Markdown, HTML and CSV; the HTML of a replay draws its course over time, and the CSV of counts has
+every function of the kernel.
 Exit codes: 0 all is reported, 1 something was asked for and not measured; the report says what.
 """
 
@@ -28,7 +29,8 @@ FORMATS: Final = ("md", "html", "csv", "png", "svg")
 
 def run(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A result of compare, precision, consequences or replay.")
+        Path,
+        typer.Argument(metavar="FILE", help="A result of compare, precision, consequences, replay, kernel count."),
     ],
     form: Annotated[
         str,

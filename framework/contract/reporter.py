@@ -15,9 +15,9 @@ class Reporter:
         name: of the format, as --format takes it; also the suffix of the file that is written by default.
         summary: what the format is for, in one line.
         render: (result, rows) -> the text of the report. `result` is what the file held: a
-            `foliolab.framework.results.result.Result` of compare, or the result of precision, consequences or replay.
-            `rows` are the `foliolab.framework.results.comparison.Row`s of a result of compare, published figures
-            included; they are empty for other results.
+            `foliolab.framework.results.result.Result` of compare, or the result of precision, consequences, replay or
+            kernel count. `rows` are the `foliolab.framework.results.comparison.Row`s of a result of compare, published
+            figures included; they are empty for other results.
         kinds: the verbs whose results `render` understands.
     """
 

@@ -33,6 +33,10 @@ OPTIONS: Final = ("MM_ID", "PAGE_MAPCOUNT", "NO_PAGE_MAPCOUNT", "patch")
 _NO_TEXT: Final = re.compile(rb"^(GIT binary patch|(new (file )?mode|index .*) 120000)\r?$", re.MULTILINE)
 """The lines of a diff that make git unpack data of any size, or a link to a file outside of the tree."""
 _OPTION: Final = re.compile(r"\w+=[^=]*")
+KNOWN: Final = "CONFIG_MM_ID"
+"""What trees have that know the options: Linux from 6.15 on."""
+NO_OPTIONS: Final = f"this tree has no {KNOWN}, as Linux up to 6.14, so that there is nothing to choose"
+LEAVE_OUT: Final = "leave the options out"
 CHOICE: Final = "choose MM_ID=y (page mapcounts), MM_ID=y,NO_PAGE_MAPCOUNT=y, or MM_ID=n"
 
 
@@ -55,22 +59,21 @@ class Tree:
         """The tree that a text names.
 
         Raises:
-            UsageError: the text is not of this form, there is no such folder, or an option is unknown.
+            UsageError: the text is not of this form, there is no such folder, an option is unknown or contradicts
+                another, or the tree has no such option.
         """
         rest = text.removeprefix(TREE)
-        path, colon, chosen = rest.rpartition(":")
-        if not colon or not all(_OPTION.fullmatch(one.strip()) for one in chosen.split(",")):
-            path, chosen = rest, ""
-        revision = ""
-        if not os.path.isdir(os.path.expanduser(path)):
-            path, _, revision = path.rpartition("@")
+        path, revision, chosen = _divided(rest)
         folder = os.path.abspath(os.path.expanduser(path))
         if not path or not os.path.isdir(folder):
             raise UsageError(
                 f"{text}: there is no folder {path or rest}" if rest else f"{text} names no folder",
                 "write tree:PATH, tree:PATH@REVISION or tree:PATH:OPTION=y",
             )
-        return cls(folder, revision, tuple(_option(one, text) for one in chosen.split(",")) if chosen else ())
+        tree = cls(folder, revision, () if chosen is None else _options(chosen, text))
+        if chosen is not None and not tree.has_options():
+            raise UsageError(f"{text}: {NO_OPTIONS}", LEAVE_OUT)
+        return tree
 
     def __str__(self) -> str:
         revision = f"@{self.revision}" if self.revision else ""
@@ -154,15 +157,30 @@ class Tree:
         return "" if done.returncode else done.stdout.decode(errors="surrogateescape")
 
     # -- configuration -------------------------------------------------------------------------------
+    def has_options(self) -> bool:
+        """Whether the tree knows the options that are given, as far as that is seen without the patch."""
+        names = {name for name, _ in self.options}
+        if "patch" in names or not names:
+            return True
+        if self.revision:
+            text = self._said(["cat-file", "blob", f"{self.revision}:{kernel.TYPES}"], "")
+        else:
+            file = Path(self.path) / kernel.TYPES
+            text = _read(file) if file.is_file() else ""
+        return not text or KNOWN in text  # without a text, `files` says what is wrong
+
     def configuration(self, files: Mapping[str, str]) -> Configuration:
         """The options that are given, or those of the tree's .config.
 
         Raises:
-            CSourceError: the tree knows CONFIG_MM_ID, and nothing says whether it is set.
+            CSourceError: the tree knows CONFIG_MM_ID, and nothing says whether it is set; or it does not, and something
+                says so.
         """
-        if "CONFIG_MM_ID" not in files[kernel.TYPES]:
-            return Configuration(None, True)
         given = {name: value == "y" for name, value in self.options if name != "patch"}
+        if KNOWN not in files[kernel.TYPES]:
+            if given:
+                raise CSourceError(f"{self}: {NO_OPTIONS}", LEAVE_OUT)
+            return Configuration(None, True)
         if not given:
             given = self._of_config()
         if "MM_ID" not in given and "NO_PAGE_MAPCOUNT" not in given:
@@ -212,9 +230,46 @@ class Tree:
         return {name: str(folder / name) for name in files}
 
 
+def _divided(rest: str) -> tuple[str, str, str | None]:
+    """The path, the revision and the options of what stands behind `tree:`; no options without a colon.
+
+    A path may have colons, and so may the file of a patch: the longest beginning that names a folder is the path.
+    """
+    ends = [len(rest), *(at for at in range(len(rest) - 1, -1, -1) if rest[at] == ":")]
+    for end in ends:
+        chosen = rest[end + 1 :] if end < len(rest) else None
+        path, at, revision = rest[:end].rpartition("@")
+        if os.path.isdir(os.path.expanduser(rest[:end])):
+            return rest[:end], "", chosen
+        if at and ":" not in revision and os.path.isdir(os.path.expanduser(path)):
+            return path, revision, chosen
+    path, colon, chosen = rest.rpartition(":")
+    return (path if colon and _OPTION.match(chosen) else rest), "", None
+
+
+def _options(chosen: str, whole: str) -> tuple[tuple[str, str], ...]:
+    """The options of a text that are separated by commas.
+
+    Raises:
+        UsageError: one is none, there is none, or they contradict each other.
+    """
+    if not chosen.strip():
+        raise UsageError(f"{whole}: there is no option behind the colon", CHOICE)
+    options = tuple(_option(one, whole) for one in chosen.split(","))
+    given = dict(options)
+    if len(given) < len(options):
+        raise UsageError(f"{whole}: an option is there twice", CHOICE)
+    without = given.get("NO_PAGE_MAPCOUNT", {"y": "n", "n": "y"}.get(given.get("PAGE_MAPCOUNT", ""), ""))
+    if (without and without == given.get("PAGE_MAPCOUNT")) or (without == "y" and given.get("MM_ID") == "n"):
+        raise UsageError(f"{whole}: no kernel can be configured so", CHOICE)
+    return options
+
+
 def _option(text: str, whole: str) -> tuple[str, str]:
     name, _, value = (part.strip() for part in text.partition("="))
     name = name.removeprefix("CONFIG_")
+    if not text.strip():
+        raise UsageError(f"{whole}: an option is missing between commas, or before or behind one", CHOICE)
     if name not in OPTIONS or (name != "patch" and value not in ("y", "n")):
         raise UsageError(f"{whole}: {text.strip()} is no option", f"{CHOICE}; patch=FILE applies a diff")
     return name, os.path.abspath(os.path.expanduser(value)) if name == "patch" else value

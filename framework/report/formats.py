@@ -11,12 +11,13 @@ from foliolab.framework.results.result import Result
 if TYPE_CHECKING:
     from foliolab.framework.consequences.result import ConsequencesResult
     from foliolab.framework.contract.reporter import Reporter
+    from foliolab.framework.kernel.counting.result import CountsResult
     from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.precision.result import PrecisionResult
     from foliolab.framework.replay.result import ReplayResult
     from foliolab.framework.results.comparison import Row
 
-    Study = PrecisionResult | ConsequencesResult | ReplayResult
+    Study = PrecisionResult | ConsequencesResult | ReplayResult | CountsResult
 
 FORMATS: Final = ("md", "html", "csv", "png", "svg")
 PICTURES: Final = ("png", "svg")
@@ -36,7 +37,7 @@ def reporter_of(registry: Registry, name: str) -> Reporter:
 
 
 def study_text(study: Study, form: str) -> str:
-    """A result of precision, consequences or replay in one of FolioLab's formats.
+    """A result of precision, consequences, replay or kernel count in one of FolioLab's formats.
 
     Raises:
         UsageError: there is no picture of it, or jinja2 is missing.

@@ -1,39 +1,58 @@
-"""`foliolab kernel count`: a table for each kernel and workload, a row a folio size, in plain text."""
+"""`foliolab kernel count`: a table for each kernel and workload, a row a folio size; and all functions as CSV."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from foliolab.framework.errors import FolioLabError, NothingMeasured
+from foliolab.framework.kernel.counting.counts import Counts
 from foliolab.framework.kernel.counting.difference import difference
 from foliolab.framework.kernel.counting.result import Cell, CountedKernel, CountsResult
-from foliolab.framework.report.pages.plain_text import Plain
+from foliolab.framework.report.pages.page import Column, Page
+from foliolab.framework.report.words import csv_text, size_text
 
-HEAD: Final = (
-    f"{'size':>6}{'instructions':>14}{'loads':>9}{'stores':>9}{'locked':>9}{'modelled':>10}{'model':>8}  elsewhere"
-)
+COLUMNS: Final = (
+    "kernel", "workload", "size_kib", "pages", "status", "reason", "exact", "function", *Counts.__struct_fields__,
+    "model_atomics",
+)  # fmt: skip
 KEY: Final = (
     "Per page, in kernel mode, without what the call does when no page is there. locked: instructions with a LOCK "
     "prefix. modelled: those of them in functions that do what the model has. model: atomics that `compare` counts for "
-    "the policy that models the kernel. elsewhere: the other functions with locked instructions. Where modelled and "
-    "model differ, the modelled functions follow. ~: no two plays gave the smallest counts."
+    "the policy that models the kernel. Elsewhere: the other functions with locked instructions. Where modelled and "
+    "model differ, the modelled functions are named, too. ~: no two plays gave the smallest counts."
 )
 
 
-def render(result: CountsResult, out: Plain, functions: bool = False) -> None:
-    """Print the tables.
+def render(result: CountsResult, page: Page, functions: bool = False) -> None:
+    """Write the tables on a page.
 
     Args:
-        functions: print the functions of each cell, too.
+        functions: write the functions of each cell, too.
     """
     for kernel in result.kernels:
-        _heading(kernel, out)
+        _heading(kernel, page)
         cells = [cell for cell in result.cells if cell.kernel == kernel.name]
         for workload in result.config.workloads:
             if mine := [cell for cell in cells if cell.workload == workload and cell.status != "skipped"]:
-                _table(workload, mine, out, functions)
-    out.line()
-    out.line(KEY, "quiet")
+                _table(workload, mine, page, functions)
+    page.line()
+    page.line(KEY, "quiet")
+
+
+def table(result: CountsResult) -> str:
+    """The result as CSV: a row a cell, and one a function of it. Counts are per page, without the bare call."""
+    rows: list[list[Any]] = []
+    for cell in result.cells:
+        head = [cell.kernel, cell.workload, cell.size_kib, cell.pages, cell.status, cell.reason, cell.exact]
+        metrics = Counts.__struct_fields__
+        if cell.status != "measured":
+            rows.append([*head, "", *(None for _ in metrics), None])
+            continue
+        rows.append([*head, "", *map(cell.per_page, metrics), cell.model.get("atomics")])
+        found = {metric: cell.by_function(metric) for metric in metrics}
+        for name in found["instructions"]:
+            rows.append([*head, name, *(found[metric].get(name, 0.0) for metric in metrics), None])
+    return csv_text(COLUMNS, rows, ".6g")
 
 
 def check(result: CountsResult) -> None:
@@ -50,46 +69,59 @@ def check(result: CountsResult) -> None:
         raise FolioLabError(f"{len(lost)} of the counts are missing", lost[0])
 
 
-def _heading(kernel: CountedKernel, out: Plain) -> None:
-    out.line()
-    out.line(f"{kernel.name}: {kernel.described}" if kernel.described else kernel.name, "strong")
+def _heading(kernel: CountedKernel, page: Page) -> None:
+    page.line()
+    page.line(f"{kernel.name}: {kernel.described}" if kernel.described else kernel.name, "strong")
     by = f"modelled by {kernel.policy}" if kernel.policy else "no policy models it"
-    out.item("·", f"{by}; counted under TCG{f' (QEMU {kernel.qemu})' if kernel.qemu else ''}, one CPU")
+    page.line(f"  {by}; counted under TCG{f' (QEMU {kernel.qemu})' if kernel.qemu else ''}, one CPU")
     if kernel.lost:
-        out.item("✗", f"lost: {kernel.lost}", style="bad")
+        page.line(f"  lost: {kernel.lost}", "bad")
+    page.line()
 
 
-def _table(workload: str, cells: list[Cell], out: Plain, functions: bool) -> None:
-    out.line()
-    out.line(workload, "name")
-    out.line(HEAD, "quiet")
+def _table(workload: str, cells: list[Cell], page: Page, functions: bool) -> None:
+    counted = [cell for cell in cells if cell.status == "measured"]
+    if counted:
+        page.tables(workload, _columns(counted, page), [])
+    else:
+        page.line(workload, "strong")
     for cell in cells:
+        size = size_text(cell.size_kib)
         if cell.status == "failed":
-            out.line(f"{_size(cell.size_kib):>6}  failed: {cell.reason}", "bad")
+            page.line(f"  {size}: failed: {cell.reason}", "bad")
             continue
         found = difference(cell)
-        figures = f"{cell.per_page('instructions'):14,.1f}{cell.per_page('loads'):9,.1f}{cell.per_page('stores'):9,.1f}"
-        model = "–" if found.model is None else f"{found.model:.3f}"
-        counts = f"{found.kernel:9.3f}{sum(found.inside.values()):10.3f}{model:>8}"
-        others = _list(found.named())
-        out.line(
-            f"{'' if cell.exact else '~'}{_size(cell.size_kib)}".rjust(6) + figures + counts + f"  {others}".rstrip()
-        )
+        if others := found.named():
+            page.line(f"  {size}: elsewhere {_list(others)}")
         if inside := found.differing():
-            out.line(f"{'':8}modelled functions: {_list(inside)}", "doubtful")
-        if functions:
-            _functions(cell, out)
+            page.line(f"  {size}: modelled functions {_list(inside)}", "doubtful")
+    for cell in counted if functions else ():
+        page.line()
+        page.tables(f"{workload}, {size_text(cell.size_kib)}: functions", _functions(cell, page), [])
+    page.line()
 
 
-def _functions(cell: Cell, out: Plain) -> None:
-    locked = cell.by_function("locked")
-    for name, value in cell.by_function("instructions").items():
-        out.line(f"{'':8}{value:12,.2f}{locked.get(name, 0.0):9.3f}  {name}")
+def _columns(cells: list[Cell], page: Page) -> list[Column]:
+    found = [difference(cell) for cell in cells]
+    columns = {"size": [f"{'' if cell.exact else '~'}{size_text(cell.size_kib)}" for cell in cells]}
+    columns |= {name: [f"{cell.per_page(name):,.1f}" for cell in cells] for name in ("instructions", "loads", "stores")}
+    columns["locked"] = [f"{one.kernel:.3f}" for one in found]
+    columns["modelled"] = [f"{sum(one.inside.values()):.3f}" for one in found]
+    columns["model"] = ["–" if one.model is None else f"{one.model:.3f}" for one in found]
+    return [Column(name, [page.text(text) for text in texts], right=True) for name, texts in columns.items()]
+
+
+def _functions(cell: Cell, page: Page) -> list[Column]:
+    locked, counted = cell.by_function("locked"), cell.by_function("instructions")
+    texts = {
+        "function": [*counted],
+        "instructions": [f"{value:,.2f}" for value in counted.values()],
+        "locked": [f"{locked.get(name, 0.0):.3f}" for name in counted],
+    }
+    return [
+        Column(name, [page.text(text) for text in cells], right=name != "function") for name, cells in texts.items()
+    ]
 
 
 def _list(functions: list[tuple[str, float]]) -> str:
     return ", ".join(f"{name} {value:.3f}" for name, value in functions)
-
-
-def _size(kib: int) -> str:
-    return f"{kib >> 10}M" if kib >= 1 << 10 else f"{kib}K"

@@ -10,17 +10,24 @@ import msgspec
 from foliolab.framework import intake
 from foliolab.framework.consequences.result import ConsequencesResult
 from foliolab.framework.errors import ResultFileError
+from foliolab.framework.kernel.counting.result import CountsResult
 from foliolab.framework.precision.result import PrecisionResult
 from foliolab.framework.replay.result import ReplayResult
 from foliolab.framework.results.result import Result
 
-AnyResult = Result | PrecisionResult | ConsequencesResult | ReplayResult
-KINDS: Final[dict[str, type[AnyResult]]] = {
+PolicyResult = Result | PrecisionResult | ConsequencesResult | ReplayResult
+"""What was found out about policies."""
+AnyResult = PolicyResult | CountsResult
+OF_POLICIES: Final[dict[str, type[PolicyResult]]] = {
     "compare": Result,
     "precision": PrecisionResult,
     "consequences": ConsequencesResult,
     "replay-trace": ReplayResult,
 }
+KINDS: Final[dict[str, type[AnyResult]]] = {**OF_POLICIES, "kernel-counts": CountsResult}
+HINT: Final = (
+    "`foliolab compare`, `precision`, `consequences`, `replay` and `kernel count` write results with --json FILE"
+)
 
 
 WHAT: Final = "result file"
@@ -52,9 +59,23 @@ def load(path: str | os.PathLike[str]) -> AnyResult:
     Raises:
         ResultFileError: there is none, it cannot be read, or it is no result.
     """
-    hint = "`foliolab compare`, `precision`, `consequences` and `replay` write results with --json FILE"
-    data = intake.read(path, WHAT, hint)
+    data = intake.read(path, WHAT, HINT)
     kind = _kind(data)
     if not kind:
-        raise ResultFileError(f"{os.fspath(path)} holds no result that can be compared", hint)
+        raise ResultFileError(f"{os.fspath(path)} holds no result that can be compared", HINT)
     return KINDS[kind].decode(data, os.fspath(path))
+
+
+def load_of_policies(path: str | os.PathLike[str]) -> PolicyResult:
+    """Read a result file that is about policies.
+
+    Raises:
+        ResultFileError: as `load`; or the file has counts of kernels.
+    """
+    result = load(path)
+    if isinstance(result, CountsResult):
+        raise ResultFileError(
+            f"{os.fspath(path)} has counts of kernels, and says nothing of policies",
+            f"foliolab report {os.fspath(path)}",
+        )
+    return result

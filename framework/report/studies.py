@@ -1,23 +1,29 @@
-"""Results of `foliolab precision`, `consequences` and `replay` for `foliolab report`: as a document page and as CSV."""
+"""Results of `foliolab precision`, `consequences`, `replay` and `kernel count` for `foliolab report`.
+
+They become a document page or CSV.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from foliolab.framework.consequences.result import ConsequencesResult
+from foliolab.framework.kernel.counting.result import CountsResult
 from foliolab.framework.precision.result import PrecisionResult
 from foliolab.framework.replay.result import ReplayResult
-from foliolab.framework.report import consequences, precision, replay
+from foliolab.framework.report import consequences, kernelcounts, precision, replay
 from foliolab.framework.report.pages.document import DocumentPage
 from foliolab.framework.report.words import csv_text, origin, times
 
-Study = PrecisionResult | ConsequencesResult | ReplayResult
+Study = PrecisionResult | ConsequencesResult | ReplayResult | CountsResult
 
 
 def title(result: Study) -> str:
     """The title of the document."""
     if isinstance(result, ReplayResult):
         return f"FolioLab: {result.recording.path} under {len(result.policies)} policies, {result.started[:10]}"
+    if isinstance(result, CountsResult):
+        return f"FolioLab: counts of {', '.join(kernel.name for kernel in result.kernels)}, {result.started[:10]}"
     what = "how precise policies are" if isinstance(result, PrecisionResult) else "what follows from policies' answers"
     return f"FolioLab: {what}, {result.started[:10]}"
 
@@ -29,6 +35,8 @@ def document_page(result: Study) -> DocumentPage:
         precision.render(result, page)
     elif isinstance(result, ReplayResult):
         replay.render(result, page)
+    elif isinstance(result, CountsResult):
+        kernelcounts.render(result, page)
     else:
         consequences.render(result, page)
     return page
@@ -36,16 +44,18 @@ def document_page(result: Study) -> DocumentPage:
 
 def repeat(result: Study) -> list[tuple[str, str]]:
     """How to repeat the run: (heading, text), the command first."""
-    seed = [] if isinstance(result, ReplayResult) else [("seed", str(result.seed))]
+    seed = [] if isinstance(result, ReplayResult | CountsResult) else [("seed", str(result.seed))]
     return [("command", result.command), times(result), *seed, *origin(result)]
 
 
 def table(result: Study) -> str:
     """The result as CSV.
 
-    A row per workload, number of MMs and policy; per source, policy, and asker or figure; or, of a replay, per policy
-    and figure, kind of write fault, or moment.
+    A row per workload, number of MMs and policy; per source, policy, and asker or figure; of a replay, per policy
+    and figure, kind of write fault, or moment; of counts, per cell, and per function of a cell.
     """
+    if isinstance(result, CountsResult):
+        return kernelcounts.table(result)
     if isinstance(result, ReplayResult):
         rows = _replayed(result)
     else:

@@ -18,7 +18,7 @@ from foliolab.gui.compare.measure import Cell
 
 if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Scheme
-    from foliolab.framework.report.result_files import AnyResult
+    from foliolab.framework.report.result_files import PolicyResult
     from foliolab.framework.verify.ledger import Ledger
     from foliolab.gui.window.library import Library
 
@@ -48,12 +48,12 @@ class Collector:
     def __init__(self, library: Library, baseline: str = "") -> None:
         self._library = library
         self.baseline = baseline
-        self.opened: AnyResult | None = None
+        self.opened: PolicyResult | None = None
         self._ledger: Ledger | None = None
         self._known: dict[tuple[Cell, str], tuple[bytes, Answer]] = {}
         self._together: dict[str, store.Kept | None] = {}
         self._most_bits = 0.0
-        self._results: dict[tuple[str, str], tuple[bytes, AnyResult]] = {}
+        self._results: dict[tuple[str, str], tuple[bytes, PolicyResult]] = {}
         self._failed: dict[Cell, tuple[str, str]] = {}
 
     def begin(self) -> None:
@@ -202,7 +202,7 @@ class Collector:
             self._known[cell, baseline] = known
         return known[1]
 
-    def _result(self, kept: store.Kept) -> AnyResult:
+    def _result(self, kept: store.Kept) -> PolicyResult:
         key, raw = (kept.question, kept.policy), bytes(kept.result)
         known = self._results.get(key)
         if known is None or known[0] != raw:
@@ -223,13 +223,13 @@ def _of_reference(cell: Cell, baseline: str) -> Answer:
 
 
 @cache
-def _result_of_reference(question: str) -> AnyResult:
+def _result_of_reference(question: str) -> PolicyResult:
     shipped = reference.shipped()
     assert shipped is not None
     return _decoded(question, bytes(next(one for one in shipped.answers if one.question == question).result))
 
 
-def policies_of(result: AnyResult) -> list[str]:
+def policies_of(result: PolicyResult) -> list[str]:
     """The policies of a result, in its order."""
     from foliolab.framework.precision.result import PrecisionResult
     from foliolab.framework.replay.result import ReplayResult
@@ -244,7 +244,7 @@ def policies_of(result: AnyResult) -> list[str]:
     return list(dict.fromkeys(outcome.policy for source in result.sources for outcome in source.outcomes))
 
 
-def _decoded(question: str, raw: bytes) -> AnyResult:
+def _decoded(question: str, raw: bytes) -> PolicyResult:
     """Decode a kept result.
 
     Raises:
@@ -254,14 +254,14 @@ def _decoded(question: str, raw: bytes) -> AnyResult:
     from foliolab.framework.precision.result import PrecisionResult
     from foliolab.framework.results.result import Result
 
-    kinds: dict[str, type[AnyResult]] = {"precise": PrecisionResult, "cost": Result, "proc": ConsequencesResult}
+    kinds: dict[str, type[PolicyResult]] = {"precise": PrecisionResult, "cost": Result, "proc": ConsequencesResult}
     try:
         return msgspec.json.decode(raw, type=kinds[question])
     except (msgspec.DecodeError, UnicodeDecodeError) as fault:
         raise ResultFileError(f"the kept result is damaged: {fault}", "measure the cell again") from fault
 
 
-def _dated(answer: Answer, result: AnyResult) -> Answer:
+def _dated(answer: Answer, result: PolicyResult) -> Answer:
     """Say when and by which version an answer was measured."""
     if not answer.known:
         return answer

@@ -10,7 +10,7 @@ from PySide6.QtCore import QModelIndex, Qt, QTimer
 from PySide6.QtWidgets import QStackedWidget
 
 from foliolab.framework.errors import FolioLabError
-from foliolab.framework.report.result_files import kind_of, load
+from foliolab.framework.report.result_files import OF_POLICIES, kind_of, load_of_policies
 from foliolab.framework.results.difference import difference
 from foliolab.gui.compare import headline, store
 from foliolab.gui.compare.answer import BADGE, FALSE_SHARED, QUESTIONS, question_named
@@ -33,7 +33,7 @@ from foliolab.gui.window.settings import Settings
 from foliolab.gui.window.workspace import Workspace
 
 if TYPE_CHECKING:
-    from foliolab.framework.report.result_files import AnyResult
+    from foliolab.framework.report.result_files import PolicyResult
 
 RESULTS: Final = "Results (*.json)"
 EVIDENCE: Final = 0.29
@@ -407,11 +407,11 @@ class CompareWorkspace(Workspace):
     # -- result files ----------------------------------------------------------------------------------
     def takes(self, path: Path) -> bool:
         """Whether a file is a result of compare, precision, consequences or replay."""
-        return path.suffix == ".json" and bool(kind_of(path))
+        return path.suffix == ".json" and kind_of(path) in OF_POLICIES
 
     def show_file(self, path: Path) -> None:
         """Show a result in the matrix; if another result is open already, show the difference of the two."""
-        result = load(path)
+        result = load_of_policies(path)
         if self._first is not None and self.collector.opened is not None and path != self._first:
             self._show_difference(path, result)
             return
@@ -420,7 +420,7 @@ class CompareWorkspace(Workspace):
             f"Open {path.name}", lambda: self._show_result(path, result), lambda: self._show_result(*before)
         )
 
-    def _show_result(self, path: Path | None, result: AnyResult | None) -> None:
+    def _show_result(self, path: Path | None, result: PolicyResult | None) -> None:
         """Show a result in the matrix; None shows the results of this host."""
         self._first, self.collector.opened = path, result
         self.pages.setCurrentIndex(0)
@@ -431,7 +431,7 @@ class CompareWorkspace(Workspace):
             self.banner.show_result(path, result)
         self._fill()
 
-    def _show_difference(self, path: Path, result: AnyResult) -> None:
+    def _show_difference(self, path: Path, result: PolicyResult) -> None:
         assert self._first is not None and self.collector.opened is not None
         self.differences.show_difference(self._first, path, difference(self.collector.opened, result))
         self.pages.setCurrentIndex(1)

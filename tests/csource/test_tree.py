@@ -184,12 +184,46 @@ def test_options_come_from_the_config_or_by_name(tmp_path: Path) -> None:
         ("tree:", "tree: names no folder"),
         (f"tree:{SOURCE}:SMP=y", "SMP=y is no option"),
         (f"tree:{SOURCE}:MM_ID=maybe", "MM_ID=maybe is no option"),
+        (f"tree:{SOURCE}:", "there is no option behind the colon"),
+        (f"tree:{SOURCE}: ", "there is no option behind the colon"),
+        (f"tree:{SOURCE}:MM_ID", "MM_ID is no option"),
+        (f"tree:{SOURCE}:MM_ID=y,", "an option is missing"),
+        (f"tree:{SOURCE}:MM_ID=y,MM_ID=n", "an option is there twice"),
+        (f"tree:{SOURCE}:MM_ID=n,NO_PAGE_MAPCOUNT=y", "no kernel can be configured so"),
+        (f"tree:{SOURCE}:PAGE_MAPCOUNT=y,NO_PAGE_MAPCOUNT=y", "no kernel can be configured so"),
         (f"tree:{SOURCE.parent}:MM_ID=y", "has no include/linux/mm_types.h"),
     ],
 )
 def test_a_tree_that_is_none_is_refused(text: str, says: str) -> None:
     with pytest.raises((UsageError, PluginError), match=re.escape(says)):
         scheme_of(text)
+
+
+def older(folder: Path) -> Path:
+    """The tree without what Linux 6.15 brought, as far as that is looked at."""
+    tree = copied(folder)
+    types = tree / "include/linux/mm_types.h"
+    types.write_text(types.read_text().replace("CONFIG_MM_ID", "CONFIG_OTHER"))
+    return tree
+
+
+def test_a_tree_that_has_no_options_takes_none(tmp_path: Path) -> None:
+    tree = older(tmp_path)
+    Tree.parse(f"tree:{tree}")
+    with pytest.raises(UsageError, match="this tree has no CONFIG_MM_ID") as fault:
+        Tree.parse(f"tree:{tree}:MM_ID=y")
+    assert fault.value.hint == "leave the options out"
+    patched = Tree.parse(f"tree:{tree}:MM_ID=y,patch=none.diff")  # the patch may bring them
+    types = (tree / "include/linux/mm_types.h").read_text()
+    with pytest.raises(CSourceError, match="this tree has no CONFIG_MM_ID"):
+        patched.configuration({kernel.TYPES: types})
+    assert patched.configuration({kernel.TYPES: f"{types} CONFIG_MM_ID"}).mm_id
+
+
+def test_colons_in_paths_and_patches_are_no_options(tmp_path: Path) -> None:
+    tree = copied(tmp_path / "of:linux")
+    assert Tree.parse(f"tree:{tree}").options == ()
+    assert Tree.parse(f"tree:{tree}:MM_ID=y,patch=/of:me.diff").options == (("MM_ID", "y"), ("patch", "/of:me.diff"))
 
 
 def test_another_struct_folio_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import struct
 import sys
 from pathlib import Path
@@ -10,7 +12,7 @@ import msgspec
 import pytest
 
 from foliolab.framework.csource import ccompiler
-from foliolab.framework.errors import FolioLabError, KernelError, NothingMeasured, ResultFileError
+from foliolab.framework.errors import FolioLabError, KernelError, NothingMeasured, ResultFileError, UsageError
 from foliolab.framework.host import HostInfo
 from foliolab.framework.kernel import guestbench
 from foliolab.framework.kernel.counting import cells, machine
@@ -21,8 +23,9 @@ from foliolab.framework.kernel.counting.result import Cell, Config, CountedKerne
 from foliolab.framework.kernel.guest.machine import Guest
 from foliolab.framework.kernel.guest.qemu import Qemu
 from foliolab.framework.kernel.images.store import Image
-from foliolab.framework.report import kernelcounts
-from foliolab.framework.report.pages.plain_text import Plain
+from foliolab.framework.report import formats, kernelcounts, result_files
+from foliolab.framework.report.pages.terminal import TerminalPage
+from foliolab.framework.results.difference import difference as differences
 
 LISTED = """\
 0000000000000000 A absolute
@@ -152,12 +155,35 @@ def test_a_damaged_file_is_refused(tmp_path: Path, written: str, instead: str, w
 
 
 # -- the table -----------------------------------------------------------------------------------------
-def test_the_table_names_the_functions_that_make_the_difference(capsys: pytest.CaptureFixture[str]) -> None:
-    kernelcounts.render(result(cell(exact=False)), Plain(), functions=True)
-    lines = capsys.readouterr().out.splitlines()
-    (row,) = [line for line in lines if line.lstrip().startswith("~64K")]
-    assert row.split() == ["~64K", "12.0", "2.0", "1.0", "2.125", "1.125", "1.000", "_raw_spin_lock", "1.000"]
-    assert any(line.split() == ["10.00", "1.125", "folio_remove_rmap_ptes"] for line in lines)
+def test_the_table_names_the_functions_that_make_the_difference() -> None:
+    out = io.StringIO()
+    kernelcounts.render(result(cell(exact=False)), TerminalPage(out), functions=True)
+    rows = [line.split() for line in out.getvalue().splitlines()]
+    assert ["~64", "KiB", "12.0", "2.0", "1.0", "2.125", "1.125", "1.000"] in rows
+    assert ["64", "KiB:", "elsewhere", "_raw_spin_lock", "1.000"] in rows
+    assert ["64", "KiB:", "modelled", "functions", "folio_remove_rmap_ptes", "1.125"] in rows
+    assert ["folio_remove_rmap_ptes", "10.00", "1.125"] in rows
+
+
+def test_counts_are_reported_and_compared_as_other_results_are(tmp_path: Path) -> None:
+    path = tmp_path / "counts.json"
+    one = result(cell(), cell(size_kib=16, status="failed", reason="QEMU ended", functions={}, bare={}))
+    one.save(path)
+    held = result_files.load(path)
+    assert isinstance(held, CountsResult) and result_files.kind_of(path) == "kernel-counts"
+    text = formats.study_text(held, "md")
+    assert "| 64 KiB | 12.0 | 2.0 | 1.0 | 2.125 | 1.125 | 1.000 |" in text and "16 KiB: failed: QEMU ended" in text
+    rows = [*csv.DictReader(io.StringIO(formats.study_text(held, "csv")))]
+    assert [row["function"] for row in rows] == ["", "folio_remove_rmap_ptes", "_raw_spin_lock", ""]
+    assert [row["locked"] for row in rows] == ["2.125", "1.125", "1", ""]
+    assert rows[0]["model_atomics"] == "1" and rows[3]["reason"] == "QEMU ended"
+    assert "_raw_spin_lock 1.000" in formats.study_text(held, "html")
+    with pytest.raises(UsageError, match="no picture of a result of foliolab kernel count"):
+        formats.study_text(held, "svg")
+    with pytest.raises(ResultFileError, match="says nothing of policies"):
+        result_files.load_of_policies(path)
+    fewer = result(cell(functions={"folio_remove_rmap_ptes": Counts(5120, 512)}, bare={}))
+    assert [(one.first, one.second, one.word) for one in differences(held, fewer).cases] == [(2.125, 1.0, "lower")]
 
 
 def test_what_was_not_counted_is_said() -> None:

@@ -41,7 +41,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
     from foliolab.framework.kernel.counting import run as counting
     from foliolab.framework.plugins.selection import parse_sizes
     from foliolab.framework.report import kernelcounts
-    from foliolab.framework.report.pages.plain_text import Plain
+    from foliolab.framework.report.pages.terminal import TerminalPage
     from foliolab.framework.report.progress import Progress
     from foliolab.framework.results.saving import Saving
 
@@ -61,7 +61,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
     with Progress() as progress:
         result = counting.run(request, found, progress)
     _common.save(result, saving, result.complete)
-    kernelcounts.render(result, Plain(), functions)
+    kernelcounts.render(result, TerminalPage(), functions)
     saving.check()
     if not result.complete:
         raise typer.Exit(_common.INTERRUPTED)

@@ -145,6 +145,10 @@ class CountsResult(RunResult, frozen=True, kw_only=True):
             seen.add(cell.key)
 
     @property
+    def verb(self) -> str:
+        return "kernel count"
+
+    @property
     def lost(self) -> list[str]:
         sentences = [f"{kernel.name}: {kernel.lost}" for kernel in self.kernels if kernel.lost]
         cells = {cell.key: cell for cell in self.cells}
