@@ -162,7 +162,7 @@ def _scenarios(found: Registry, name: str) -> MomentSource:
     from foliolab.framework.scenario import parser
 
     if name == ALL:
-        shipped = [parser.load(path) for path in found.scenarios.values()]
+        shipped = parser.load_in_order(found.scenarios.values())
         return FromScenarios(ALL, f"the {len(shipped)} scenarios that ship, one after the other", shipped)
     path = Path(name)
     is_file = path.suffix == ".scenario" or len(path.parts) > 1

@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from foliolab.framework.engine.engine import Execution
     from foliolab.framework.kernel.sidebyside import Backend
     from foliolab.framework.plugins.registry import Registry
+    from foliolab.framework.report.pages.page import Page
     from foliolab.framework.results.saving import Saving
     from foliolab.framework.scenario.result import ScenarioResult
     from foliolab.framework.scenario.syntax import Scenario
+    from foliolab.framework.verify.counterexample import Counterexample
 
 USUAL: Final = "mm-id"
 """The policy of a scenario without a policy."""
@@ -37,7 +39,7 @@ SMALL: Final = 1 << 14
 """Pages of address space times steps: a fifth of a second."""
 
 
-def run(
+def run(  # noqa: PLR0913  (one parameter per option)
     scenarios: Annotated[
         list[str] | None,
         typer.Argument(
@@ -64,6 +66,14 @@ def run(
             "--interpreted/--native", help="Interpret or compile the policies' code. [small scenarios are interpreted]"
         ),
     ] = None,
+    save_interleaving: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the first interleaving of steps at once that breaks an expectation; `foliolab step` walks "
+            "through it.",
+        ),
+    ] = None,
     wait: _common.Wait = 0.0,
     plugin: _common.Plugins = None,
     strict: _common.Strict = False,
@@ -74,6 +84,7 @@ def run(
         raise UsageError(f"a scenario cannot run on {on!r}", "choose --on model, kernel or both")
     if write and not formatted:
         raise UsageError("--write applies to --format only", "add --format")
+    _common.writable(save_interleaving)
     found = _common.registry(plugin, strict)
     _common.warn(found)
     if not scenarios:
@@ -94,7 +105,9 @@ def run(
     results: list[ScenarioResult] = []
     saving = Saving(json, always_beside=True, share=1)
     try:
-        _run_all(found, chosen, backend, interpreted, wait, results, saving)
+        examples = _run_all(found, chosen, backend, interpreted, wait, results, saving)
+        if save_interleaving is not None:
+            _save_interleaving(examples, save_interleaving)
     except KeyboardInterrupt:
         _common.tell(saving.final(lambda path: _write_json(results, path), False))
         raise
@@ -148,14 +161,19 @@ def _run_all(
     wait: float,
     results: list[ScenarioResult],
     saving: Saving,
-) -> None:
-    """Run scenarios, print the result of each, and add it to `results`, which `saving` writes."""
+) -> list[Counterexample]:
+    """Run scenarios, print the result of each, and add it to `results`, which `saving` writes.
+
+    Returns:
+        for each scenario in which an interleaving of steps at once breaks something, the first one.
+    """
     from foliolab.framework.engine.engine import native_missing
     from foliolab.framework.kernel import needs, sidebyside
     from foliolab.framework.report import scenario as report
     from foliolab.framework.report.pages.terminal import TerminalPage
 
     page = TerminalPage()
+    examples: list[Counterexample] = []
     missing = "" if interpreted else native_missing()
     if missing:
         _common.say(missing)
@@ -172,10 +190,52 @@ def _run_all(
                 results.append(sidebyside.run(found, scenario, schemes, backend, way, kernel))
             saving.partly(lambda path: _write_json(results, path))
             report.render(results[-1], page)
+            if (example := _broken_interleaving(found, scenario, results[-1])) is not None:
+                examples.append(example)
+                _show_interleaving(example, found.policy(example.policy), page)
     if len(results) > 1:
         page.line()
         report.summary(results, page)
     _common.say_refuted(found, dict.fromkeys(scheme for _, schemes in chosen for scheme in schemes), page)
+    return examples
+
+
+def _broken_interleaving(found: Registry, scenario: Scenario, result: ScenarioResult) -> Counterexample | None:
+    """The first interleaving of a scenario's steps at once that breaks an expectation or a law."""
+    import msgspec
+
+    from foliolab.framework.kernel.sidebyside import named
+    from foliolab.framework.verify.interleavings import first_broken
+
+    names = named(found, scenario)
+    for run in result.runs:
+        scheme = found.policy(run.by)
+        example = first_broken(run, scenario, scheme, {text for text, known in names.items() if known == scheme})
+        if example is not None:
+            kind, source = found.origin(scheme)
+            plugin = os.path.abspath(source) if kind == "file" else ""
+            return msgspec.structs.replace(example, command=_common.typed(), plugin=plugin)
+    return None
+
+
+def _show_interleaving(example: Counterexample, scheme: Scheme, page: Page) -> None:
+    from foliolab.framework.report import interleaving
+    from foliolab.framework.verify.timeline import Timeline
+
+    page.line()
+    page.line(f"The first interleaving under {example.policy} in which that is so:", "strong")
+    interleaving.render(Timeline(example, scheme), page)
+
+
+def _save_interleaving(examples: Sequence[Counterexample], path: Path) -> None:
+    """Write the first interleaving that breaks something, and say how to step through it."""
+    import shlex
+
+    if not examples:
+        _common.say(f"{path} is not written: no interleaving of steps at once breaks an expectation")
+        return
+    examples[0].save(path)
+    _common.say(f"{path} has the interleaving: {shlex.join(examples[0].stepping(path))}")
 
 
 def _is_small(scenario: Scenario) -> bool:

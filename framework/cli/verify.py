@@ -49,7 +49,9 @@ Tso = Annotated[bool, typer.Option("--tso", help="Explore with store buffers (x8
 ProgramFile = Annotated[
     Path | None,
     typer.Option(
-        "--program", metavar="FILE", help="Explore only the program of this counterexample, in every interleaving."
+        "--program",
+        metavar="FILE",
+        help="Explore only this program, in every interleaving: a scenario with steps at once, or a counterexample.",
     ),
 ]
 Jobs = Annotated[
@@ -99,7 +101,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
     _check_output(output)
     if program and save_findings:
         raise UsageError("one program is no finding about a policy", "leave out --save-findings")
-    chosen = known.chosen(split(attacks or ()), tso, _program(program) if program else None)
+    chosen = known.chosen(split(attacks or ()), tso, _program(program, schemes[0]) if program else None)
     limit = parse_memory(memory)
     page = TerminalPage()
     command = _common.typed()
@@ -199,13 +201,18 @@ def _schemes(found: Registry, written: list[str] | None, every: bool, plugin: li
     return found.parse_policies(["all"]) if every else _common.schemes(found, written, plugin)
 
 
-def _program(file: Path) -> Program:
-    """The program of a counterexample's file.
+def _program(file: Path, scheme: Scheme) -> Program:
+    """The program of a scenario with steps at once, or of a counterexample's file.
 
     Raises:
-        ResultFileError: it is not a counterexample.
+        ResultFileError: it is neither.
         UsageError: it has one thread only.
     """
+    if file.suffix == ".scenario":
+        from foliolab.framework.scenario.parser import load
+        from foliolab.framework.verify.interleavings import program
+
+        return program(load(file), scheme)
     from foliolab.framework.verify.counterexample import Counterexample
     from foliolab.framework.verify.explored.programs import program_of
 

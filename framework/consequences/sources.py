@@ -162,6 +162,8 @@ class FromScenarios:
 
     def unfit(self, scheme: Scheme) -> str:
         """See `MomentSource`. Of several scenarios, those that a policy does not support are skipped."""
+        if self.scenarios[0].at_once:
+            return f"{self.name} has steps at once, which are in no order"
         return "" if len(self.scenarios) > 1 else unfit_scenario(self.scenarios[0], scheme)
 
     def run(self, tally: Tally, execution: Execution) -> None:

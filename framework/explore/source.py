@@ -298,6 +298,11 @@ def scenario_source(path_or_text: str | os.PathLike[str]) -> ScenarioSource:
     scenario = parser.parse(text) if "\n" in text else parser.load(text)
     if not scenario.steps:
         raise UsageError(f"scenario {scenario.name} has no steps", "add one, such as A: fork B")
+    if scenario.at_once:
+        raise UsageError(
+            f"scenario {scenario.name} has steps at once, which are in no order",
+            "`foliolab run --save-interleaving FILE` writes one interleaving; open that",
+        )
     return ScenarioSource(scenario, f"scenario {scenario.name}")
 
 

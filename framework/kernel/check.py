@@ -19,7 +19,7 @@ from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.scenario.difference import Difference, differences
 from foliolab.framework.scenario.generate import Mix, all_scenarios, random_scenario, shrink
 from foliolab.framework.scenario.model import Model, unfit
-from foliolab.framework.scenario.record import UNCOUNTED, Record
+from foliolab.framework.scenario.record import UNCOUNTED, UNKNOWN, Record
 from foliolab.framework.scenario.situations import Situations
 from foliolab.framework.scenario.syntax import Scenario
 
@@ -113,6 +113,9 @@ class Agreement:
             self.uncounted |= theirs.hidden and theirs.population == UNCOUNTED
             for aspect in aspects:
                 self.compared[aspect] = self.compared.get(aspect, 0) + pages
+            shown = [view.present & (view.anon_exclusive != UNKNOWN) for view in theirs.views.values()]
+            if known := sum(int(pages.sum()) for pages in shown):
+                self.compared["AnonExclusive"] = self.compared.get("AnonExclusive", 0) + known
             if ours.answer:
                 self.compared[ours.step.action] = self.compared.get(ours.step.action, 0) + 1
 

@@ -37,6 +37,8 @@ def _first_missing(*names: str) -> str:
 
 def missing(scenario: Scenario) -> str:
     """Why a scenario cannot run on this kernel, in one line; empty if it can. `ALWAYS` is not checked."""
+    if why := unseen(scenario):
+        return why
     if sizes := [r.size_kib for r in scenario.regions if r.order and r.size_kib not in settings.sizes()]:
         return f"this kernel has no anonymous folios of {sizes[0]} KiB"
     if why := fixed():
@@ -47,4 +49,17 @@ def missing(scenario: Scenario) -> str:
         found = probe.capability(name)
         if not found.available:
             return f"it needs {name}: {found.reason}"
+    return ""
+
+
+def unseen(scenario: Scenario) -> str:
+    """Why /proc cannot tell what the steps at once did, in one line; empty if it can.
+
+    It is read before and after all of them: where a process writes a page, it may do nothing else with its memory.
+    """
+    steps = [scenario.steps[number] for number in scenario.at_once]
+    writers = {step.process for step in steps if step.action == "write"}
+    for step in steps:
+        if step.process in writers and step.action in ("exit", "munmap", "dontneed", "mremap"):
+            return f"{step.process} writes and does {step.action} at once; /proc shows only what both leave"
     return ""

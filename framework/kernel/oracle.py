@@ -24,6 +24,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -39,7 +40,7 @@ from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.scenario.model import default_byte
 from foliolab.framework.scenario.record import ABSENT, FAULTED, UNCOUNTED, Record
 from foliolab.framework.scenario.space import Layout
-from foliolab.framework.scenario.syntax import INITIAL_BYTE, Region, Scenario, ScenarioStep
+from foliolab.framework.scenario.syntax import INITIAL_BYTE, KERNEL_STATISTICS, Region, Scenario, ScenarioStep
 
 ATTEMPTS: Final = 5
 SETTLED: Final = 0.2
@@ -60,12 +61,14 @@ class Conditions:
         switches: for each folio size in KiB, the file that enables it; None leaves the settings as they are.
         hidden: page frame numbers are hidden.
         swap: whether pages can be swapped out.
+        more_cpus: as `cpus`, for scenarios with steps that run at once; empty: the same.
     """
 
     cpus: tuple[int, ...] = (0,)
     switches: Mapping[int, str] | None = field(default_factory=dict)
     hidden: bool = False
     swap: bool = False
+    more_cpus: tuple[int, ...] = ()
 
 
 class Attempt:
@@ -83,6 +86,7 @@ class Attempt:
         self.scenario = scenario
         self.conditions = conditions
         self.layout = Layout(scenario.regions)
+        self.cpus = (conditions.more_cpus if scenario.at_once else ()) or conditions.cpus
         self.sizes = sorted({region.size_kib for region in scenario.regions if region.order})
         self.records: list[Record] = []
         self._lines: list[str] = []
@@ -100,9 +104,13 @@ class Attempt:
         """The processes of the latest views."""
         self._counters_before: dict[str, int] = {}
         self._splits = 0
+        self._statistics_before: dict[str, int] = {}
+        self._shows_anon_exclusive = False
         self._nr_anon_before = 0
         self._population = 0
         self._population_before = 0
+        self._awaited: list[str] | None = None
+        """The lines that wait for commands which run at once; None where each is waited for before the next."""
         self._compose()
 
     @property
@@ -126,7 +134,11 @@ class Attempt:
 
     # -- writing the program -----------------------------------------------------------------------
     def _line(self, *words: object) -> None:
-        self._lines.append(" ".join(map(str, words)))
+        text = " ".join(map(str, words))
+        if self._awaited is not None:
+            self._awaited.append(f"await {text}")
+            text = f"post {text}"
+        self._lines.append(text)
 
     def _command(self, name: str, process: int, *numbers: int) -> None:
         """A command whose answer has no bytes."""
@@ -142,11 +154,16 @@ class Attempt:
         zero = self.conditions.hidden and any(step.action == "read" for step in steps)
         self._counters(self._start_counting)
         self._nr_anon(self._start_population)
-        self._line("start", processes, self.layout.nr_pages, self.conditions.cpus[0], int(zero))
+        self._statistics(self._start_statistics)
+        self._line("start", processes, self.layout.nr_pages, self.cpus[0], int(zero))
         for region in self.scenario.regions:
             self._populate(region)
-        for number, step in enumerate(steps):
-            self._step(Record(step), default_byte(number) if step.value is None else step.value)
+        at_once = self.scenario.at_once
+        for number in range(at_once.start):
+            self._steps(range(number, number + 1))
+        self._steps(at_once)
+        for number in range(at_once.stop, len(steps)):
+            self._steps(range(number, number + 1))
         self._counters(self._check_counters)
 
     def _populate(self, region: Region) -> None:
@@ -164,15 +181,24 @@ class Attempt:
         if region.populated:
             self._readers.append(lambda: self._check_region(region, faults))
 
-    def _step(self, record: Record, value: int) -> None:
-        step = record.step
-        self._readers.append(lambda: self.records.append(record))
-        getattr(self, f"_{step.action}")(record, step, value)
-        if step.action in ("cold", "pageout"):
+    def _steps(self, numbers: range) -> None:
+        """A step, or several that run at once: their commands are sent first, then each is waited for."""
+        records = [Record(self.scenario.steps[number]) for number in numbers]
+        if not records:
+            return
+        self._awaited = [] if len(records) > 1 else None
+        for number, record in zip(numbers, records, strict=True):
+            self._readers.append(partial(self.records.append, record))
+            step = record.step
+            getattr(self, f"_{step.action}")(record, step, default_byte(number) if step.value is None else step.value)
+        self._lines += self._awaited or []
+        self._awaited = None
+        if records[0].step.action in ("cold", "pageout"):
             self._counters(self._allow_splits)
         self._look()
         self._nr_anon(self._count_population)
-        self._readers.append(lambda: self._finish(record))
+        self._statistics(partial(self._count_statistics, records))
+        self._readers += [partial(self._finish, record) for record in records]
 
     def _look(self) -> None:
         self._line("look")
@@ -181,7 +207,7 @@ class Attempt:
         def read() -> None:
             self._alive = alive
             self._seen_before = self._seen
-            self._seen = dict(Seen.of(self._next_view()) for _ in alive)
+            self._seen = dict(Seen.of(self._next_view(), self._shows_anon_exclusive) for _ in alive)
 
         self._readers.append(read)
 
@@ -201,6 +227,32 @@ class Attempt:
         for kib in self.sizes:
             self._line("get", _nr_anon_file(kib))
         self._readers.append(lambda: use(sum(self._number(kib) for kib in self.sizes)))
+
+    def _statistics(self, use: Callable[[dict[str, int]], None]) -> None:
+        """Read the statistics that the scenario expects something of, summed over its folio sizes."""
+        names = [name for name in self.scenario.statistics if name in KERNEL_STATISTICS]
+        if not names or self.conditions.switches is None:
+            return
+        for name in names:
+            for kib in self.sizes:
+                self._line("get", f"{THP}/hugepages-{kib}kB/stats/{KERNEL_STATISTICS[name]}")
+        self._readers.append(lambda: use(self._sums(names)))
+
+    def _sums(self, names: Sequence[str]) -> dict[str, int]:
+        """The statistics from the next frames; those that this kernel lacks are left out."""
+        found = {name: [self._next() for _ in self.sizes] for name in names}
+        return {
+            name: sum(int(frame.text) for frame in frames)
+            for name, frames in found.items()
+            if all(frame.kind != NO_FILE for frame in frames)
+        }
+
+    def _start_statistics(self, values: dict[str, int]) -> None:
+        self._statistics_before = values
+
+    def _count_statistics(self, records: Sequence[Record], values: dict[str, int]) -> None:
+        for record in records:
+            record.statistics = {name: value - self._statistics_before[name] for name, value in values.items()}
 
     def check_others(self, channel: Channel) -> None:
         """Check, when all processes of the scenario have ended, that no other program changed what was counted.
@@ -258,6 +310,8 @@ class Attempt:
                 )
         elif wrong := pagemap.off_size(seen.frames[where], region.order, seen.flags[where]):
             raise Disturbed(f"region {region.name}: {wrong[0]}")
+        # every page of a fresh region is AnonExclusive
+        self._shows_anon_exclusive |= bool(region.order and seen.anon_exclusive[where].any())
 
     def _finish(self, record: Record) -> None:
         """Complete a record once its step is over, and the views after it are known."""
@@ -300,7 +354,7 @@ class Attempt:
     def _fork(self, record: Record, step: ScenarioStep, value: int) -> None:
         self._forks += 1
         number = self._forks
-        cpu = self.conditions.cpus[number % len(self.conditions.cpus)]
+        cpu = self.cpus[number % len(self.cpus)]
         hole = (0, 0) if step.pages is None else self._range(step)[1:]
         self._line("fork", self._numbers[step.process], number, cpu, *hole)
         self._numbers[step.name] = number

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foliolab.framework.kernel import pagemap
-from foliolab.framework.scenario.record import ABSENT, View
+from foliolab.framework.scenario.record import ABSENT, UNKNOWN, View
 
 IN_SWAP_CACHE: Final = "the small folio was in the swap cache, which holds a reference; readahead puts it there"
 IN_BATCH: Final = "the small folio was in a per-CPU LRU batch, which holds a reference"
+ANON_EXCLUSIVE: Final = 31
+"""The bit of a run's flags for PG_anon_exclusive (see `view.c`)."""
 RUN: Final = np.dtype([("entry", "<u8"), ("nr", "<u4"), ("count", "<u4"), ("flags", "<u4"), ("reserved", "<u4")])
 """The layout of `struct run` of agent.h: pages whose entries are alike, as a view has them one after the other."""
 
@@ -28,6 +30,7 @@ class Seen:
         exclusive: bit 56.
         flags: kpageflags, as far as the agent sends them.
         swapped: whether the page is swapped out.
+        shows_anon_exclusive: whether this kernel shows AnonExclusive in kpageflags.
     """
 
     frames: NDArray[np.int64]
@@ -35,9 +38,10 @@ class Seen:
     exclusive: NDArray[np.int64]
     flags: NDArray[np.uint64]
     swapped: NDArray[np.bool_]
+    shows_anon_exclusive: bool = False
 
     @classmethod
-    def of(cls, payload: bytes) -> tuple[int, Seen]:
+    def of(cls, payload: bytes, shows_anon_exclusive: bool = False) -> tuple[int, Seen]:
         """The number of a process, and what its VIEW frame says."""
         runs = np.frombuffer(payload, RUN, offset=8)
         number, nr = struct.unpack_from("<Q", payload)[0], runs["nr"].astype(np.int64)
@@ -52,12 +56,20 @@ class Seen:
             (pages.exclusive & present).astype(np.int64),
             np.where(present, flags, np.uint64(0)),
             pages.swapped,
+            shows_anon_exclusive,
         )
 
     @property
     def view(self) -> View:
         """What of it is compared with the engine's view."""
-        return View(self.frames, self.counts, self.exclusive, np.zeros(len(self.frames), np.bool_))
+        known = self.shows_anon_exclusive & ~pagemap.has(self.flags, "COMPOUND_TAIL")
+        exclusive = np.where(known, self.anon_exclusive, UNKNOWN)
+        return View(self.frames, self.counts, self.exclusive, np.zeros(len(self.frames), np.bool_), exclusive)
+
+    @property
+    def anon_exclusive(self) -> NDArray[np.int64]:
+        """The bit of AnonExclusive in kpageflags, as the agent sends it; a tail page has that of its head page."""
+        return (self.flags >> np.uint64(ANON_EXCLUSIVE) & np.uint64(1)).astype(np.int64)
 
     def large(self, pages: slice) -> int:
         """The number of these pages that are in large folios."""

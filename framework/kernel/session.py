@@ -110,4 +110,5 @@ class RunningKernel(Session):
         self.channel = self.agent.channel
         switches = None if thp is None else {kib: os.fspath(path) for kib, path in thp.lent().items()}
         swap = probe.capability("swap").available
-        self.conditions = Conditions(self.cpus, switches, hidden=bool(needs.hidden()), swap=swap)
+        every = tuple(sorted(os.sched_getaffinity(0)))
+        self.conditions = Conditions(self.cpus, switches, bool(needs.hidden()), swap, every)

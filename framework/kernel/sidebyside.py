@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import Literal
+from typing import Final, Literal
 
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.engine import Execution
@@ -13,14 +12,18 @@ from foliolab.framework.errors import UsageError
 from foliolab.framework.kernel import needs, probe, running
 from foliolab.framework.kernel.session import RunningKernel, Session
 from foliolab.framework.plugins.registry import Registry
-from foliolab.framework.scenario.difference import differences
 from foliolab.framework.scenario.expectations import policies_of
 from foliolab.framework.scenario.model import Model
 from foliolab.framework.scenario.record import Record
-from foliolab.framework.scenario.result import ScenarioResult, ScenarioRun, judged
+from foliolab.framework.scenario.result import ScenarioResult, ScenarioRun, judged, judged_in_all
 from foliolab.framework.scenario.syntax import Scenario
+from foliolab.framework.verify.interleavings import interleavings
 
 Backend = Literal["model", "kernel", "both"]
+
+
+REPEATS: Final = 10
+"""How often steps at once run on the kernel: it may do another interleaving each time."""
 
 
 @contextmanager
@@ -61,7 +64,7 @@ def run(
     execution: Execution = "native",
     kernel: Session | None = None,
 ) -> ScenarioResult:
-    """Run a scenario and judge its expectations.
+    """Run a scenario and judge its expectations; of steps that run at once, every interleaving.
 
     Args:
         registry: has the policies that the scenario names.
@@ -88,19 +91,32 @@ def run(
         wanted.append(matching)
     bypass = kernel is None or not wanted or kernel.bypasses_swap_cache(scenario)
 
-    def modelled(scheme: Scheme) -> list[Record]:
-        return list(Model(scenario, scheme, execution, verdicts=True, swap_bypass=bypass).run())
+    def play(scheme: Scheme) -> ScenarioRun:
+        if scenario.at_once:
+            meant = {text for text, known in names.items() if known == scheme}
+            return judged_in_all(scenario, scheme.name, interleavings(scenario, scheme), meant, scheme.capabilities)
+        model = Model(scenario, scheme, execution, verdicts=True, swap_bypass=bypass)
+        return judge(scheme.name, list(model.run()), scheme)
 
-    runs = tuple(judge(scheme.name, modelled(scheme), scheme) for scheme in wanted)
+    runs = tuple(map(play, wanted))
     if kernel is None:
         return ScenarioResult(scenario, runs)
     if skipped := needs.missing(scenario):
         return ScenarioResult(scenario, runs, skipped=skipped)
     discarded, seen = kernel.discarded, kernel.run(scenario)
+    if scenario.at_once:
+        binding = [run for run, scheme in zip(runs, wanted, strict=True) if scheme == matching]
+        seen = _another(kernel, scenario, seen, binding)
     own = judge(f"Linux {running.read().release}", seen, matching, kernel=True)
-    runs = tuple(
-        replace(one, differences=tuple(differences(one.records, seen)), binding=scheme == matching)
-        for one, scheme in zip(runs, wanted, strict=True)
-    )
+    runs = tuple(one.compared(seen, scheme == matching) for one, scheme in zip(runs, wanted, strict=True))
     model = matching.name if matching is not None and matching in wanted else ""
     return ScenarioResult(scenario, runs, own, "", model, kernel.discarded - discarded)
+
+
+def _another(kernel: Session, scenario: Scenario, seen: list[Record], binding: Sequence[ScenarioRun]) -> list[Record]:
+    """What the kernel did with steps at once: of REPEATS times, the first that no outcome of the model has."""
+    for _ in range(REPEATS - 1):
+        if any(run.compared(seen, True).differences for run in binding):
+            break
+        seen = kernel.run(scenario)
+    return seen

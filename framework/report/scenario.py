@@ -13,7 +13,7 @@ from foliolab.framework.report.pages.page import Column, Page, Style, Words
 from foliolab.framework.report.words import broken
 from foliolab.framework.scenario.formatter import region_text, step_text
 from foliolab.framework.scenario.record import Record, Verdict
-from foliolab.framework.scenario.result import ScenarioResult, ScenarioRun
+from foliolab.framework.scenario.result import Interleavings, ScenarioResult, ScenarioRun
 
 SIGNS: Final[dict[str, tuple[str, Style]]] = {
     "right": ("", ""),
@@ -107,8 +107,8 @@ class _Table:
 
     def _cells(self, records: Sequence[Record | None], verdicts: Sequence[Verdict | None]) -> Iterator[Words]:
         truth = next((verdict.owners for verdict in verdicts if verdict), 0)
-        for number, record in enumerate(records):
-            outcome = record.text if record else ""
+        for number, (run, record) in enumerate(zip(self.result.runs, records, strict=True)):
+            outcome = _text_of(run, record) if record else ""
             cell = self.page.text(f"{outcome}; " if outcome and verdicts else outcome)
             if verdicts:
                 verdict = verdicts[number]
@@ -135,6 +135,14 @@ class _Table:
             return [self.page.text(outcome)]
         sign, style = DIFFERS
         return [self.page.text(f"{sign} differs {outcome}".rstrip(), style)]
+
+
+def _text_of(run: ScenarioRun, record: Record) -> str:
+    """What a step did; where interleavings differ, each of them."""
+    if run.interleavings is None:
+        return record.text
+    number = next(at for at, one in enumerate(run.records) if one is record)
+    return " or ".join(filter(None, run.interleavings.texts(number)))
 
 
 # -- words --------------------------------------------------------------------------------------------
@@ -169,6 +177,9 @@ def _words(result: ScenarioResult) -> Iterator[str]:
     expected = sum(run.expected for run in runs)
     failed = sum(len(run.failures) for run in runs)
     wrong = [f"{len(run.wrong)} of {run.by}" for run in runs if run.wrong]
+    for run in result.runs:
+        if run.interleavings is not None:
+            yield _explored(run.by, run.interleavings)
     if expected:
         yield f"{expected - failed} of {expected} expectations hold" + (f", {failed} failed." if failed else ".")
     if wrong:
@@ -192,6 +203,14 @@ def _words(result: ScenarioResult) -> Iterator[str]:
             yield f"No policy here models {result.kernel.by}, so no difference is a failure."
     if result.discarded:
         yield f"{result.discarded} attempts were discarded because the kernel moved pages."
+
+
+def _explored(by: str, found: Interleavings) -> str:
+    """How far the interleavings of the steps at once were explored."""
+    nr = len(found.outcomes)
+    outcomes = f"{nr} outcome{'s' if nr != 1 else ''}"
+    which = f"those that were explored ({found.bound})" if found.bound else "every interleaving"
+    return f"{by}: {outcomes} of {which}, {found.states:,} states. An expectation holds only if it holds in all."
 
 
 def summary(results: Sequence[ScenarioResult], page: Page) -> None:
@@ -235,6 +254,7 @@ def _scenario(result: ScenarioResult) -> dict[str, Any]:
 def _run(run: ScenarioRun) -> dict[str, Any]:
     return {
         "expected": run.expected,
+        **_interleavings(run),
         "failures": [vars(failure) for failure in run.failures],
         "wrong": [vars(failure) for failure in run.wrong],
         "differences": [vars(difference) for difference in run.differences],
@@ -247,4 +267,14 @@ def _run(run: ScenarioRun) -> dict[str, Any]:
             }
             for record in run.records
         ],
+    }
+
+
+def _interleavings(run: ScenarioRun) -> dict[str, Any]:
+    found = run.interleavings
+    if found is None:
+        return {}
+    outcomes = [{"schedule": one.schedule, "steps": [record.text for record in one.records]} for one in found.outcomes]
+    return {
+        "interleavings": {"states": found.states, "bound": found.bound, "shown": run.schedule, "outcomes": outcomes}
     }

@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from foliolab.framework.scenario.record import FAULTED, UNCOUNTED, Record, View
+from foliolab.framework.scenario.record import FAULTED, UNCOUNTED, UNKNOWN, Record, View
 
-Aspect = Literal["outcome", "answer", "presence", "identity", "kpagecount", "bit 56", "population"]
+Aspect = Literal["outcome", "answer", "presence", "identity", "kpagecount", "bit 56", "AnonExclusive", "population"]
 
 
 @dataclass(frozen=True)
@@ -118,3 +118,7 @@ def _counts(name: str, model: View, kernel: View, hidden: bool) -> Iterator[tupl
     for page in np.flatnonzero((model.exclusive != kernel.exclusive) & ~model.pmd & both).tolist():
         what = f"{name}, page {page}: model {model.exclusive[page]}, kernel {kernel.exclusive[page]}"
         yield ("bit 56", name, page), what
+    known = (kernel.anon_exclusive != UNKNOWN) & ~model.pmd & both
+    for page in np.flatnonzero((model.anon_exclusive != kernel.anon_exclusive) & known).tolist():
+        what = f"{name}, page {page}: model {model.anon_exclusive[page]}, kernel {kernel.anon_exclusive[page]}"
+        yield ("AnonExclusive", name, page), what

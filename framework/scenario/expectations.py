@@ -10,9 +10,9 @@ import numpy as np
 
 from foliolab.framework.scenario.formatter import item_text, step_text
 from foliolab.framework.scenario.observe import ModelView
-from foliolab.framework.scenario.record import FAULTED, Record, View
+from foliolab.framework.scenario.record import FAULTED, UNKNOWN, Record, View
 from foliolab.framework.scenario.space import Layout
-from foliolab.framework.scenario.syntax import Expect, Item, Scenario
+from foliolab.framework.scenario.syntax import KERNEL_STATISTICS, Expect, Item, Mark, Scenario, ScenarioStep
 
 
 @dataclass(frozen=True)
@@ -55,17 +55,18 @@ def failures(scenario: Scenario, records: Sequence[Record], of: Collection[str])
     layout = Layout(scenario.regions)
     number = -1
     for item in scenario.items:
-        number += not isinstance(item, Expect)
+        number += isinstance(item, ScenarioStep)
         if number >= len(records):
             return
-        if number < 0 or not _concerns(scenario, item, of):
+        if number < 0 or isinstance(item, Mark) or not _concerns(scenario, item, of):
             continue
         record = records[number]
         wanted, found = (
             _expect(item, record, layout) if isinstance(item, Expect) else (item.answer, _answer(item.answer, record))
         )
         if wanted != found:
-            expected = item_text(item) if isinstance(item, Expect) and item.process else wanted
+            about = isinstance(item, Expect) and (item.process or item.number is not None)
+            expected = item_text(item) if about else wanted
             yield Failure(item.line, expected, found, step_text(record.step, answer=False))
 
 
@@ -88,6 +89,8 @@ def wrong(records: Sequence[Record], claims: Collection[str]) -> Iterator[Failur
 
 
 def _concerns(scenario: Scenario, item: Item, of: Collection[str]) -> bool:
+    if isinstance(item, Mark):
+        return False
     if isinstance(item, Expect):
         policy = item.policy or scenario.policy
         return not policy or policy in of
@@ -95,13 +98,17 @@ def _concerns(scenario: Scenario, item: Item, of: Collection[str]) -> bool:
 
 
 def _visible(item: Item) -> bool:
+    if isinstance(item, Expect) and item.number is not None and not item.process:
+        return item.subject in KERNEL_STATISTICS
     return not isinstance(item, Expect) or not item.process or item.subject in _IN_PROC
 
 
 def _expect(expect: Expect, record: Record, layout: Layout) -> tuple[str, str]:
     """(what is expected, what was found); both are the same where the run cannot know."""
     if not expect.process:
-        return expect.subject, _answer(expect.subject, record)
+        if expect.number is None:
+            return expect.subject, _answer(expect.subject, record)
+        return str(expect.number), str(record.statistics.get(expect.subject, expect.number))
     assert expect.pages is not None
     view, where = record.views[expect.process], layout.range(expect.pages)
     if expect.subject in _IN_PROC:
@@ -125,8 +132,20 @@ def _counts(view: View, where: slice) -> list[str]:
     return [str(number) for number in np.unique(view.counts[where]).tolist()]
 
 
-_IN_PROC: Final[dict[str, Callable[[View, slice], list[str]]]] = {
+def _page_exclusive(view: View, where: slice) -> list[str]:
+    return [str(number) for number in np.unique(view.exclusive[where]).tolist()]
+
+
+def _anon_exclusive(view: View, where: slice) -> list[str] | None:
+    numbers = np.unique(view.anon_exclusive[where])
+    known = numbers[numbers != UNKNOWN]
+    return [str(number) for number in known.tolist()] if known.size else None
+
+
+_IN_PROC: Final[dict[str, Callable[[View, slice], list[str] | None]]] = {
     "kpagecount": _counts,
+    "page_exclusive": _page_exclusive,
+    "AnonExclusive": _anon_exclusive,
     "present": _presence,
     "absent": _presence,
 }
@@ -147,6 +166,8 @@ def _folios(record: Record, view: ModelView, where: slice, subject: str) -> list
             found[str(sum(bool((other.heads == head).any()) for other in views))] = None
         elif subject == "mapcount":
             found[str(verdict.mapcount if verdict else view.counts[page])] = None
+        elif subject == "deferred_split":
+            found[str(view.queued[page])] = None
         else:  # a small folio is shared if it is mapped more than once
             shared = verdict.shared if verdict else view.counts[page] > 1
             found["shared" if shared else "exclusive"] = None

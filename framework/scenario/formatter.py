@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from foliolab.framework.plugins.selection import PAGE, size_text
-from foliolab.framework.scenario.syntax import ACTIONS, Expect, Item, Node, Region, Scenario, ScenarioStep
+from foliolab.framework.scenario.syntax import ACTIONS, Expect, Item, Mark, Node, Region, Scenario, ScenarioStep
 
 _COLUMN = 40
 """The column of comments behind short lines."""
@@ -36,6 +36,8 @@ def expect_text(expect: Expect) -> str:
 
 def item_text(item: Item) -> str:
     """A line as it is written."""
+    if isinstance(item, Mark):
+        return "at once" if item.begins else "end"
     return step_text(item) if isinstance(item, ScenarioStep) else expect_text(item)
 
 
@@ -57,10 +59,14 @@ def format_scenario(scenario: Scenario) -> str:
     lines += [f"| {line}".rstrip() for line in scenario.text]
     if scenario.policy:
         lines.append(f"by {scenario.policy}")
+    within = False
     for nodes in (scenario.regions, scenario.items):
         for number, node in enumerate(nodes):
             if number == 0 and node.notes[:1] != ("",):
                 lines.append("")
-            lines += _lines(node, region_text(node) if isinstance(node, Region) else item_text(node))
+            text = region_text(node) if isinstance(node, Region) else item_text(node)
+            within = within and not (isinstance(node, Mark) and not node.begins)
+            lines += _lines(node, f"  {text}" if within else text)
+            within = within or (isinstance(node, Mark) and node.begins)
     lines += scenario.tail
     return "\n".join(lines) + "\n"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import count
 from typing import Any, Final
 
 import numpy as np
@@ -17,7 +18,7 @@ from foliolab.framework.engine.truth import scan
 from foliolab.framework.errors import UsageError
 from foliolab.framework.machine.primitives import PAGE_SIZE
 from foliolab.framework.scenario.observe import WORDS, ModelView, view_of
-from foliolab.framework.scenario.record import Record, Verdict
+from foliolab.framework.scenario.record import Record, Verdict, View
 from foliolab.framework.scenario.situations import OPERATION_OF, met
 from foliolab.framework.scenario.space import Layout
 from foliolab.framework.scenario.swap import Swap, can_split
@@ -92,6 +93,10 @@ class Model:
         """The pages that the present step reused and may not have, with the reason."""
         self.split: set[int] = set()
         """First frames of the large folios that MADV_COLD has split."""
+        self._planning = False
+        """Whether operations are collected only, for steps that run at once."""
+        self._taken: set[int] = set()
+        """MMs that no child may be: they exist when the steps that run at once begin."""
         self._do("create", mm=0)
         for region in scenario.regions:
             self._populate(region)
@@ -109,6 +114,7 @@ class Model:
             nr_pages=-(-frames // 512) * 512,
             nr_mms=1 + forks + bool(swapped),
             nr_vpns=self.layout.nr_pages,
+            nr_cpus=max(len(self.scenario.threads), 1),
             max_order=max((r.order for r in self.scenario.regions), default=0),
             contents=self.contents,
             scratch=8 * WORDS * self.layout.nr_pages,
@@ -128,23 +134,80 @@ class Model:
     def _do(self, name: str, **arguments: int) -> Any:
         operation = Operation.of(name, **arguments)
         self.operations.append(operation)
-        return self.machine.apply(operation)
+        return None if self._planning else self.machine.apply(operation)
 
     def run(self) -> Iterator[Record]:
         for number, step in enumerate(self.scenario.steps):
             yield self.step(number, step)
 
     def step(self, number: int, step: ScenarioStep) -> Record:
+        """Carry out a step.
+
+        Raises:
+            UsageError: it runs at once with others.
+            ModelError: the modelled kernel refuses it.
+        """
+        if number in self.scenario.at_once:
+            raise UsageError(
+                f"{self.scenario.source or self.scenario.name} has steps at once, which are in no order",
+                "`foliolab run` runs every interleaving of them",
+            )
         self.operations = []
         record = Record(step, self.operations)
         if self.situations:
             record.situations = tuple(sorted(self._situations(step)))
-        getattr(self, f"_{step.action}")(record, step, default_byte(number) if step.value is None else step.value)
-        record.views = {name: self.view(mm) for name, mm in self.mms.items()}
-        record.population = self.population()
-        if self.verdicts:
-            record.verdicts = tuple(self._verdicts())
+        self._carry_out(number, record)
+        self.look([record])
         return record
+
+    def _carry_out(self, number: int, record: Record) -> None:
+        step = record.step
+        getattr(self, f"_{step.action}")(record, step, default_byte(number) if step.value is None else step.value)
+
+    def look(self, records: Sequence[Record]) -> None:
+        """Complete the records of steps that are over; only the last one gets verdicts."""
+        views: dict[str, View] = {name: self.view(mm) for name, mm in self.mms.items()}
+        for record in records:
+            record.views, record.population = views, self.population()
+            record.statistics = {name: self.machine.statistic(name) for name in self.scenario.statistics}
+        if self.verdicts:
+            records[-1].verdicts = tuple(self._verdicts())
+
+    def plan(self) -> list[Record]:
+        """The steps that run at once, as records whose operations have not run; the machine stays as it is.
+
+        They are what each process does whatever the others do, and never allocate an MM ID that another one frees.
+        """
+        self._planning, self._taken = True, set(self.mms.values())
+        records = []
+        for number in self.scenario.at_once:
+            self.operations = []
+            records.append(Record(self.scenario.steps[number], self.operations))
+            self._carry_out(number, records[-1])
+        self._planning, self._taken = False, set()
+        ids = self._free_ids()
+        for record in records:
+            record.operations[:] = [known for one in record.operations for known in self._planned(one, ids)]
+        return records
+
+    def _free_ids(self) -> Iterator[int]:
+        used = {self.machine.mm_id(mm) for mm in range(self.machine.shape.nr_mms)}
+        return (number for number in count(1) if number not in used)
+
+    def _planned(self, operation: Operation, ids: Iterator[int]) -> Iterator[Operation]:
+        """The operations of a step that runs at once: with MM IDs, on page tables up to the last page of a region."""
+        given = dict(operation.arguments)
+        end = max(self.layout.start[region.name] + region.nr_pages for region in self.scenario.regions)
+        if operation.name == "create":
+            yield Operation.of("create", **given, mm_id=next(ids))
+        elif operation.name == "copy_range":
+            if given["start"] < end:
+                yield Operation.of("copy_range", **given | {"nr": min(given["nr"], end - given["start"])})
+        elif operation.name == "exit":
+            yield Operation.of("unmap", **given, start=0, nr=end)
+            yield operation
+        else:
+            yield operation
 
     def _situations(self, step: ScenarioStep) -> set[int]:
         """What the operation of a step is about to meet, as indices of `situations.NAMES`."""
@@ -174,7 +237,7 @@ class Model:
         return self.mms[step.process], where.start, where.stop - where.start
 
     def _fork(self, record: Record, step: ScenarioStep, value: int) -> None:
-        child = min(set(range(self.machine.shape.nr_mms)) - set(self.mms.values()))
+        child = min(set(range(self.machine.shape.nr_mms)) - set(self.mms.values()) - self._taken)
         parent = self.mms[step.process]
         end = self.layout.nr_pages
         hole = slice(end, end) if step.pages is None else self.layout.range(step.pages)

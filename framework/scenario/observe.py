@@ -9,16 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foliolab.framework.engine.folio import folio_nr_pages, folio_test_large, page_head_pfn
+from foliolab.framework.engine.folio import PageAnonExclusive, folio_nr_pages, folio_test_large, page_head_pfn
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.pagetable import PTRS_PER_PTE, frame_of, pmd_ref
 from foliolab.framework.engine.procfs import kpagecount, page_is_exclusive
 from foliolab.framework.machine.memory import Memory
-from foliolab.framework.machine.primitives import READ_ONCE, mm_at, pfn_folio, pte_at, store
+from foliolab.framework.machine.pointers import Folio
+from foliolab.framework.machine.primitives import READ_ONCE, load, mm_at, pfn_folio, pfn_to_page, pte_at, store
 from foliolab.framework.scenario.record import View
 
-WORDS = 6
-"""Words stored for each page: frame + 1, kpagecount, exclusive, mapped by a PMD, pages of its folio, its head + 1."""
+WORDS = 8
+"""Words stored for each page: frame + 1, kpagecount, exclusive, mapped by a PMD, pages of its folio, its head + 1,
+AnonExclusive, whether its folio is in the split queue."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,12 @@ class ModelView(View):
     Attributes:
         heads: first frame of the folio that each page belongs to; -1 for pages that are not mapped, shape (nr_pages,).
         sizes: pages of that folio; 0 for pages that are not mapped, shape (nr_pages,).
+        queued: whether that folio is in the deferred split queue; 0 for pages that are not mapped, shape (nr_pages,).
     """
 
     heads: NDArray[np.int64]
     sizes: NDArray[np.int64]
+    queued: NDArray[np.int64]
 
 
 def view_of(machine: Machine, mm: int, start: int, nr: int) -> ModelView:
@@ -43,7 +47,14 @@ def view_of(machine: Machine, mm: int, start: int, nr: int) -> ModelView:
         machine.bind_function(observe, "miiii", machine.map.mms[mm], first, last - first, out)()
     words = words.reshape(nr, WORDS).T.copy()
     return ModelView(
-        frames=words[0] - 1, counts=words[1], exclusive=words[2], pmd=words[3] != 0, sizes=words[4], heads=words[5] - 1
+        frames=words[0] - 1,
+        counts=words[1],
+        exclusive=words[2],
+        pmd=words[3] != 0,
+        sizes=words[4],
+        heads=words[5] - 1,
+        anon_exclusive=words[6],
+        queued=words[7],
     )
 
 
@@ -53,6 +64,11 @@ def _runs(machine: Machine, mm: int, start: int, nr: int) -> Iterator[tuple[int,
     present = (machine.ptes(mm)[vpns] != 0) | (machine.pmds(mm)[vpns // PTRS_PER_PTE] != 0)
     edges = np.flatnonzero(np.diff(present, prepend=False, append=False)) + start
     yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
+
+
+def _is_queued(folio: Folio) -> bool:
+    """Whether a large folio is in the deferred split queue; folios of two pages have no place in it."""
+    return folio_nr_pages(folio) > 2 and load(folio._deferred_list[0]) != 0
 
 
 def observe(vm: Memory, who: int, start: int, nr: int, out: int) -> int:
@@ -69,5 +85,7 @@ def observe(vm: Memory, who: int, start: int, nr: int, out: int) -> int:
             store(pte_at(vm, out + 24).pte, 1 if READ_ONCE(pmd_ref(vm, mm, vpn)) else 0)
             store(pte_at(vm, out + 32).pte, folio_nr_pages(folio) if folio_test_large(folio) else 1)
             store(pte_at(vm, out + 40).pte, head + 1)
+            store(pte_at(vm, out + 48).pte, 1 if PageAnonExclusive(pfn_to_page(vm, pfn)) else 0)
+            store(pte_at(vm, out + 56).pte, 1 if folio_test_large(folio) and _is_queued(folio) else 0)
         out += 8 * WORDS
     return 0

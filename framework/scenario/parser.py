@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Final, NoReturn
@@ -28,9 +29,11 @@ from foliolab.framework.scenario.space import MAX_PAGES, Refused, Space
 from foliolab.framework.scenario.syntax import (
     ACTIONS,
     ANSWERS,
+    STATISTICS,
     SUBJECTS,
     Expect,
     Item,
+    Mark,
     Operand,
     Pages,
     Region,
@@ -151,6 +154,8 @@ class _Parser:
             self.line(_Words(self.where, last, code.rstrip()), code)
         if self.scenario is None:
             raise ScenarioError(self.where, max(last, 1), 1, "the file has no scenario", "start it: scenario NAME")
+        if self.space is not None and self.space.group is not None:
+            raise ScenarioError(self.where, last, 1, "`at once` has no end", "write end below its last step")
         while self.notes and not self.notes[-1]:
             self.notes.pop()
         return replace(self.scenario, text=tuple(self.sentences), items=tuple(self.items), tail=tuple(self.notes))
@@ -185,11 +190,14 @@ class _Parser:
         elif first == "expect":
             words.take("")
             self.outcome(words, column)
+        elif first in ("at", "end"):
+            self.mark(words, column)
         elif first.endswith(":"):
             self.process(words)
         else:
             words.refuse(
-                f"a line cannot start with {first!r}", "start it with by, region, expect, a process and a colon, | or #"
+                f"a line cannot start with {first!r}",
+                "start it with by, region, expect, at once, end, a process and a colon, | or #",
             )
 
     def header(self, words: _Words, what: str) -> None:
@@ -279,7 +287,7 @@ class _Parser:
         steps, pages = len(self.items), self.space.layout.nr_pages if self.space is not None else 0
         if isinstance(item, Expect):
             self.policies.add(item.policy)
-        else:
+        elif isinstance(item, ScenarioStep):
             self.processes += item.action == "fork"
             self.touched += item.pages.nr if item.pages is not None else 0
         views = steps * pages * self.processes * max(len(self.policies), 1)
@@ -290,6 +298,16 @@ class _Parser:
                 "use fewer",
                 column,
             )
+
+    def mark(self, words: _Words, column: int) -> None:
+        """`at once`, or `end`."""
+        begins = words.take("") == "at"
+        if begins:
+            words.keyword("once")
+        words.finish()
+        if self.space is None:
+            words.refuse("there is no step above", "write at once below a step, such as A: fork B", column)
+        self.add(words, Mark(begins=begins, **self.around(words.line)), {"process": column})
 
     def operand(self, words: _Words, operand: Operand, values: dict[str, Any], at: dict[str, int]) -> None:
         if operand.keyword:
@@ -348,7 +366,15 @@ class _Parser:
         return self.policy(words)
 
     def outcome(self, words: _Words, column: int) -> None:
-        """`expect OUTCOME by POLICY`, about the step above."""
+        """`expect OUTCOME by POLICY`, about the step above, or `expect STATISTIC N`."""
+        if words.next in STATISTICS and self.space is not None:
+            subject = words.take("")
+            number = words.number("a number", 1 << 29)
+            policy = self.by(words)
+            words.finish()
+            made = Expect(subject=subject, number=number, policy=policy, **self.around(words.line))
+            self.add(words, made, {"process": column})
+            return
         steps = [item for item in self.items if isinstance(item, ScenarioStep)]
         if not steps or not ACTIONS[steps[-1].action].answer:
             words.refuse("no step above has an outcome", "put it below a write, read, pin, peek or cold", column)
@@ -399,6 +425,16 @@ def read(file: IO[bytes], name: str) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError(f"the scenario {name} is not text in UTF-8: byte {error.start}", "save it as UTF-8") from error
+
+
+def load_in_order(paths: Iterable[str | os.PathLike[str]]) -> list[Scenario]:
+    """The scenarios of files, without those that have steps at once: what these do is not one course of steps.
+
+    Raises:
+        ScenarioError: a text is wrong; names line and column.
+        UsageError: a file cannot be read.
+    """
+    return [scenario for scenario in map(load, paths) if not scenario.at_once]
 
 
 def load(path: str | os.PathLike[str]) -> Scenario:

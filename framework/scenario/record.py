@@ -12,6 +12,7 @@ from foliolab.framework.engine.operation import Operation
 from foliolab.framework.scenario.syntax import ScenarioStep
 
 ABSENT: Final = -1
+UNKNOWN: Final = -1
 FAULTED: Final = "faulted"
 """The outcome of a write that was reused or copied, where page frame numbers are hidden."""
 
@@ -25,12 +26,15 @@ class View:
         counts: /proc/kpagecount of the frame; 0 for pages that are not mapped.
         exclusive: bit 56 of pagemap; 0 for pages that are not mapped.
         pmd: whether a PMD maps the page.
+        anon_exclusive: whether the page is AnonExclusive; 0 for pages that are not mapped, UNKNOWN where it is hidden:
+            the kernel shows it of a folio's first page.
     """
 
     frames: NDArray[np.int64]
     counts: NDArray[np.int64]
     exclusive: NDArray[np.int64]
     pmd: NDArray[np.bool_]
+    anon_exclusive: NDArray[np.int64]
 
     @property
     def present(self) -> NDArray[np.bool_]:
@@ -81,6 +85,7 @@ class Record:
         causes: for each outcome, what else than ownership may have decided it (runs of the kernel only); "" if nothing
             is known.
         population: large anonymous folios in use afterwards; UNCOUNTED if other programs may have changed the count.
+        statistics: those that the scenario expects something of, since its start; without those that are hidden.
         situations: indices of `situations.NAMES`: what its operation was about to meet, if the run of the engine
             looks for them.
         hidden: whether the kernel hides page frame numbers. Then frames are 0, counts are unknown, and the outcome of
@@ -97,6 +102,7 @@ class Record:
     wrong: tuple[str, ...] = ()
     causes: tuple[str, ...] = ()
     population: int = 0
+    statistics: dict[str, int] = field(default_factory=dict)
     situations: tuple[int, ...] = ()
     hidden: bool = False
 

@@ -3,12 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from foliolab.framework.scenario.difference import Difference
+from foliolab.framework.scenario.difference import Difference, differences
 from foliolab.framework.scenario.expectations import Failure, count, failures, wrong
 from foliolab.framework.scenario.record import Record
 from foliolab.framework.scenario.syntax import Scenario
+
+
+@dataclass(frozen=True)
+class Interleaving:
+    """One of the interleavings of the steps that run at once.
+
+    Attributes:
+        records: one for each step of the scenario.
+        schedule: the turns of the processes, as in a counterexample (see `verify.counterexample`).
+    """
+
+    records: Sequence[Record]
+    schedule: str
+
+
+@dataclass(frozen=True)
+class Breach:
+    """A law that an interleaving breaks, whatever the scenario expects.
+
+    Attributes:
+        failure: what is broken, in words.
+        law: its name.
+        schedule: of the interleaving.
+    """
+
+    failure: Failure
+    law: str
+    schedule: str
+
+
+@dataclass(frozen=True)
+class Interleavings:
+    """Every interleaving of the steps that run at once.
+
+    Attributes:
+        outcomes: one interleaving for each outcome that differs in what a record has.
+        states: that were explored.
+        bound: which interleavings were explored, in words; empty: every one.
+        breaches: laws that interleavings break.
+    """
+
+    outcomes: tuple[Interleaving, ...]
+    states: int
+    bound: str = ""
+    breaches: tuple[Breach, ...] = ()
+
+    def texts(self, number: int) -> tuple[str, ...]:
+        """What a step did, each different text once."""
+        return tuple(dict.fromkeys(one.records[number].text for one in self.outcomes))
 
 
 @dataclass(frozen=True)
@@ -23,6 +72,9 @@ class ScenarioRun:
         wrong: what no policy with its claims may do (see `expectations.wrong`).
         differences: between this run and the kernel's, if they were compared.
         binding: whether a difference is a failure: the policy models this kernel.
+        interleavings: of the steps that run at once, if there are any; `records` are then those of one of them: the
+            first that breaks an expectation, if there is one.
+        schedule: of that interleaving.
     """
 
     by: str
@@ -32,6 +84,15 @@ class ScenarioRun:
     wrong: tuple[Failure, ...] = ()
     differences: tuple[Difference, ...] = ()
     binding: bool = False
+    interleavings: Interleavings | None = None
+    schedule: str = ""
+
+    def compared(self, kernel: Sequence[Record], binding: bool) -> ScenarioRun:
+        """This run with its differences from the kernel's: those of the outcome that is the most like it."""
+        if self.interleavings is None:
+            return replace(self, differences=tuple(differences(self.records, kernel)), binding=binding)
+        found = [tuple(differences(one.records, kernel)) for one in self.interleavings.outcomes]
+        return replace(self, differences=min(found, key=len, default=()), binding=binding)
 
     def verdicts(self, kind: str) -> int:
         return sum(verdict.kind == kind for record in self.records for verdict in record.verdicts)
@@ -86,3 +147,29 @@ def judged(
     """
     missed = tuple(failures(scenario, records, of))
     return ScenarioRun(by, records, count(scenario, of, kernel), missed, tuple(wrong(records, claims)))
+
+
+def judged_in_all(
+    scenario: Scenario,
+    by: str,
+    found: Interleavings,
+    of: Collection[str],
+    claims: Collection[str] = (),
+) -> ScenarioRun:
+    """A run of steps at once, with the expectations that one of its interleavings does not meet.
+
+    Args:
+        found: the interleavings; there is at least one, unless a law broke in all.
+        by, of, claims: as in `judged`.
+    """
+    runs = [(judged(scenario, by, one.records, of, False, claims), one.schedule) for one in found.outcomes]
+    missed = {(one.line, one.expected, one.step): one for run, _ in reversed(runs) for one in run.failures}
+    bad = {(one.line, one.expected, one.step): one for run, _ in reversed(runs) for one in run.wrong}
+    shown, schedule = next(((run, text) for run, text in runs if run.failures or run.wrong), runs[0])
+    return replace(
+        shown,
+        failures=tuple(sorted(missed.values(), key=lambda one: one.line)),
+        wrong=(*sorted(bad.values(), key=lambda one: one.line), *(one.failure for one in found.breaches)),
+        interleavings=found,
+        schedule=schedule,
+    )

@@ -8,7 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foliolab.framework.engine.pagetable import PTRS_PER_PTE
-from foliolab.framework.scenario.syntax import Expect, Item, Pages, Region, Scenario, ScenarioStep
+from foliolab.framework.scenario.syntax import (
+    AT_ONCE,
+    MOST_AT_ONCE,
+    Expect,
+    Item,
+    Mark,
+    Pages,
+    Region,
+    Scenario,
+    ScenarioStep,
+)
 
 MAX_PROCESSES: Final = 64
 MAX_PAGES: Final = 1 << 16
@@ -55,6 +65,21 @@ class _AddressSpace:
         self.present = present
 
 
+class _Group:
+    """The steps that run at once, as far as they are known.
+
+    Attributes:
+        processes: that have steps among them.
+        born: processes that are forked among them.
+        written: for each process the pages that it has written, moved or unmapped.
+    """
+
+    def __init__(self) -> None:
+        self.processes: set[str] = set()
+        self.born: set[str] = set()
+        self.written: dict[str, set[int]] = {}
+
+
 class Space:
     """The address spaces of a scenario's processes, step by step, as far as they are known without running it."""
 
@@ -72,7 +97,9 @@ class Space:
         self.held: dict[str, tuple[str, str]] = {}
         """Pins and pipes: name -> (process, action)."""
         self._nr_vmas = len(scenario.regions)
-        self._cold_done = False
+        self._cold_done = self._paged_out = self._grouped = False
+        self.group: _Group | None = None
+        """The steps that run at once, between `at once` and its end."""
 
     def apply(self, item: Item) -> None:
         """Check a line and update the address spaces.
@@ -80,7 +107,12 @@ class Space:
         Raises:
             Refused: the step is not possible.
         """
+        if isinstance(item, Mark):
+            self._mark(item)
+            return
         if isinstance(item, Expect):
+            if self.group is not None and (item.process or item.number is not None):
+                self._refuse("process", "between steps at once no moment is known", "write it below end")
             if item.process:
                 self._process(item.process)
                 if item.pages is not None:
@@ -91,7 +123,54 @@ class Space:
             self._refuse("action", f"{item.action} after cold", "cold may split folios: make it the last step")
         if item.pages is not None:
             self._known(item.pages, "pages")
+        if self.group is not None:
+            self._together(self.group, who, item)
+        if self._grouped and item.action == "pageout":
+            self._refuse("action", "pageout in a scenario with at once", "swapping is not explored")
+        self._paged_out |= item.action == "pageout"
         getattr(self, f"_{item.action}")(who, item)
+
+    def _mark(self, mark: Mark) -> None:
+        """Begin or end the steps that run at once."""
+        if not mark.begins:
+            if self.group is None:
+                self._refuse("process", "nothing begins here that could end", "write at once above the first step")
+            if len(self.group.processes) < 2:
+                self._refuse("process", "at once takes steps of two or more processes", "add one of another process")
+            self.group = None
+            return
+        if self._grouped:
+            self._refuse("process", "there are steps at once already", "a scenario has one group of them")
+        large = sum(region.folios for region in self.regions.values() if region.order)
+        if large != 1:
+            self._refuse("process", f"there are {large} large folios", "what runs at once shares one large folio")
+        if self._paged_out or self._cold_done:
+            self._refuse("process", "at once after pageout or cold", "swapping is not explored; cold may split folios")
+        self.group, self._grouped = _Group(), True
+
+    def _together(self, group: _Group, who: _AddressSpace, step: ScenarioStep) -> None:
+        """Check a step that runs at once with others."""
+        if step.action not in AT_ONCE:
+            self._refuse("action", f"{step.action} cannot run at once", f"what can: {', '.join(sorted(AT_ONCE))}")
+        if step.process in group.born:
+            self._refuse("process", f"{step.process} is forked at once with this", "let it act below end")
+        group.processes.add(step.process)
+        if len(group.processes) > MOST_AT_ONCE:
+            self._refuse("process", f"more than {MOST_AT_ONCE} processes at once", "use fewer")
+        if step.action == "fork":
+            group.born.add(step.name)
+        if step.pages is None:
+            return
+        where, written = self._known(step.pages, "pages"), group.written.setdefault(step.process, set())
+        if step.action == "write" and not who.present[where].all():
+            self._refuse("pages", f"{step.pages} of {step.process} is not present", "write it above at once")
+        if step.action == "vmsplice" and where.start in written:
+            self._refuse("pages", f"{step.process} changes {step.pages} at once with this", "take it above at once")
+        if step.action != "fork":
+            written |= {*range(where.start, where.stop)}
+        if step.to is not None:
+            at = self._known(step.to, "to")
+            written |= {*range(at.start, at.stop)}
 
     @staticmethod
     def _refuse(operand: str, what: str, hint: str = "") -> NoReturn:

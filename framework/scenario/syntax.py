@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from foliolab.framework.engine.machine import OUTCOMES as CODES
+from foliolab.framework.engine.structs import STATISTICS as CPU_STATISTICS
 from foliolab.framework.machine.layout import PMD_ORDER
 
 OUTCOMES: Final = tuple(CODES.values())
@@ -78,6 +79,13 @@ ACTIONS: Final[dict[str, Action]] = {
     "pageout": Action((_PAGES,), "MADV_PAGEOUT; needs swap", "out"),
 }
 
+AT_ONCE: Final = frozenset(
+    {"fork", "exit", "write", "munmap", "dontneed", "mremap", "mprotect", "unpin", "vmsplice", "close"}
+)
+"""The actions that may run at once with those of other processes."""
+MOST_AT_ONCE: Final = 4
+"""Processes whose steps may run at once."""
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -98,9 +106,22 @@ SUBJECTS: Final[dict[str, Subject]] = {
     "owners": Subject("processes that map the folio of each page: the truth, from the page tables", True),
     "shared": Subject("the policy says that several processes may map the folio"),
     "exclusive": Subject("the policy says that only one process maps the folio"),
+    "page_exclusive": Subject("bit 56 of /proc/PID/pagemap of each page (PM_MMAP_EXCLUSIVE): 0 or 1", True),
+    "AnonExclusive": Subject(
+        "PG_anon_exclusive of each page: 0 or 1; a kernel shows that of a folio's first page", True
+    ),
+    "deferred_split": Subject("whether the folio of each page is in the deferred split queue: 0 or 1", True),
     "present": Subject("each page is mapped"),
     "absent": Subject("no page is mapped: unmapped, dropped, never written, or swapped out"),
 }
+
+
+STATISTICS: Final = CPU_STATISTICS
+"""What `expect NAME N` may name: statistics of the whole machine, since the start of the scenario."""
+KERNEL_STATISTICS: Final = {
+    "NR_ANON_PARTIALLY_MAPPED": "nr_anon_partially_mapped", "THP_DEFERRED_SPLIT_PAGE": "split_deferred",
+}  # fmt: skip
+"""Those that the kernel counts for each folio size, with the name of the file."""
 
 
 @dataclass(frozen=True)
@@ -189,9 +210,9 @@ class Expect(Node):
     """An expectation after the step above.
 
     Args:
-        process, pages: the pages that it is about; empty if it is about the answer of the step.
-        subject: one of `SUBJECTS`, or an answer of the step above.
-        number: of a subject that has one.
+        process, pages: the pages that it is about; empty if it is about a statistic, or the answer of the step.
+        subject: one of `SUBJECTS` or of `STATISTICS`, or an answer of the step above.
+        number: of a subject or a statistic that has one.
         policy: the policy that it applies to; "" for the scenario's.
     """
 
@@ -202,7 +223,18 @@ class Expect(Node):
     policy: str = ""
 
 
-Item = ScenarioStep | Expect
+@dataclass(frozen=True, kw_only=True)
+class Mark(Node):
+    """The begin or the end of the steps that run at once.
+
+    Args:
+        begins: whether it is the begin.
+    """
+
+    begins: bool
+
+
+Item = ScenarioStep | Expect | Mark
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,7 +246,7 @@ class Scenario(Node):
         text: what the scenario shows, line by line.
         policy: the policy to which expectations without `by` apply, and the kernels that it models; "": every policy.
         regions: of the first process, in order.
-        items: steps and expectations.
+        items: steps and expectations, and the marks around those that run at once.
         tail: comments after the last line.
         source: the file's name.
     """
@@ -230,6 +262,26 @@ class Scenario(Node):
     @property
     def steps(self) -> tuple[ScenarioStep, ...]:
         return tuple(item for item in self.items if isinstance(item, ScenarioStep))
+
+    @property
+    def at_once(self) -> range:
+        """The numbers of the steps that run at once; empty if there are none."""
+        number, first, last = 0, 0, 0
+        for item in self.items:
+            if isinstance(item, Mark):
+                first, last = (number, last) if item.begins else (first, number)
+            number += isinstance(item, ScenarioStep)
+        return range(first, last)
+
+    @property
+    def threads(self) -> tuple[str, ...]:
+        """The processes whose steps run at once, in the order of their first steps."""
+        return tuple(dict.fromkeys(self.steps[number].process for number in self.at_once))
+
+    @property
+    def statistics(self) -> tuple[str, ...]:
+        """The statistics that it expects something of."""
+        return tuple(dict.fromkeys(i.subject for i in self.items if isinstance(i, Expect) and i.subject in STATISTICS))
 
     @property
     def first(self) -> str:

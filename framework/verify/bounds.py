@@ -16,6 +16,7 @@ from foliolab.framework.engine.operation import Operation
 from foliolab.framework.engine.structs import PTE_SIZE, STRUCT_PAGE
 from foliolab.framework.errors import UsageError
 from foliolab.framework.machine.primitives import PAGE_SIZE
+from foliolab.framework.scenario.parser import parse
 from foliolab.framework.verify.counterexample import Counterexample
 from foliolab.framework.verify.laws import LAWS
 
@@ -49,6 +50,10 @@ def check(example: Counterexample) -> None:
         raise UsageError(f"there is no law {intake.excerpt(example.law)}", f"laws are {', '.join(LAWS)}")
     if example.claim and example.claim not in CAPABILITIES:
         raise UsageError(f"there is no claim {intake.excerpt(example.claim)}", f"claims are {', '.join(CAPABILITIES)}")
+    if (example.law == "expectation") != bool(example.scenario):
+        raise UsageError("the law `expectation` and a scenario belong together", "`foliolab run` writes both")
+    if example.scenario:
+        parse(example.scenario, "its scenario")
     shape = _shape(example.shape)
     if not example.threads:
         raise UsageError("it has no thread", "the operations that break the law are those of a thread")

@@ -44,6 +44,7 @@ class Counterexample(Document, frozen=True, kw_only=True):
             count (see `playback.counted`). Empty for a single thread whose operations run as a whole.
         memory_model: sc (sequentially consistent), or tso: plain stores of a thread wait in its store buffer.
         command: the command line that found it.
+        scenario: the text of the scenario whose expectation breaks (law `expectation`); else empty.
     """
 
     WHAT = "counterexample"
@@ -63,6 +64,7 @@ class Counterexample(Document, frozen=True, kw_only=True):
     digest: str = ""
     plugin: str = ""
     command: str = ""
+    scenario: str = ""
 
     def check(self) -> None:
         """Refuse a law, claim, machine, thread or operation that does not exist, and what would take too long to play.

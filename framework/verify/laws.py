@@ -48,6 +48,7 @@ LAWS: Final = {
     "frames": "no frame is both free and in use",
     "rss": "a process's resident size is that of its page tables",
     "anon-exclusive": "a page that is marked exclusive, or is writable, is mapped by one process only",
+    "expectation": "what a scenario expects holds in every interleaving of its steps at once",
 }
 """Every law by its name."""
 

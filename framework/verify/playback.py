@@ -111,7 +111,12 @@ def play(counterexample: Counterexample, scheme: Scheme) -> Playback:
     player = _SequencePlayer(machine) if len(counterexample.threads) == 1 and not counterexample.schedule else None
     if player is not None:
         return player.run(counterexample)
-    return _SchedulePlayer(machine, counterexample).run()
+    played = _SchedulePlayer(machine, counterexample).run()
+    if counterexample.scenario:
+        from foliolab.framework.verify.interleavings import broken_expectations
+
+        played.violations += broken_expectations(counterexample, scheme)
+    return played
 
 
 def confirm(counterexample: Counterexample, scheme: Scheme) -> bool:

@@ -30,7 +30,7 @@ def test_the_page_is_made_from_the_stored_answers(tmp_path: Path) -> None:
     survey.keep([Deeds(name, f"Linux {name} (no MM IDs)", "2026-11-30", "test", deeds) for name, deeds in made], path)
     lines = list(kernelpage.part(REGISTRY, path))
     rows = {line.split(" | ")[0][2:]: line for line in lines if line.startswith("| `")}
-    assert rows.keys() >= {f"`{name}`" for name in REGISTRY.scenarios}
+    assert rows.keys() >= {f"`{one.name}`" for one in parser.load_in_order(REGISTRY.scenarios.values())}
     assert "| scenario | 6.12.117 | 7.3.4-no-page-mapcount |" in lines
     assert rows["`third-stays`"] == "| `third-stays` | reused | ✓ |"
     assert rows["`child-alive`"].endswith("| ✓ | ? |") and rows["`cow-basic-swapped`"].endswith("| – | – |")
@@ -42,7 +42,7 @@ def test_the_page_is_made_from_the_stored_answers(tmp_path: Path) -> None:
 
 def test_what_is_stored_is_about_the_present_scenarios() -> None:
     found = survey.load(kernelpage.STORED)
-    texts = {name: survey.text_digest(parser.load(path)) for name, path in REGISTRY.scenarios.items()}
+    texts = {one.name: survey.text_digest(one) for one in parser.load_in_order(REGISTRY.scenarios.values())}
     again = "play them again: foliolab kernel scenarios --matrix --save docs/kernels.json"
     for kernel in found:
         shipped = {one.scenario: one.text for one in kernel.deeds}

@@ -55,7 +55,7 @@ class Played(Session):
 def seen(named: tuple[str, View]) -> tuple[str, View]:
     """What /proc shows of a process, without what only the engine knows."""
     name, view = named
-    return name, View(view.frames, view.counts, view.exclusive, view.pmd)
+    return name, View(view.frames, view.counts, view.exclusive, view.pmd, view.anon_exclusive)
 
 
 @pytest.fixture(scope="module")

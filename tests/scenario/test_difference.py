@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from foliolab.framework.scenario.difference import Difference, differences
-from foliolab.framework.scenario.record import FAULTED, UNCOUNTED, Record, View
+from foliolab.framework.scenario.record import FAULTED, UNCOUNTED, UNKNOWN, Record, View
 from foliolab.framework.scenario.syntax import Pages, ScenarioStep
 
 STEP = ScenarioStep(process="A", action="write", pages=Pages("heap", 3, 4))
@@ -20,6 +20,7 @@ def view(frames: list[int], counts: list[int] | None = None, exclusive: list[int
         np.array(counts or [int(frame >= 0) for frame in frames]),
         np.array(exclusive or [0] * len(frames)),
         np.zeros(len(frames), np.bool_),
+        np.full(len(frames), UNKNOWN),
     )
 
 

@@ -104,7 +104,9 @@ def test_the_kernel_is_not_asked_what_it_cannot_tell(registry: Registry) -> None
     scenario = parse(TEXT.format(**RIGHT | wrong))
     records = run(registry, scenario)
     for record in records:  # as the kernel's: no folios, no verdicts
-        record.views = {n: View(v.frames, v.counts, v.exclusive, v.pmd) for n, v in record.views.items()}
+        record.views = {
+            n: View(v.frames, v.counts, v.exclusive, v.pmd, v.anon_exclusive) for n, v in record.views.items()
+        }
         record.verdicts = ()
     assert list(failures(scenario, records, {"mm-id"})) == []
     scenario = parse(TEXT.format(**RIGHT | wrong | {"kpagecount": "7"}))

@@ -15,6 +15,10 @@ from foliolab.framework.scenario.syntax import Expect, Pages, ScenarioStep
 
 HEAD = "scenario x\nregion heap: 1 x 16K pte, room 4\nregion big: 1 x 2M pmd\n"
 
+ONE = "scenario x\nregion heap: 1 x 16K pte, room 4\n"
+FORKS = "".join(f"A: fork {child}\n" for child in "BCDE")
+WRITES = "".join(f"{process}: write heap[0]\n" for process in "ABCD")
+
 WRONG = {
     # the head
     "^": "the file has no scenario",
@@ -53,6 +57,22 @@ WRONG = {
     HEAD + "A:^": "an action is missing",
     HEAD + "A: ^sleep": "there is no action 'sleep'",
     HEAD + "A: exit ^now": "unexpected 'now'",
+    # steps at once
+    HEAD + "^at once": "there is no step above",
+    HEAD + "A: fork B\nat ^last": "expected once, not 'last'",
+    HEAD + "A: fork B\n^end": "nothing begins here that could end",
+    HEAD + "A: fork B\n^at once": "there are 2 large folios",
+    ONE + "A: fork B\nat once\nA: write heap[0]\n^end": "at once takes steps of two or more processes",
+    ONE + "A: fork B\nat once\n^at once": "there are steps at once already",
+    ONE + "A: fork B\nat once\nA: ^read heap[0]": "read cannot run at once",
+    ONE + "A: fork B\nat once\nA: write ^heap[4]": "heap[4] of A is not present",
+    ONE + "A: fork B\nat once\nA: fork C\n^C: exit": "C is forked at once with this",
+    ONE + "A: fork B\nat once\nA: write heap[0]\nA: vmsplice ^heap[0] as p": "A changes heap[0] at once with this",
+    ONE + "A: fork B\nat once\n^A: expect heap[0] kpagecount 1": "between steps at once no moment is known",
+    ONE + "A: fork B\nat once\n^expect PGCOPY 1": "between steps at once no moment is known",
+    ONE + "A: pageout heap\n^at once": "at once after pageout or cold",
+    ONE + f"{FORKS}at once\n{WRITES}^E: write heap[0]": "more than 4 processes at once",
+    ONE + f"{FORKS}at once\nA: exit\nB: exit\nend\nC: ^pageout heap": "pageout in a scenario with at once",
     # operands
     HEAD + "A: fork^": "a name is missing",
     HEAD + "A: fork ^9": "'9' is not a name",
@@ -182,3 +202,15 @@ def test_the_first_sentence_of_a_file(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xff")
     assert summary(path) == ""
     assert summary(tmp_path / "none") == ""
+
+
+def test_steps_at_once_need_an_end() -> None:
+    with pytest.raises(ScenarioError, match=r"x:6:1: `at once` has no end"):
+        parse(ONE + "A: fork B\nat once\nA: exit\nB: exit\n", "x")
+
+
+def test_steps_at_once_are_known_by_number() -> None:
+    scenario = parse(ONE + "A: fork B\nat once\nB: exit\nA: write heap[0]\nend\nA: exit\n")
+    assert scenario.at_once == range(1, 3) and scenario.threads == ("B", "A")
+    assert len(scenario.steps) == 4
+    assert parse(ONE + "A: exit").at_once == range(0)

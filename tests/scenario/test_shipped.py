@@ -14,7 +14,7 @@ from foliolab.framework.kernel.session import Session
 from foliolab.framework.plugins.registry import load as load_registry
 from foliolab.framework.scenario.formatter import format_scenario
 from foliolab.framework.scenario.heading import summary
-from foliolab.framework.scenario.parser import load
+from foliolab.framework.scenario.parser import load, load_in_order
 from foliolab.framework.scenario.syntax import Expect
 
 REGISTRY = load_registry()
@@ -39,7 +39,8 @@ def test_on_the_model(name: str) -> None:
     schemes = list(sidebyside.named(REGISTRY, scenario).values())
     result = sidebyside.run(REGISTRY, scenario, schemes)
     assert [(run.by, failure) for run in result.runs for failure in run.failures] == []
-    wanted = sum(isinstance(item, Expect) or bool(item.answer) for item in scenario.items)
+    expects = sum(isinstance(item, Expect) for item in scenario.items)
+    wanted = expects + sum(bool(step.answer) for step in scenario.steps)
     found_bytes = sum(step.action in ("read", "peek") and bool(step.answer) for step in scenario.steps)
     wanted += found_bytes * (len(result.runs) - 1)  # they are checked for every policy
     assert sum(run.expected for run in result.runs) == wanted
@@ -56,9 +57,9 @@ def test_no_policy_of_two_slots_or_better_is_ever_unsafe() -> None:
     """On all shipped scenarios, also of policies that these do not name."""
     safe = [s for s in (p.with_parameters() for p in REGISTRY.policies.values()) if "safe" in s.capabilities]
     assert {"mm-id", "exact"} <= {scheme.name for scheme in safe}
-    for name in NAMES:
-        result = sidebyside.run(REGISTRY, load(REGISTRY.scenarios[name]), safe)
-        assert {run.by: run.verdicts("unsafe") for run in result.runs} == dict.fromkeys((s.name for s in safe), 0), name
+    for scenario in load_in_order(REGISTRY.scenarios.values()):  # steps at once: tests/verify/test_interleavings.py
+        unsafe = {run.by: run.verdicts("unsafe") for run in sidebyside.run(REGISTRY, scenario, safe).runs}
+        assert unsafe == dict.fromkeys((s.name for s in safe), 0), scenario.name
 
 
 @pytest.fixture(scope="module")

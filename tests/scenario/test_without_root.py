@@ -14,7 +14,7 @@ from foliolab.framework.report import kernelcheck
 from foliolab.framework.report.pages.plain_text import Plain
 from foliolab.framework.scenario.generate import Mix
 from foliolab.framework.scenario.model import Model
-from foliolab.framework.scenario.record import FAULTED, UNCOUNTED, Record, View
+from foliolab.framework.scenario.record import FAULTED, UNCOUNTED, UNKNOWN, Record, View
 from foliolab.framework.scenario.syntax import Scenario
 from foliolab.policies import mm_id, no_page_mapcount
 
@@ -42,7 +42,8 @@ class Kernel:
 
     def _hidden(self, record: Record) -> Record:
         def hide(view: Any) -> View:
-            return View(np.where(view.frames >= 0, 0, view.frames), view.counts * 0, view.exclusive, view.pmd)
+            frames = np.where(view.frames >= 0, 0, view.frames)
+            return View(frames, view.counts * 0, view.exclusive, view.pmd, view.anon_exclusive * 0 + UNKNOWN)
 
         outcomes = tuple(FAULTED if one in ("reused", "copied") else one for one in record.outcomes)
         number = UNCOUNTED if self.others == UNCOUNTED else record.population + self.others

@@ -24,7 +24,7 @@ STALE: Final = "?"
 def part(registry: Registry, stored: Path = STORED) -> Iterator[str]:
     """The table, what kernels do instead, and how it was found."""
     kernels = survey.load(stored)
-    texts = {name: survey.text_digest(parser.load(path)) for name, path in registry.scenarios.items()}
+    texts = {one.name: survey.text_digest(one) for one in parser.load_in_order(registry.scenarios.values())}
     done = {kernel.name: {one.scenario: one for one in kernel.deeds} for kernel in kernels}
     yield from table(
         ("kernel", "options", "does all that is expected in", "played on"), _kernels(kernels, texts), right=2

@@ -42,7 +42,7 @@ def run(
     chosen = _guests.images(kernel, image, initrd, matrix)
     if not chosen:
         raise UsageError("no kernel is named", "name some with --kernel, or use --matrix; `foliolab kernel list`")
-    scenarios = [parser.load(found.scenario(name)) for name in names or found.scenarios]
+    scenarios = parser.load_in_order(found.scenario(name) for name in names or found.scenarios)
     kernels = []
     for made in survey.play_all(chosen, scenarios, _common.typed(), _progress):
         _line.clear()

@@ -142,10 +142,10 @@ static ssize_t receive(int number, const char *name)
 	return got - ANSWER_HEAD;
 }
 
-static int ask(const char *name, int number, const int64_t *arg)
+/* Send a process a command, without waiting for its answer. */
+static int post(const char *name, int number, const int64_t *arg)
 {
 	struct command command = { 0 };
-	ssize_t nr;
 
 	if (number < 0 || number >= nr_sockets || !processes[number].pid) {
 		fail(name, ESRCH);
@@ -157,12 +157,18 @@ static int ask(const char *name, int number, const int64_t *arg)
 		fail(name, errno);
 		return -1;
 	}
-	if (!strcmp(name, "exit")) {
+	return 0;
+}
+
+/* Wait until a process has carried out a command, and pass its answer on. */
+static int await(const char *name, int number, const int64_t *arg)
+{
+	ssize_t nr = 0;
+
+	if (!strcmp(name, "exit"))
 		wait_gone(processes + number);
-		nr = 0;
-	} else {
+	else
 		nr = receive(number, name);
-	}
 	if (nr < 0)
 		return -1;
 	if (!strcmp(name, "fork")) {
@@ -181,6 +187,11 @@ static int ask(const char *name, int number, const int64_t *arg)
 	wire_add(answer.bytes, nr);
 	wire_finish();
 	return 0;
+}
+
+static int ask(const char *name, int number, const int64_t *arg)
+{
+	return post(name, number, arg) < 0 ? -1 : await(name, number, arg);
 }
 
 static void get(const char *path)
@@ -221,14 +232,24 @@ static void look(void)
 			view_send(processes[i].pagemap, i, nr_pages, look_for_zero);
 }
 
-/* Carry out a line: `get PATH`, `put PATH VALUE`, `arm`, `start …`, `look`, or `COMMAND PROCESS NUMBER…`. */
+/*
+ * Carry out a line: `get PATH`, `put PATH VALUE`, `arm`, `start …`, `look`, or `COMMAND PROCESS NUMBER…`. What runs at
+ * once is `post COMMAND PROCESS NUMBER…` for each command, then `await` with the same words.
+ */
 static int carry_out(char *line)
 {
 	int64_t arg[MAX_ARGUMENTS + 1] = { 0 };
 	char *rest, *name = strtok_r(line, " ", &rest);
+	int (*do_it)(const char *, int, const int64_t *) = ask;
 
 	if (!name)
 		return 0;
+	if (!strcmp(name, "post") || !strcmp(name, "await")) {
+		do_it = *name == 'p' ? post : await;
+		name = strtok_r(NULL, " ", &rest);
+		if (!name)
+			return -1;
+	}
 	if (!strcmp(name, "get")) {
 		get(rest);
 		return 0;
@@ -249,7 +270,7 @@ static int carry_out(char *line)
 		look();
 		return 0;
 	}
-	return strcmp(name, "start") ? ask(name, arg[0], arg + 1) : start(arg);
+	return strcmp(name, "start") ? do_it(name, arg[0], arg + 1) : start(arg);
 }
 
 void control(void)

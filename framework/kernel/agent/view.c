@@ -26,6 +26,10 @@
 #define ZERO_PAGE (1UL << 24)
 #define FLAGS (LRU | ANON | SWAPCACHE | TAIL | THP | ZERO_PAGE)
 
+/* PG_anon_exclusive has the bit of a flag that only pages of files use; it is sent as bit 31 */
+#define MAPPEDTODISK (1UL << 34)
+#define ANON_EXCLUSIVE (1UL << 31)
+
 #define MOST 4096		/* entries of one read */
 
 /* struct pm_scan_arg and struct page_region of linux/fs.h; older headers lack them */
@@ -80,6 +84,11 @@ static void mark_zero_pages(int pagemap, uint64_t first, size_t nr, uint64_t *fl
 			flags[(at - BASE) / PAGE - first] |= ZERO_PAGE;
 }
 
+static uint64_t of_flags(uint64_t flags)
+{
+	return (flags & FLAGS) | ((flags & ANON) && (flags & MAPPEDTODISK) ? ANON_EXCLUSIVE : 0);
+}
+
 static void add(struct run *run, uint64_t entry, uint64_t count, uint64_t flags)
 {
 	uint64_t next = run->entry + ((run->entry & PRESENT) && (run->entry & PFN) ? run->nr : 0);
@@ -125,7 +134,7 @@ void view_send(int pagemap, int number, unsigned long nr_pages, int look_for_zer
 		if (look_for_zero)
 			mark_zero_pages(pagemap, first, nr, flags);
 		for (size_t i = 0; i < nr; i++)
-			add(&run, entries[i], counts[i], flags[i] & FLAGS);
+			add(&run, entries[i], counts[i], of_flags(flags[i]));
 	}
 	if (run.nr)
 		wire_add(&run, sizeof(run));

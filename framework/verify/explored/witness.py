@@ -99,6 +99,26 @@ class _Schedule:
             self.arrive(step.thread)
 
 
+def turns_of(found: Exploration, path: Sequence[PathStep], tso: bool = False, quiescent: bool = False) -> list[Turn]:
+    """A path of a search as the turns of a schedule.
+
+    Args:
+        found: the result of the search.
+        path: the turns of its states.
+        tso: whether stores waited in store buffers.
+        quiescent: whether every thread is between two operations at the end.
+    """
+    assert found.world is not None
+    schedule = _Schedule(found, tso)
+    last = {step.thread: i for i, step in enumerate(path) if not step.flushes}
+    for thread in range(len(found.world.programs)):
+        if not quiescent or thread in last:
+            schedule.arrive(thread)
+    for i, step in enumerate(path):
+        schedule.step(step, not quiescent or last.get(step.thread) != i)
+    return schedule.turns
+
+
 def counterexample(found: Exploration, broken: Broken, attack: str, tso: bool) -> Counterexample | None:
     """The counterexample of a violation; None if the interpreted engine does not confirm it.
 
@@ -111,15 +131,9 @@ def counterexample(found: Exploration, broken: Broken, attack: str, tso: bool) -
     world = found.world
     assert world is not None
     quiescent = broken.quiescent
-    schedule = _Schedule(found, tso)
-    last = {step.thread: i for i, step in enumerate(broken.path) if not step.flushes}
-    for thread in range(len(world.programs)):
-        if quiescent is None or thread in last:
-            schedule.arrive(thread)
-    for i, step in enumerate(broken.path):
-        schedule.step(step, quiescent is None or last.get(step.thread) != i)
+    turns = turns_of(found, broken.path, tso, quiescent is not None)
     if broken.thread >= 0:
-        schedule.turns.append((broken.thread, TO_THE_END))
+        turns.append((broken.thread, TO_THE_END))
     operations = world.operations
     if quiescent is not None:
         operations = tuple(done[:count] for done, count in zip(operations, quiescent, strict=True))
@@ -132,7 +146,7 @@ def counterexample(found: Exploration, broken: Broken, attack: str, tso: bool) -
         shape={name: int(value) for name, value in asdict(world.shape).items()},
         setup=[operation.text for operation in world.setup],
         threads=[[operation.text for operation in thread] for thread in operations],
-        schedule=schedule_text(schedule.turns),
+        schedule=schedule_text(turns),
         memory_model="tso" if tso else "sc",
     )
     return _confirmed(example, found)
