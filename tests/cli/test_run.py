@@ -330,3 +330,37 @@ def _session(leader: int) -> list[int]:
             if int(fields[3]) == leader and fields[0] != "Z":
                 found.append(int(entry.name))
     return found
+
+
+# -- steps at once -----------------------------------------------------------------------------------
+AT_ONCE = """\
+scenario x
+by mm-id
+region heap: 1 x 16K pte
+A: fork B
+at once
+  A: write heap[0] -> reused
+  B: exit
+end
+"""
+
+
+def test_the_interleaving_that_breaks_an_expectation_is_shown_and_saved(
+    foliolab: Run, file: Any, tmp_path: Path
+) -> None:
+    kept = tmp_path / "x.json"
+    done = foliolab("run", file(AT_ONCE), "--save-interleaving", kept)
+    assert done.code == 1
+    assert "reused or copied" in done.out and "mm-id: 2 outcomes of every interleaving" in done.out
+    assert "expected reused, found copied" in done.out and "thread 1" in done.out
+    assert f"foliolab step {kept}" in done.err
+    stepped = foliolab("step", kept, "--dump")
+    assert stepped.code == 1 and "the law `expectation` is broken" in stepped.out
+    done = foliolab("run", file(AT_ONCE.replace(" -> reused", "")), "--save-interleaving", kept)
+    assert done.code == 0 and "no interleaving of steps at once breaks an expectation" in done.err
+
+
+def test_a_scenario_with_steps_at_once_is_a_program_to_verify(foliolab: Run, file: Any, tmp_path: Path) -> None:
+    limits = ("--attacks", "explored", "--jobs", "0", "--budget", "5", "--output", tmp_path)
+    done = foliolab("verify", "mm-id", "--program", file(AT_ONCE), *limits)
+    assert "every interleaving of 1 program" in done.out
