@@ -1,8 +1,9 @@
-"""Record the memory events of a command, or of a process.
+"""Record the memory events of a command, or of processes that run already.
 
-The recording ends with the command, which takes along what it has started. To record that for longer, let the command
-wait: `-- sh -c "COMMAND; sleep 10"`. With --runs the command is recorded several times; `foliolab replay FILE-*` says
-how much the runs differ.
+A command's recording ends with the command, which takes along what it has started. To record that for longer, let the
+command wait: `-- sh -c "COMMAND; sleep 10"`. With --runs the command is recorded several times; `foliolab replay FILE-*`
+says how much the runs differ. With --pid, --cgroup or --container all is recorded that may share memory with the
+processes by fork.
 """
 
 from __future__ import annotations
@@ -21,14 +22,20 @@ from foliolab.framework.isolation import signals
 MOST_RUNS: Final = 1000
 
 
-def run(
+def run(  # noqa: PLR0913  (one parameter per option)
     command: Annotated[
         list[str] | None, typer.Argument(metavar="-- COMMAND...", help="The command, after two hyphens.")
     ] = None,
     out: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The trace.")] = Path("trace.folio"),
     pid: Annotated[
-        int, typer.Option("--pid", metavar="PID", help="Record this process and its descendants instead.")
+        int, typer.Option("--pid", metavar="PID", help="Record this process, with all that it has forked.")
     ] = 0,
+    cgroup: Annotated[
+        str, typer.Option("--cgroup", metavar="PATH", help="Record the processes of a cgroup: system.slice/x.service.")
+    ] = "",
+    container: Annotated[
+        str, typer.Option("--container", metavar="NAME", help="Record a container's processes, by its name or ID.")
+    ] = "",
     seconds: Annotated[
         float, typer.Option("--seconds", metavar="N", help="Stop after N seconds; the command is killed, too.")
     ] = 0,
@@ -58,7 +65,7 @@ def run(
 
         sys.stdout.write(script(printed))
         return
-    if runs > 1 and pid:
+    if runs > 1 and (pid or cgroup or container):
         raise UsageError("--runs repeats a command, not a process that runs already", "name one: -- COMMAND")
     from foliolab.framework.kernel.recording.session import record
     from foliolab.framework.kernel.recording.target import Target
@@ -67,10 +74,11 @@ def run(
     from foliolab.framework.trace.file import Trace
     from foliolab.framework.trace.importers.summary import summarise
 
+    target = Target(tuple(command or ()), pid, seconds, user, cgroup, container)
     numbered = [out.with_name(f"{out.stem}-{number}{out.suffix}") for number in range(1, runs + 1)]
     done = []
     for path in numbered if runs > 1 else [out]:
-        _, status = record(Target(tuple(command or ()), pid, seconds, user), path, by)
+        _, status = record(target, path, by)
         if status:
             sys.stderr.write(f"foliolab: the command ended with status {status}\n")
         done.append(path)

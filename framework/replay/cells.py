@@ -20,8 +20,8 @@ from foliolab.framework.machine.primitives import load, pte_at, store
     FREE_SLOTS, LIVE, SNAPSHOT, EVENT,
     AT_HEAD, AT_TIME, AT_PAGE, AT_NR, AT_OTHER, AT_MM, AT_SLOT, AT_FREE, AT_USED, AT_COUNT, AT_FAMILY,
     AT_VIRTUAL, AT_HASH_CELL, AT_HASH, AT_CLUSTER, AT_FOLIO, AT_LARGE, AT_PFN, AT_LIST, AT_BUCKET, AT_MATRIX, AT_TALLY,
-    AT_ENDS, AT_LENGTHS, STEP, WRONGS, AT_PAGES, AT_WRONG, PMDS, AT_FOUND,
-) = range(47)  # fmt: skip
+    AT_ENDS, AT_LENGTHS, STEP, WRONGS, AT_PAGES, AT_WRONG, PMDS, AT_FOUND, PREDECESSORS, HELD,
+) = range(49)  # fmt: skip
 REGISTERS: Final = 64
 RUN: Final = 16
 """Write faults whose pages are looked up together, before the first of them."""
@@ -127,6 +127,7 @@ class Sizes:
         clusters: one more than the largest number of a cluster of MMs that share memory from the start.
         pfns: entries of the table of recorded frame numbers, a power of two.
         events: events of a chunk.
+        predecessors: slots for MMs that mapped older folios first (`predecessors`); `slots` contains them.
         watched: whether an observer follows: then mappings are counted by page, page operations by kind, and the
             events that make an answer wrong are listed.
     """
@@ -138,6 +139,7 @@ class Sizes:
     clusters: int
     pfns: int
     events: int
+    predecessors: int = 0
     watched: bool = False
 
     @property
@@ -189,16 +191,17 @@ class Cells:
             self.starts[register] = at
             self.all[register] = self.base + 8 * at if length else 0
             at += length
-        mms = machine.map.mms
+        mms, free = machine.map.mms, sizes.slots - sizes.predecessors
         values = {
             CPU: machine.map.cpus[0], ZONE: machine.map.zone, MMS: mms[0],
             MM_STRIDE: mms[1] - mms[0] if len(mms) > 1 else 0, SLOTS: sizes.slots, WINDOWS: sizes.windows,
             HASH_SIZE: sizes.hash_size, HEADS: (sizes.frames >> 2) + 1, MM_LIMIT: sizes.mms,
-            PFN_MASK: sizes.pfns - 1, FREE_SLOTS: sizes.slots, PMDS: "pmd" in machine.scheme.capabilities,
+            PFN_MASK: sizes.pfns - 1, FREE_SLOTS: free, PMDS: "pmd" in machine.scheme.capabilities,
+            PREDECESSORS: sizes.predecessors,
         }  # fmt: skip
         for register, value in values.items():
             self.all[register] = value
-        self.table(AT_FREE)[:] = range(sizes.slots - 1, -1, -1)  # the lowest slot is handed out first
+        self.table(AT_FREE)[:free] = range(free - 1, -1, -1)  # the lowest slot is handed out first
 
     def table(self, register: int) -> Any:
         """A table as 64-bit integers."""

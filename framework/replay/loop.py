@@ -12,6 +12,7 @@ from foliolab.framework.replay import cells
 from foliolab.framework.replay.cells import bump, cell, put, reg, tally
 from foliolab.framework.replay.folios import any_mapped, drop, fork, move, new_folio, page_at, split, write
 from foliolab.framework.replay.owners import folio_at, large_head
+from foliolab.framework.replay.predecessors import leave
 from foliolab.framework.replay.snapshot import hint, map_cached, present
 from foliolab.framework.replay.spaces import LAST_PAGE, bury, create, destroy, is_dead, mm_of, share, slot_at, slot_of
 from foliolab.framework.trace import events as ev
@@ -114,14 +115,16 @@ def _relatives(vm: Memory, contents: Memory, base: int, kind: int, slot: int, ch
         fork(vm, contents, base, slot, made, unsure)
 
 
-def _after(vm: Memory, base: int, slot: int, head: int, page: int, vpn: int, nr: int, other: int) -> None:
+def _after(
+    vm: Memory, contents: Memory, base: int, slot: int, head: int, page: int, vpn: int, nr: int, other: int
+) -> None:
     """Carry out an event, after the pages that it replaces are unmapped; `vpn`: see `_of_mm`."""
     kind = head & 0xFF
     order = head >> 16 & 0xFF
     if kind == ev.NEW:
         new_folio(vm, base, slot, page, vpn, order, other)
     elif kind == ev.PRESENT:
-        present(vm, base, slot, page, nr, order, other)
+        present(vm, contents, base, slot, page, nr, order, other)
     elif kind == ev.MOVE:
         if other >= 0 and other + nr <= LAST_PAGE:
             move(vm, base, slot, page, page + nr, other)
@@ -163,20 +166,21 @@ def _of_mm(vm: Memory, contents: Memory, base: int, head: int, page: int, nr: in
     if kind in (ev.FORK, ev.SPAWN, ev.EXEC):
         _relatives(vm, contents, base, kind, slot, other, head >> 8 & ev.UNCERTAIN)
     elif slot >= 0:
-        _after(vm, base, slot, head, page, vpn, nr, other)
+        _after(vm, contents, base, slot, head, page, vpn, nr, other)
 
 
 def _begin(vm: Memory, base: int, i: int, kind: int) -> None:
     """Make an event the present one, and count it."""
-    put(vm, base + 8 * cells.NOW, cell(vm, reg(vm, base, cells.AT_TIME) + 8 * i))
-    put(vm, base + 8 * cells.STEP, i)
-    put(vm, base + 8 * cells.EVENT, kind)
-    tally(vm, base, kind)
     if kind == ev.PRESENT:
         if reg(vm, base, cells.SNAPSHOT) == cells.BEFORE:
             put(vm, base + 8 * cells.SNAPSHOT, cells.WITHIN)
     elif reg(vm, base, cells.SNAPSHOT) == cells.WITHIN:
         put(vm, base + 8 * cells.SNAPSHOT, cells.BEHIND)
+        leave(vm, base)  # at the time of the snapshot
+    put(vm, base + 8 * cells.NOW, cell(vm, reg(vm, base, cells.AT_TIME) + 8 * i))
+    put(vm, base + 8 * cells.STEP, i)
+    put(vm, base + 8 * cells.EVENT, kind)
+    tally(vm, base, kind)
 
 
 def _event(vm: Memory, contents: Memory, base: int, i: int) -> None:

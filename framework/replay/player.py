@@ -52,6 +52,7 @@ class Plan:
         watched: whether an observer follows (see `cells.Sizes`).
         chunk: events in the machine's memory at a time.
         frames: page frames to begin with, at most.
+        predecessors: MMs that mapped the folios of the snapshot first and have left (`predecessors`).
     """
 
     trace: EventSource
@@ -64,6 +65,7 @@ class Plan:
     watched: bool = False
     chunk: int = BLOCK_EVENTS
     frames: int = FIRST_FRAMES
+    predecessors: int = 0
 
 
 class Player:
@@ -80,16 +82,18 @@ class Player:
         self.plan = plan
         survey = plan.survey
         self.asked = scheme
-        self.scheme = with_ids(scheme, survey.slots)
+        slots = survey.slots + plan.predecessors
+        self.scheme = with_ids(scheme, slots)
         frames = min(survey.pages + (1 << PMD_ORDER), plan.frames)
         self.sizes = Sizes(
             frames=_whole(frames + (1 << PMD_ORDER)),
-            slots=survey.slots,
+            slots=slots,
             windows=survey.windows,
             mms=survey.mms,
             clusters=int(survey.cluster.max()) + 1,
             pfns=survey.pfns,
             events=plan.chunk,
+            predecessors=plan.predecessors,
             watched=plan.watched,
         )
         self.machine: Machine | None = None

@@ -294,6 +294,8 @@ class ReplayResult(RunResult, frozen=True, kw_only=True):
         spared: for each policy that replayed as much as the precise one.
         costs: of copies and reuses; None if they are not known.
         notes: remarks for the reader, a sentence each.
+        forgetful: where folios are older than the trace, the replays in which a policy remembers none of the MMs that
+            map them; in `policies` it remembers those that map them longest (`replay.histories`).
     """
 
     WHAT = "replay's result"
@@ -306,6 +308,16 @@ class ReplayResult(RunResult, frozen=True, kw_only=True):
     spared: list[Spared] = msgspec.field(default_factory=list)
     costs: Costs | None = None
     notes: list[str] = msgspec.field(default_factory=list)
+    forgetful: list[Replayed] = msgspec.field(default_factory=list)
+
+    def sides(self, one: Replayed) -> list[Replayed]:
+        """The replays of a policy between whose figures the truth is: one, or two where folios are older."""
+        return [one, *(other for other in self.forgetful if other.policy == one.policy and other.whole)]
+
+    def copies_of_older(self, one: Replayed) -> tuple[int, int]:
+        """Copies of pages of large folios older than the trace that a policy makes, at least and at most."""
+        counts = [side.count("earlier", policy="copied") for side in self.sides(one)]
+        return min(counts), max(counts)
 
     @property
     def yardstick(self) -> Replayed | None:
@@ -329,9 +341,10 @@ class ReplayResult(RunResult, frozen=True, kw_only=True):
             if not one.whole or one is best:
                 continue
             same, known = one.agreement(True)
+            sides = self.sides(one)
             found = {
-                "false shared, % of folios x time": 100 * one.false_share,
-                "longest false shared, ns": one.false_shared.longest,
+                "false shared, % of folios x time": 100 * max(side.false_share for side in sides),
+                "longest false shared, ns": max(side.false_shared.longest for side in sides),
                 "called exclusive though shared, times": one.unsafe.episodes,
                 "certain outcomes unlike the kernel's": known - same,
             }

@@ -15,11 +15,12 @@ from foliolab.framework.engine.engine import Execution
 from foliolab.framework.errors import BeyondDeclared, ExitCode, FolioLabError, NothingMeasured, StoppedEarly
 from foliolab.framework.plugins.registry import Registry
 from foliolab.framework.replay.costs import measured_costs
+from foliolab.framework.replay.histories import Regrouped, predecessors
 from foliolab.framework.replay.player import Plan, Player
 from foliolab.framework.replay.result import YARDSTICK, Costs, Recording, Replayed, ReplayResult, Spared
 from foliolab.framework.replay.survey import Progress, Survey, survey
 from foliolab.framework.results import provenance
-from foliolab.framework.trace.events import KINDS
+from foliolab.framework.trace import events as ev
 from foliolab.framework.trace.file import Trace
 
 INTERRUPTED: Final = "interrupted"
@@ -101,6 +102,8 @@ def replay(request: ReplayRequest, progress: Progress | None = None, partial: Pa
             why = trace.damaged or "nothing was recorded"
             raise NothingMeasured(f"{request.path} has no events: {why}", "record again")
         plan = Plan(trace, found, request.memory, request.samples, request.execution, tell)
+        if found.kinds[ev.PRESENT]:
+            plan = replace(plan, trace=Regrouped(trace, found.mms))
         plan, known, remarks = _teardown(request, plan)
     except KeyboardInterrupt as stop:
         raise StoppedEarly("interrupted before anything was replayed") from stop
@@ -113,6 +116,7 @@ def replay(request: ReplayRequest, progress: Progress | None = None, partial: Pa
             **provenance.origin(started),
             recording=_recording(trace, found),
             policies=list(done),
+            forgetful=list(forgetful),
             teardown="gone" if plan.late else "exit",
             spared=spared,
             costs=costs,
@@ -120,10 +124,14 @@ def replay(request: ReplayRequest, progress: Progress | None = None, partial: Pa
         )
 
     done: list[Replayed] = []
+    forgetful: list[Replayed] = []
     for scheme in request.schemes:
-        done.append(known.get(scheme) or replay_one(plan, scheme, scheme.name in request.recorded))
+        recorded = scheme.name in request.recorded
+        done.append(known.get(scheme) or replay_one(plan, scheme, recorded))
         if done[-1].stopped == INTERRUPTED:
             break
+        if found.kinds[ev.PRESENT] and done[-1].whole and (first := predecessors(scheme)):
+            forgetful.append(_whole(replay_one(replace(plan, predecessors=first), scheme, recorded)))
         if partial is not None:
             partial(lambda: made(False))
     return made(done[-1].stopped != INTERRUPTED)
@@ -196,7 +204,7 @@ def replay_one(plan: Plan, scheme: Scheme, recorded: bool = False) -> Replayed:
 
 
 def _recording(trace: Trace, found: Survey) -> Recording:
-    names = {0: "unknown kind", **KINDS}
+    names = {0: "unknown kind", **ev.KINDS}
     return Recording(
         path=os.path.basename(trace.path),
         header=trace.header,

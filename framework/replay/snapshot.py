@@ -27,7 +27,7 @@ from foliolab.framework.machine.primitives import (
     test_bit,
     zone_at,
 )
-from foliolab.framework.replay import cells, owners
+from foliolab.framework.replay import cells, owners, predecessors
 from foliolab.framework.replay.cells import bump, cell, put, reg, tally
 from foliolab.framework.replay.folios import any_mapped, map_new, page_at
 from foliolab.framework.replay.recorded_frames import BY_FAULT, FRAME_MASK, recall_pfn, remember_pfn
@@ -110,7 +110,8 @@ def _map_more(vm: Memory, base: int, slot: int, vpn: int, head: int, index: int,
     owners.count_pages(vm, base, head + index, nr, 1, cells.PAGES_MAPPED)
     if folio_nr_pages(folio) > 1:
         owners.gained(vm, base, slot, head, nr)
-        owners.touched(vm, base, head)
+        if reg(vm, base, cells.HELD) != head + predecessors.HOLDS:  # they are asked about when these have left
+            owners.touched(vm, base, head)
 
 
 def _map_first(vm: Memory, base: int, slot: int, vpn: int, order: int, index: int, nr: int) -> int:
@@ -149,7 +150,7 @@ def _map_first(vm: Memory, base: int, slot: int, vpn: int, order: int, index: in
     return head
 
 
-def present(vm: Memory, base: int, slot: int, page: int, nr: int, order: int, pfn: int) -> None:
+def present(vm: Memory, contents: Memory, base: int, slot: int, page: int, nr: int, order: int, pfn: int) -> None:
     """Map pages that were mapped when the trace began; MMs with the same recorded frames share folios."""
     size = 1 << order
     who = mm_of(vm, base, slot)
@@ -165,7 +166,12 @@ def present(vm: Memory, base: int, slot: int, page: int, nr: int, order: int, pf
             if head >= 0:
                 _map_more(vm, base, slot, vpn, head, index, part)
             else:
-                head = _map_first(vm, base, slot, vpn, order, index, part)
+                if order and reg(vm, base, cells.PREDECESSORS) and part < PTRS_PER_PTE:
+                    head = predecessors.map_first(vm, contents, base, order)
+                    if head >= 0:
+                        _map_more(vm, base, slot, vpn, head, index, part)
+                else:
+                    head = _map_first(vm, base, slot, vpn, order, index, part)
                 if head < 0:
                     return
                 remember_pfn(vm, base, pfn + i - index, head, 0)

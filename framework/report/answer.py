@@ -40,7 +40,7 @@ def answer(results: Sequence[ReplayResult]) -> list[str]:
     if len(judged) < len(results) or len({one.policy.partition(":")[0] for one in judged}) > 1:
         judged = []  # there is not one policy that the sentences could be about
     else:
-        if _writes_on([_observer(result) for result in results]):
+        if any(_observer(result).count(of) for result in results for of in ("large", "earlier")):
             found.append(_cost(results, judged))
         if any(sum(_observer(result).owner_ns) for result in results):
             found.append(_wrong(results, judged))
@@ -103,7 +103,7 @@ def _errs(one: Replayed) -> bool:
 
 # -- the sentences -----------------------------------------------------------------------------------
 def _writes(results: Sequence[ReplayResult]) -> str:
-    """Writes to large folios of known history, and what the kernel did."""
+    """What the kernel did with writes to large folios older than the trace, then with those of known history."""
     names = list(dict.fromkeys(result.recording.path for result in results))
     where = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
     if not _writes_known(results):
@@ -117,38 +117,49 @@ def _writes(results: Sequence[ReplayResult]) -> str:
     faults = [one.count("large") for one in seen]
     spans = [result.recording.span for result in results]
     span = f"in {_between(spans, duration_text)} " if _timed(results) and all(spans) else ""
+    older = _older_writes(results)
     write = "write fault" if all(map(_sees, results)) else "known write"
     if not any(faults):
         others = sum(one.count() - one.count("earlier") for one in seen)
         rest = f"; {others:,} fell on other pages" if others else ""
-        return f"{where}: {span}no {write} fell on a large folio of known history{rest}{_older_writes(results)}."
-    parts = [
-        f"{verb} {_numbers(one.count('large', outcome) for one in seen)}"
-        for verb, outcome in (("copied", "copied"), ("reused", "reused"))
-        if any(one.count("large", outcome) for one in seen)
-    ]
-    if any(one.count("large", "unknown") for one in seen):
-        parts.append(f"did what the trace does not show with {_numbers(one.count('large', 'unknown') for one in seen)}")
-    did = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
+        return f"{where}: {span}{older}no {write} fell on a large folio of known history{rest}."
     return (
-        f"{where}: {span}{_counted(faults, write)} fell on pages of large folios of known history; "
-        f"the kernel {did} of them{_older_writes(results)}."
+        f"{where}: {span}{older}{_counted(faults, write)} fell on pages of large folios of known history; "
+        f"the kernel {_did(seen, 'large')} of them."
     )
 
 
+def _did(seen: Sequence[Replayed], of: str) -> str:
+    """What the kernel did with write faults of a class, in words."""
+    parts = [
+        f"{outcome} {_numbers(one.count(of, outcome) for one in seen)}"
+        for outcome in ("copied", "reused")
+        if any(one.count(of, outcome) for one in seen)
+    ]
+    if any(one.count(of, "unknown") for one in seen):
+        parts.append(f"did what the trace does not show with {_numbers(one.count(of, 'unknown') for one in seen)}")
+    return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
+
+
 def _older_writes(results: Sequence[ReplayResult]) -> str:
-    """What the kernel did with writes to large folios older than the trace, and what the yardstick would have done."""
+    """What the kernel did with writes to large folios older than the trace, with a semicolon; empty without any."""
     seen = [_observer(result) for result in results]
     older = [one.count("earlier") for one in seen]
     if not any(older):
         return ""
     copied = [one.count("earlier", "copied") for one in seen]
-    text = f"; of {_numbers(older)} on large folios older than the trace the kernel copied {_numbers(copied)}"
     bests = [result.yardstick for result in results]
-    kept = [best.count("earlier", "copied", "reused") for best in bests if best is not None]
-    if any(kept) and len(kept) == len(bests):
-        text += f", {_numbers(kept)} of which one MM alone maps, as far as the trace shows who maps them"
-    return text
+    alone = [best.count("earlier", "copied", "reused") for best in bests if best is not None]
+    pages = "pages of large folios older than the trace"
+    if not (any(alone) and len(alone) == len(bests)):
+        return f"of {_numbers(older)} writes to {pages} the kernel {_did(seen, 'earlier')}; "
+    text = f"the kernel copied {_numbers(alone)} {pages} that one MM alone maps"
+    shared = [every - of_one for every, of_one in zip(copied, alone, strict=True)]
+    if any(shared):
+        text += f" and {_numbers(shared)} others of such folios"
+    if any(reused := [one.count("earlier", "reused") for one in seen]):
+        text += f", and reused {_numbers(reused)}"
+    return f"{text}; "
 
 
 def _cost(results: Sequence[ReplayResult], judged: Sequence[Replayed]) -> str:
@@ -158,51 +169,81 @@ def _cost(results: Sequence[ReplayResult], judged: Sequence[Replayed]) -> str:
     beyond = [Spared.by(one, best, result.costs) for result, one, best in pairs if best is not None and one.whole]
     if len(beyond) < len(results):
         return f"What {name} costs beyond {YARDSTICK} is not known, since not both replayed the whole trace."
+    older = _older_cost(results, judged)
+    if not _writes_on([_observer(result) for result in results]):
+        return f"{name} makes {older}."
+    more = f"; {older}" if older else ""
     copies = [one.large + one.small for one in beyond]
     if not any(copies):
-        return f"{name} made no more copies than {YARDSTICK}, which knows every owner."
+        return f"{name} made no more copies than {YARDSTICK}, which knows every owner{more}."
     if min(copies) < 0 < max(copies):
-        return f"{name} made between {-min(copies):,.0f} fewer and {max(copies):,.0f} more copies than {YARDSTICK}."
-    more = "more" if max(copies) > 0 else "fewer"
-    made = _counted((abs(count) for count in copies), f"{more} copy", f"{more} copies")
+        return (
+            f"{name} made between {-min(copies):,.0f} fewer and {max(copies):,.0f} more copies than {YARDSTICK}{more}."
+        )
+    word = "more" if max(copies) > 0 else "fewer"
+    made = _counted((abs(count) for count in copies), f"{word} copy", f"{word} copies")
     copied = _between((abs(one.bytes_copied) for one in beyond), _mib)
     text = f"{name} made {made} of pages than {YARDSTICK}, which knows every owner: {copied}"
     times = [one.ns for one in beyond if one.ns is not None]
     costs = results[0].costs
     if costs is None or len(times) < len(beyond):
-        return f"{text}; what a copy costs was not measured."
+        return f"{text}; what a copy costs was not measured{more}."
     each = costs.copy_ns - costs.reuse_ns
-    return f"{text}, {_between(map(abs, times), duration_text)} at {each:.0f} ns each ({costs.source})."
+    return f"{text}, {_between(map(abs, times), duration_text)} at {each:.0f} ns each ({costs.source}){more}."
+
+
+def _older_cost(results: Sequence[ReplayResult], judged: Sequence[Replayed]) -> str:
+    """The least and the most copies of pages of folios older than the trace; empty if nothing was written there."""
+    if not any(_observer(result).count("earlier") for result in results):
+        return ""
+    pairs = [(result, one, best) for result, one in zip(results, judged, strict=True) if (best := result.yardstick)]
+    exact = [best.count("earlier", policy="copied") for _, _, best in pairs]
+    bounds = [result.copies_of_older(one) for result, one, _ in pairs]
+    low = [least - of for (least, _), of in zip(bounds, exact, strict=True)]
+    high = [most - of for (_, most), of in zip(bounds, exact, strict=True)]
+    kernel = [
+        one.count("earlier", "copied") - of
+        for one, of in zip((_observer(result) for result in results), exact, strict=True)
+        if one.count("earlier", "unknown") == 0
+    ]
+    did = f"; the kernel made {_numbers(kernel)} more" if len(kernel) == len(results) else ""
+    pages = f"of pages of folios older than the trace than {YARDSTICK}"
+    if low == high:
+        return f"{_counted(low, 'more copy', 'more copies')} {pages}, whichever MMs it remembers of them{did}"
+    return (
+        f"at least {_numbers(low)} and at most {_numbers(high)} more copies {pages}, depending on which MMs it "
+        f"remembers of them{did}"
+    )
 
 
 def _wrong(results: Sequence[ReplayResult], judged: Sequence[Replayed]) -> str:
     """The longest false shared, and how much of the time there was any."""
     name = judged[0].policy
-    falsely = [one.false_shared for one in judged]
-    if any(map(_errs, judged)) and not _timed(results):
+    sides = [side for result, one in zip(results, judged, strict=True) for side in result.sides(one)]
+    falsely = [one.false_shared for one in sides]
+    errs = any(map(_errs, sides))
+    if errs and not _timed(results):
         text = (
             f"{name} called a folio maybe shared that one MM alone mapped after {_numbers(one.ops for one in falsely)} "
             "operations on large folios, for an unknown time"
         )
-    elif any(map(_errs, judged)):
+    elif errs:
         longest = _between((one.longest for one in falsely), lambda ns: duration_text(ns) if ns else "0 ns")
-        share = _between((one.false_share for one in judged), lambda part: share_text(part, 1))
+        share = _between((one.false_share for one in sides), lambda part: share_text(part, 1))
         text = (
             f"The longest time for which {name} called a folio maybe shared that one MM alone mapped is {longest}; "
             f"such folios were {share} of large folios x time"
         )
-    elif _has_older(results):
-        text = (
-            f"{name} never called a large folio of known history maybe shared that one MM alone mapped; whether it did "
-            "so with folios older than the trace cannot be told"
-        )
     else:
         text = f"{name} never called a large folio maybe shared that one MM alone mapped"
-    unsafe = [one.unsafe.episodes for one in judged]
+    unsafe = [one.unsafe.episodes for one in sides]
     if any(unsafe):
         text += f"; {_counted(unsafe, 'time')} it called one exclusive that several MMs mapped, which is unsafe"
-    if _has_older(results) and any(map(_errs, judged)):
-        text += "; of folios older than the trace this supposes that their owners came in the order of their numbers"
+    if _has_older(results):
+        which = "which" if len({(_errs(one), one.false_shared.longest) for one in sides}) > 1 else "whichever"
+        text += (
+            f", {'depending on ' if which == 'which' else ''}{which} MMs it remembers of folios older than the trace"
+        )
     return f"{text}."
 
 
@@ -228,14 +269,22 @@ def _sharing(results: Sequence[ReplayResult], judged: Sequence[Replayed]) -> str
         return f"{few}, so {_these(results)} could not show {limit}{before}."
     share = _between((_beyond(one, room) for one in seen), lambda part: share_text(part, 1)) if _timed(results) else ""
     often = f", more than {room} of them for {share} of large folios x time" if share not in ("", "0 %") else ""
-    shows = "and shows" if len(results) == 1 else "and show"
-    how = f"{shows} that it errs" if any(map(_errs, judged)) else f"{shows} no error"
-    if _has_older(results) and not any(map(_errs, judged)):
-        how = "but not for folios older than the trace"
-    elif _writes_known(results) and not _writes_on(seen):
-        how += ", but no write fell on such a folio"
     text = f"{many} MMs mapped the same large folio at a time{often}"
-    return f"{text}, so {_these(results)} could show {limit}, {how}."
+    return f"{text}, so {_these(results)} could show {limit}, {_found(results, judged)}."
+
+
+def _found(results: Sequence[ReplayResult], judged: Sequence[Replayed]) -> str:
+    """What runs show of a policy's error that could show it."""
+    shows = "and shows" if len(results) == 1 else "and show"
+    sides = [result.sides(one) for result, one in zip(results, judged, strict=True)]
+    seen = [_observer(result) for result in results]
+    written = any(one.count(of) for one in seen for of in ("large", "earlier"))
+    idle = ", but no write fell on such a folio" if _writes_known(results) and not written else ""
+    if any(all(map(_errs, one)) for one in sides):
+        return f"{shows} that it errs{idle}"
+    if any(map(_errs, [side for one in sides for side in one])):
+        return f"but whether it errs depends on which MMs it remembers of folios older than the trace{idle}"
+    return f"{shows} no error{idle}"
 
 
 def _sureness(results: Sequence[ReplayResult]) -> str:

@@ -19,7 +19,7 @@ def render(summary: TraceSummary, out: Plain) -> None:
     where = f" on Linux {header.kernel}" if header.kernel else ""
     span = "no times" if header.shows.times is False else f"{summary.span_ns / 1e9:.3f} s"
     out.item("trace", f"{summary.path}: {header.source}{where}, {span}", column=COLUMN)
-    out.item("MMs", f"{summary.processes:,} (a process has another one after exec)", column=COLUMN)
+    out.item("MMs", f"{summary.processes:,} (a process has another one after exec){_older(summary)}", column=COLUMN)
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in summary.kinds.items())
     out.item("events", f"{summary.events:,}: {kinds}", column=COLUMN)
     if summary.outcomes or summary.file_writes:
@@ -42,6 +42,14 @@ def render(summary: TraceSummary, out: Plain) -> None:
         out.item("note", note, column=COLUMN)
     if summary.damaged:
         out.item("damaged", summary.damaged, column=COLUMN, style="bad")
+
+
+def _older(summary: TraceSummary) -> str:
+    """How many MMs have no known beginning, and how many have pages of one that has none; empty if none has."""
+    if not summary.older:
+        return ""
+    text = f", {summary.older:,} without a known beginning"
+    return f"{text} and {summary.inherited:,} forked from them" if summary.inherited else text
 
 
 def data(summary: TraceSummary) -> dict[str, Any]:

@@ -17,6 +17,8 @@ MAPPING: Final = ("present", "new", "map")
 """Kinds of events without which no folio is known."""
 MOMENTS: Final = 12
 """Rows of the table over time; the result file has all samples."""
+FORGETFUL: Final = ", knows no MM of older folios"
+"""What a policy's second row says, where folios are older than the trace (`replay.histories`)."""
 CLASSES: Final = {
     "large": "large folio",
     "small": "small folio",
@@ -45,6 +47,7 @@ def render(result: ReplayResult, page: Page) -> None:
             _faults(result, page)
         if mapped:
             _spared(result, page)
+            _older(result, page)
         else:
             page.line("no event maps a folio: this trace cannot tell who shares folios, nor what a policy would cost")
             page.line()
@@ -65,7 +68,13 @@ def _head(result: ReplayResult, page: Page) -> None:
     page.line()
 
 
-def _label(low: int, high: int) -> str:
+def _label(one: Replayed, result: ReplayResult) -> str:
+    """A policy in the table of answers."""
+    recorded = " (as recorded)" if one.recorded else ""
+    return f"{one.policy}{recorded}{FORGETFUL if any(one is other for other in result.forgetful) else ''}"
+
+
+def _group(low: int, high: int) -> str:
     if high == GROUPS[-1][1]:
         return f"{low}+"
     return f"{low}" if low == high else f"{low}-{high}"
@@ -84,10 +93,11 @@ def _owners(shown: Replayed, page: Page) -> None:
     columns = [Column("", [page.text("of large folios x time"), page.text("of their pages x time")])]
     for i in _used([folios]):
         cells = [page.text(share_text(row[i], sum(row))) for row in (folios, pages)]
-        columns.append(Column(_label(*GROUPS[i]), cells, right=True))
+        columns.append(Column(_group(*GROUPS[i]), cells, right=True))
     page.tables(f"MMs that map a large folio ({shown.policy})", columns, [])
     if not sum(folios):
-        page.line("  no large folio was mapped", "quiet")
+        none = "no large folio was mapped" if not shown.most_owners else "the trace has no duration to have a share of"
+        page.line(f"  {none}", "quiet")
     page.line()
 
 
@@ -114,7 +124,7 @@ def _over_time(shown: Replayed, result: ReplayResult, page: Page) -> None:
     ]
     for i in _used(rows):
         low, high = GROUPS[i]
-        heading = f"by {_label(low, high)}"
+        heading = f"by {_group(low, high)}"
         first.append(Column(heading, [page.text(f"{row[i]:,}") for row in rows], right=True))
     groups = []
     for one in result.policies:
@@ -133,7 +143,7 @@ def _course(shown: Replayed, result: ReplayResult, page: Page) -> None:
         return
     at = [sample.time / 1e9 for sample in samples]
     rows = [_grouped(sample.folios) for sample in samples]
-    owners = {f"{_label(*GROUPS[i])} MM{'s' * (i > 0)}": [row[i] for row in rows] for i in _used(rows)}
+    owners = {f"{_group(*GROUPS[i])} MM{'s' * (i > 0)}": [row[i] for row in rows] for i in _used(rows)}
     page.curves(Curves("Large folios over time, by the number of MMs that map them", "s", at, owners))
     falsely = {
         one.policy: [sample.false_folios for sample in one.samples]
@@ -146,13 +156,13 @@ def _course(shown: Replayed, result: ReplayResult, page: Page) -> None:
 
 def _answers(result: ReplayResult, page: Page) -> None:
     """Wrong answers of each policy: about folios that one MM maps, and about those that several map."""
-    done = [one for one in result.policies if one.events]
+    done = [side for one in result.policies if one.events for side in result.sides(one)]
 
     def column(heading: str, cells: Sequence[str], style: Style = "") -> Column:
         return Column(heading, [page.text(cell, style if cell not in ("0", "-") else "") for cell in cells], right=True)
 
     columns = [
-        Column("policy", [page.text(one.policy + (" (as recorded)" if one.recorded else "")) for one in done]),
+        Column("policy", [page.text(_label(one, result)) for one in done]),
         column(
             "false shared,\nfolios x time", [share_text(one.false_shared.folio_ns, sum(one.owner_ns)) for one in done]
         ),
@@ -252,6 +262,23 @@ def _spared(result: ReplayResult, page: Page) -> None:
     if result.costs:
         costs = result.costs
         page.line(f"  {costs.copy_ns:.0f} ns a copy, {costs.reuse_ns:.0f} ns a reuse: {costs.source}", "quiet")
+    page.line()
+
+
+def _older(result: ReplayResult, page: Page) -> None:
+    """Copies of pages of folios older than the trace: of each policy at least and at most, and the kernel's."""
+    done = [one for one in result.policies if one.whole]
+    if not any(one.count("earlier") for one in done):
+        return
+    bounds = [result.copies_of_older(one) for one in done]
+    kernel = max(one.count("earlier", "copied") for one in done)
+    columns = [
+        Column("policy", [page.text(one.policy) for one in done]),
+        Column("at least", [page.text(f"{low:,}") for low, _ in bounds], right=True),
+        Column("at most", [page.text(f"{high:,}") for _, high in bounds], right=True),
+    ]
+    page.tables(f"Copies of pages of folios older than the trace; the kernel made {kernel:,}", columns, [])
+    page.line("  at most: the policy remembers no MM that maps them; at least: those that map them longest", "quiet")
     page.line()
 
 

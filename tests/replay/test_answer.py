@@ -11,6 +11,7 @@ import pytest
 
 from foliolab.framework.replay.result import Costs, ReplayResult
 from foliolab.framework.replay.session import ReplayRequest, replay
+from foliolab.framework.report import replay as report
 from foliolab.framework.report import runs
 from foliolab.framework.report.answer import answer
 from foliolab.framework.report.pages.document import DocumentPage, Grid
@@ -100,12 +101,22 @@ def test_folios_of_a_snapshot_have_no_known_history(tmp_path: Path) -> None:
     found = replayed(tmp_path, (header, made._replace(kind=kind, nr=np.where(kind == ev.PRESENT, 16, 0))))
     sentences = answer([without(found, shows=Shows(history=False))])
     assert sentences[0].endswith(
-        "no write fault fell on a large folio of known history; of 2 on large folios older than the trace the kernel "
-        "copied 2, 2 of which one MM alone maps, as far as the trace shows who maps them."
+        "the kernel copied 2 pages of large folios older than the trace that one MM alone maps; no write fault fell on "
+        "a large folio of known history."
     )
-    assert not any("copies" in sentence for sentence in sentences)
-    assert "this supposes that their owners came in the order of their numbers" in sentences[1]
+    assert sentences[1] == (
+        "mm-id (exact for up to 2 MMs a folio) makes at least 0 and at most 2 more copies of pages of folios older "
+        "than the trace than exact, depending on which MMs it remembers of them; the kernel made 2 more."
+    )
+    assert "is 1 µs to 1 s;" in sentences[2]
+    assert sentences[2].endswith(", depending on which MMs it remembers of folios older than the trace.")
     assert "2 writes fell on large folios older than the trace" in sentences[-1]
+    assert len(sentences) <= 5
+    page = DocumentPage()
+    report.render(found, page)
+    shown = "\n".join(str(part) for part in page.parts)
+    assert "knows no MM of older folios" in shown
+    assert "Copies of pages of folios older than the trace; the kernel made 2" in shown
 
 
 def test_without_times_no_duration_is_said(tmp_path: Path) -> None:

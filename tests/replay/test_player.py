@@ -66,8 +66,10 @@ def played(
     samples: int = 0,
     memory: int = 1 << 30,
     late: bool = False,
+    predecessors: int = 0,
 ) -> Player:
-    found = Player(Plan(trace, survey(trace, quiet), memory, samples, execution, quiet, late), scheme)
+    plan = Plan(trace, survey(trace, quiet), memory, samples, execution, quiet, late, predecessors=predecessors)
+    found = Player(plan, scheme)
     found.run()
     check(found)
     return found
@@ -162,8 +164,10 @@ def test_the_account_of_owners_is_the_truth(tmp_path: Path, scheme: Scheme, step
 @settings(max_examples=25, phases=PHASES, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_native_does_what_interpreted_does(tmp_path: Path, scheme: Scheme, steps: Any) -> None:
-    trace = stream(steps).trace(tmp_path)
-    one, other = (played(trace, scheme, execution, samples=5) for execution in ("interpreted", "native"))
+    trace = stream(steps)(ev.LOST, 0).trace(tmp_path)
+    one, other = (
+        played(trace, scheme, execution, samples=5, predecessors=2) for execution in ("interpreted", "native")
+    )
     first, second = (found.account.replayed("") for found in (one, other))
     for attribute in Replayed.__struct_fields__:
         if attribute != "seconds":

@@ -19,7 +19,8 @@ import pytest
 from foliolab.framework.errors import KernelError, UsageError
 from foliolab.framework.kernel import settings
 from foliolab.framework.kernel.recording import bpftrace, probe, session, snapshots, tracefs
-from foliolab.framework.kernel.recording.target import Target, gated, process_tree, until
+from foliolab.framework.kernel.recording.processes import process_tree
+from foliolab.framework.kernel.recording.target import Target, gated, until
 from foliolab.framework.trace import events as ev
 from foliolab.framework.trace.file import Trace
 

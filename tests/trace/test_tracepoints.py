@@ -42,6 +42,18 @@ def test_ftrace_is_read_as_perf_is(report: str, tmp_path: Path) -> None:
     assert {row["mm"] for row in only(found, ev.WRITE, ev.UNMAP)} == {1}  # 8 is a thread of 7
 
 
+def test_what_khugepaged_collapsed_is_a_hint(tmp_path: Path) -> None:
+    text = (
+        "k 29/29 [001] 1.000000001: huge_memory:mm_khugepaged_scan_pmd: mm=0xffff888105f98c80, scan_pfn=0x1f3, "
+        "referenced=1, none_or_zero=0, status=succeeded, unmapped=0\n"
+        "k 29/29 [001] 1.000000002: huge_memory:mm_khugepaged_scan_pmd: mm=0xffff888105f98c80, scan_pfn=0x1f4, "
+        "referenced=1, none_or_zero=0, status=failed, unmapped=0\n"
+    )
+    header, found = convert(text, tmp_path)
+    assert [(ev.KINDS[row["kind"]], row["other"]) for row in found] == [("free hint", 0x1F3)]
+    assert "On this host khugepaged collapsed pages, 1 times." in header.notes
+
+
 def test_perf_trace_is_read(tmp_path: Path) -> None:
     text = (
         "     0.000 ( 0.000 ms): x/7 minfault [main+0x2] => 0x55ea3601b018 (?k)\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
@@ -14,14 +14,13 @@ from foliolab.framework.contract.trace_reader import TraceSource
 from foliolab.framework.contract.trace_records import Record
 from foliolab.framework.isolation.commands import kept
 from foliolab.framework.kernel.recording import tracefs
+from foliolab.framework.kernel.recording.attachment import Attachment
 from foliolab.framework.kernel.recording.recorder import Recorder
 from foliolab.framework.kernel.recording.target import (
-    Attached,
     Target,
     finish,
     gated,
     last_message,
-    process_tree,
     require_tool,
     until,
     wait,
@@ -39,16 +38,19 @@ READY_LINE: Final = "# attached"
 
 
 def program(pids: list[int]) -> str:
-    """The script that follows these processes and their descendants."""
-    marks = " ".join(f"@t[{pid}] = 1;" for pid in pids)
+    """The script that follows these processes and their descendants; none: every process but bpftrace itself."""
+    marks = " ".join(f"@t[{pid}] = 1;" for pid in pids) or "@own = pid;"
     begin = f'BEGIN {{ {marks} printf("{bpftrace.MAGIC}\\n"); }}\n'
     text = SCRIPT.read_text("utf-8")
+    if not pids:
+        kept = text.replace("/@t[pid]", "/pid != @own").replace("  @t[args->pid] = 1;\n", "").splitlines()
+        text = "".join(f"{line}\n" for line in kept if "delete(@t" not in line and "@t[args->pid]" not in line)
     if not _has_group_dead():
         text = text.replace("args->group_dead", "pid == tid")
     # bpftrace runs BEGIN before it attaches the other probes, one by one. So the first and the last of them each
     # print a line, and the recording is ready when both lines are there.
     ready = [f'interval:ms:10 /!@ready[{n}]/ {{ @ready[{n}] = 1; printf("{READY_LINE} {n}\\n"); }}\n' for n in (1, 2)]
-    return begin + ready[0] + text + ready[1] + "END { clear(@t); clear(@ready); }\n"
+    return begin + ready[0] + text + ready[1] + f"END {{ clear({'@t' if pids else '@own'}); clear(@ready); }}\n"
 
 
 def _has_group_dead() -> bool:
@@ -71,7 +73,7 @@ class BpftraceRecorder(Recorder):
         with self._running([os.getpid()], "trial"):
             pass
 
-    def run(self, target: Target, attached: Attached) -> None:
+    def run(self, target: Target, attachment: Attachment) -> None:
         require_tool("bpftrace")
         with ExitStack() as stack:
             if target.command:
@@ -82,14 +84,20 @@ class BpftraceRecorder(Recorder):
                 finish(command.process)
                 self.status = command.process.returncode
             else:
-                pids = process_tree(target.pid)
-                process = stack.enter_context(self._running(pids, "main"))
-                attached(pids)
-                wait(target, lambda: process.poll() is not None or not Path(f"/proc/{target.pid}").exists())
+                attachment.whole_host = True
+                process = stack.enter_context(self._running([], "main", attachment.look))
+                attachment.read()
+                wait(target, lambda: process.poll() is not None or target.over(), attachment.watch)
 
     @contextmanager
-    def _running(self, pids: list[int], name: str) -> Iterator[subprocess.Popen[bytes]]:
-        """Run the script on these processes; all its probes are attached inside of the context."""
+    def _running(
+        self, pids: list[int], name: str, meanwhile: Callable[[], object] = bool
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """Run the script on these processes; all its probes are attached inside of the context.
+
+        Args:
+            meanwhile: called again and again until they are.
+        """
         script, out, log = (self.folder / f"{name}.{kind}" for kind in ("bt", "txt", "log"))
         tracefs.ensure_mounted()
         script.write_text(program(pids), "utf-8")
@@ -100,7 +108,7 @@ class BpftraceRecorder(Recorder):
             )  # fmt: skip
         try:
             attached = lambda: out.read_text("utf-8", "replace").count(READY_LINE) >= 2  # noqa: E731
-            until(attached, process, "bpftrace", READY_SECONDS, log)
+            until(attached, process, "bpftrace", READY_SECONDS, log, meanwhile)
             yield process
         finally:
             finish(process, signal.SIGINT, DRAIN_SECONDS)

@@ -14,7 +14,7 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -23,14 +23,13 @@ from foliolab.framework.contract.trace_reader import TraceSource
 from foliolab.framework.contract.trace_records import Record
 from foliolab.framework.errors import KernelError
 from foliolab.framework.isolation.commands import kept, piped
+from foliolab.framework.kernel.recording.attachment import Attachment
 from foliolab.framework.kernel.recording.recorder import Recorder
 from foliolab.framework.kernel.recording.target import (
-    Attached,
     Target,
     finish,
     gated,
     last_message,
-    process_tree,
     require_tool,
     until,
     wait,
@@ -108,7 +107,7 @@ class PerfRecorder(Recorder):
     def trial(self) -> None:
         _largest_buffer(self.folder)
 
-    def run(self, target: Target, attached: Attached) -> None:
+    def run(self, target: Target, attachment: Attachment) -> None:
         buffer = _largest_buffer(self.folder)
         with ExitStack() as stack:
             try:
@@ -127,11 +126,11 @@ class PerfRecorder(Recorder):
             elif target.command:
                 self._command(target, buffer)
             else:
-                pids = process_tree(target.pid)
-                process = self._start(perf.EVENTS, buffer, ["-p", ",".join(map(str, pids))], "main")
+                attachment.whole_host = True
+                process = self._start(perf.EVENTS, buffer, ["-a"], "main", attachment.look)
                 stack.callback(self._stop, process)
-                attached(pids)
-                wait(target, lambda: process.poll() is not None)
+                attachment.read()
+                wait(target, lambda: process.poll() is not None or target.over(), attachment.watch)
 
     def _command(self, target: Target, buffer: int) -> None:
         out = self.folder / "main.data"
@@ -143,8 +142,14 @@ class PerfRecorder(Recorder):
             self._stop(process)
         self.status = process.returncode
 
-    def _start(self, events: tuple[str, ...], buffer: int, scope: list[str], name: str) -> subprocess.Popen[bytes]:
-        """Start a perf and wait until it records: perf acknowledges the command `enable` on its control FIFO."""
+    def _start(
+        self, events: tuple[str, ...], buffer: int, scope: list[str], name: str, meanwhile: Callable[[], object] = bool
+    ) -> subprocess.Popen[bytes]:
+        """Start a perf and wait until it records: perf acknowledges the command `enable` on its control FIFO.
+
+        Args:
+            meanwhile: called again and again until then.
+        """
         control, answer = self.folder / f"{name}.control", self.folder / f"{name}.answer"
         os.mkfifo(control)
         os.mkfifo(answer)
@@ -158,7 +163,7 @@ class PerfRecorder(Recorder):
         to, back = os.open(control, os.O_RDWR | os.O_NONBLOCK), os.open(answer, os.O_RDWR | os.O_NONBLOCK)
         try:
             os.write(to, b"enable\n")
-            until(lambda: _readable(back), process, "perf record", READY_SECONDS, log)
+            until(lambda: _readable(back), process, "perf record", READY_SECONDS, log, meanwhile)
         except BaseException:
             finish(process)
             raise

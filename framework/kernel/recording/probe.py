@@ -15,7 +15,7 @@ from foliolab.framework.kernel.recording import tracefs
 from foliolab.framework.kernel.recording.bpftrace import BpftraceRecorder
 from foliolab.framework.kernel.recording.perf import PerfRecorder
 from foliolab.framework.kernel.recording.recorder import Recorder
-from foliolab.framework.kernel.recording.snapshots import SnapshotRecorder
+from foliolab.framework.kernel.recording.snapshot_recorder import SnapshotRecorder
 from foliolab.framework.kernel.recording.strace import StraceRecorder
 
 RECORDERS: Final[dict[str, type[Recorder]]] = {

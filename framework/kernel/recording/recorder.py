@@ -9,7 +9,8 @@ from typing import ClassVar
 
 from foliolab.framework.contract.trace_reader import TraceReader, TraceSource
 from foliolab.framework.contract.trace_records import Record
-from foliolab.framework.kernel.recording.target import Attached, Target
+from foliolab.framework.kernel.recording.attachment import Attachment
+from foliolab.framework.kernel.recording.target import Target
 from foliolab.framework.trace.header import Shows
 from foliolab.framework.trace.importers.checked import records_of
 
@@ -46,13 +47,13 @@ class Recorder(ABC):
         """
 
     @abstractmethod
-    def run(self, target: Target, attached: Attached) -> None:
+    def run(self, target: Target, attachment: Attachment) -> None:
         """Record until the target ends.
 
         Args:
-            target: the command or process.
-            attached: called with the PIDs of processes that ran before, once their events are recorded. Recorders
-                whose traces have no faults, or begin with a snapshot, do not call it.
+            target: the command or processes.
+            attachment: for processes that ran before. Recorders whose traces have no faults, or begin with a snapshot,
+                do not read with it what is mapped.
 
         Raises:
             KernelError: the method does not work on this host.

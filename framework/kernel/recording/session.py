@@ -4,30 +4,23 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
 from foliolab.framework import host
 from foliolab.framework.contract.trace_reader import TraceSource
-from foliolab.framework.contract.trace_records import Alloc, Cached, Enter, Fault, Leave, Record
 from foliolab.framework.errors import KernelError, NoEvents, StoppedEarly, UsageError
 from foliolab.framework.isolation import signals
 from foliolab.framework.isolation.scratch import scratch
 from foliolab.framework.kernel import guards, running, settings
-from foliolab.framework.kernel.recording import probe, snapshots, tracefs
-from foliolab.framework.kernel.recording.snapshots import Snapshot
+from foliolab.framework.kernel.recording import probe, tracefs
+from foliolab.framework.kernel.recording.attachment import Attachment
 from foliolab.framework.kernel.recording.target import Target, interruptible
 from foliolab.framework.results import provenance
 from foliolab.framework.trace import importers
 from foliolab.framework.trace.header import Header
-from foliolab.framework.trace.importers.snapshots import present
-
-MEMORY_RECORDS: Final = (Fault, Alloc, Cached, Enter, Leave)
-"""Records that are left out where a later snapshot of the process shows their effect."""
 
 
 def record(target: Target, out: str | os.PathLike[str], by: str = "") -> tuple[Header, int]:
@@ -57,20 +50,22 @@ def record(target: Target, out: str | os.PathLike[str], by: str = "") -> tuple[H
         raise UsageError(f"there is no folder {parent} that can be written to", "choose another with -o")
     with scratch(parent) as folder:
         recorder = probe.RECORDERS[method](folder)
-        start: list[Snapshot] = []
-        notes: list[str] = []
+        attachment, notes = Attachment(target), list[str]()
         header, counters = _header(target, method), _counters()
         with tracefs.unmounted_after(notes):
-            recorder.run(target, lambda pids: _take_snapshot(pids, start, notes))
+            recorder.run(target, attachment)
         if counters and (moved := guards.moved(counters, _counters())):
             notes.append(f"Meanwhile, somewhere on this host: {'; '.join(moved)}.")
         header = msgspec.structs.replace(header, finished=provenance.now())
         sources: list[TraceSource] = []
-        records = _with_start(recorder.records(sources), start)
+        records = attachment.records(recorder.records(sources))
+        every_note = lambda: [*notes, *attachment.notes, *recorder.notes]  # noqa: E731
         # perf script mounts tracefs again; the first Ctrl-C here comes too late to end the recording, and keeps it
         with tracefs.unmounted_after([]), interruptible(1):
             try:
-                header = importers.assemble(records, out, header, sources, lambda: [*notes, *recorder.notes], keep=True)
+                header = importers.assemble(
+                    records, out, header, sources, every_note, keep=True, begin=attachment.until
+                )
             except NoEvents as fault:
                 if signals.received():
                     raise StoppedEarly("a signal ended the recording before its first event") from fault
@@ -104,32 +99,3 @@ def _counters() -> dict[str, int]:
     with suppress(KernelError):
         return guards.read()
     return {}
-
-
-def _take_snapshot(pids: list[int], start: list[Snapshot], notes: list[str]) -> None:
-    """Append a snapshot of running processes to `start`, or a note if the host does not allow one."""
-    try:
-        start.append(snapshots.take(pids))
-    except KernelError as fault:
-        notes.append(f"What was mapped at the start is not known: {fault.what}.")
-        return
-    if start[-1].refused:
-        notes.append(f"What {len(start[-1].refused)} processes had mapped at the start could not be seen.")
-
-
-def _with_start(records: Iterable[Record], start: list[Snapshot]) -> Iterator[Record]:
-    """Insert the snapshot of the start by its time; drop earlier memory records of the processes in it."""
-    if not start:
-        yield from records
-        return
-    (snapshot,) = start
-    pids = {process.pid for process in snapshot.processes}
-    inserted = (record for process in snapshot.processes for record in present(snapshot.time, process))
-    before = True
-    for record in records:
-        if before and record.time >= snapshot.time:
-            before = False
-            yield from inserted
-        if not (before and isinstance(record, MEMORY_RECORDS) and record.pid in pids):
-            yield record
-    yield from inserted  # nothing if it was inserted above

@@ -1,37 +1,27 @@
-"""Recording with snapshots: the frames that the processes of a tree map, read repeatedly from /proc as root.
+"""Snapshots: the frames that processes map, read from /proc as root.
 
-`trace.importers.snapshots` infers what happened between two snapshots. The recorders that trace a running process take
-one snapshot at the start, since tracepoints do not show what was mapped before.
+`snapshot_recorder` takes them again and again. The recorders that trace running processes take one at the start, since
+tracepoints do not show what was mapped before.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foliolab.framework.contract.trace_reader import TraceSource
-from foliolab.framework.contract.trace_records import Record
 from foliolab.framework.errors import KernelError
 from foliolab.framework.kernel import pagemap
-from foliolab.framework.kernel.recording.recorder import Recorder
-from foliolab.framework.kernel.recording.target import Attached, Target, finish, gated, process_tree, wait
-from foliolab.framework.trace.importers import READERS, snapshots
 from foliolab.framework.trace.importers.snapshots import Numbers, ProcessSnapshot
 
 PROC: Path = Path("/proc")
-INTERVAL: Final = 0.25
-"""Seconds from the end of a snapshot to the beginning of the next; a snapshot of 1 GiB takes about 0.1 s."""
 LARGEST_ORDER: Final = 9
 PAGE_SHIFT: Final = 12
 
@@ -110,11 +100,12 @@ def take(pids: list[int]) -> Snapshot:
     Raises:
         KernelError: kpageflags cannot be read.
     """
-    found: list[tuple[int, int, int, str, Numbers, Numbers]] = []
+    found: list[tuple[int, int, int, int, str, Numbers, Numbers]] = []
     refused = []
     for pid in pids:
         try:
             comm, parent, start = _stat(pid)
+            began = time.monotonic_ns()
             page, pfn = _mapped(pid)
         except (OSError, ValueError, IndexError):
             continue
@@ -122,16 +113,16 @@ def take(pids: list[int]) -> Snapshot:
             if (PROC / str(pid)).exists():
                 refused.append(pid)
             continue
-        found.append((pid, parent, start, comm, page, pfn))
-    all_pfns = np.unique(np.concatenate([entry[5] for entry in found])) if found else np.zeros(0, np.int64)
+        found.append((began, pid, parent, start, comm, page, pfn))
+    all_pfns = np.unique(np.concatenate([entry[6] for entry in found])) if found else np.zeros(0, np.int64)
     order, anon = orders(all_pfns)
     processes = []
-    for pid, parent, start, comm, page, pfn in found:
+    for began, pid, parent, start, comm, page, pfn in found:
         if not _has_address_space(pid):
             continue  # the teardown frees its frames, so their flags may belong to other pages by now
         index = np.searchsorted(all_pfns, pfn)
         kept = anon[index]
-        processes.append(ProcessSnapshot(pid, parent, start, comm, page[kept], pfn[kept], order[index][kept]))
+        processes.append(ProcessSnapshot(pid, parent, start, comm, page[kept], pfn[kept], order[index][kept], began))
     return Snapshot(time.monotonic_ns(), processes, refused)
 
 
@@ -163,59 +154,3 @@ def line(snapshot: Snapshot) -> str:
         for process in snapshot.processes
     ]  # fmt: skip
     return json.dumps({"time": snapshot.time, "processes": processes}, separators=(",", ":")) + "\n"
-
-
-class SnapshotRecorder(Recorder):
-    """Records snapshots of the page tables."""
-
-    name = "snapshots"
-    shows = "which process maps which folio, some times a second"
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self._known: set[int] = set()
-        self._taken = 0
-
-    def trial(self) -> None:
-        if not any(len(process.page) for process in take([os.getpid()]).processes):
-            raise KernelError(
-                "the frames of processes cannot be seen here", "it needs root: CAP_SYS_ADMIN and CAP_DAC_READ_SEARCH"
-            )
-
-    def run(self, target: Target, attached: Attached) -> None:
-        self.trial()
-        with (self.folder / "main.jsonl").open("w", encoding="utf-8") as file:
-            file.write(json.dumps({"foliolab": snapshots.MAGIC, "version": snapshots.VERSION}) + "\n")
-            if target.command:
-                with gated(target.command, target.account) as command:
-                    command.go()
-                    self._follow(target, file, command.pid, lambda: command.process.poll() is not None)
-                    finish(command.process)
-                self.status = command.process.returncode
-            else:
-                self._follow(target, file, target.pid, lambda: not (PROC / str(target.pid)).exists())
-        self.notes.append(
-            f"{self._taken} snapshots, {INTERVAL:g} s and more apart: what came and went between two is missed, "
-            "and the order of what happened between two is not known."
-        )
-
-    def _follow(self, target: Target, file: IO[str], root: int, done: Callable[[], bool]) -> None:
-        last = [0.0]
-        self._known = {root}
-
-        def tick() -> None:
-            if time.monotonic() - last[0] < INTERVAL:
-                return
-            # init adopts a process whose parent has exited, so every process seen once stays a root of the search
-            self._known.update(process_tree(*self._known))
-            file.write(line(take(sorted(self._known))))
-            self._taken += 1
-            last[0] = time.monotonic()
-
-        with suppress(KeyboardInterrupt):
-            wait(target, done, tick)
-
-    def records(self, sources: list[TraceSource]) -> Iterator[Record]:
-        # what was recorded here is as large as it is
-        whole = replace(READERS["snapshots"], read=partial(snapshots.read, most=1 << 40))
-        return self.read_output("main.jsonl", "the snapshots", whole, sources)

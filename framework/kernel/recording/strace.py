@@ -10,13 +10,12 @@ from foliolab.framework.contract.trace_reader import TraceSource
 from foliolab.framework.contract.trace_records import Record
 from foliolab.framework.errors import KernelError
 from foliolab.framework.isolation.commands import kept
+from foliolab.framework.kernel.recording.attachment import Attachment
 from foliolab.framework.kernel.recording.recorder import Recorder
 from foliolab.framework.kernel.recording.target import (
-    Attached,
     Target,
     finish,
     last_message,
-    process_tree,
     require_tool,
     wait,
 )
@@ -45,13 +44,14 @@ class StraceRecorder(Recorder):
                 f"strace does not work here: {last_message(log)}", "is ptrace forbidden, as in some containers?"
             )
 
-    def run(self, target: Target, attached: Attached) -> None:
+    def run(self, target: Target, attachment: Attachment) -> None:
         require_tool("strace")
         started = list(target.command)
         if account := target.account:
             names = [word for name, value in account.names.items() for word in ("-E", f"{name}={value}")]
             started = ["-u", account.name, *names, *started]
-        traced = started or [word for pid in process_tree(target.pid) for word in ("-p", str(pid))]
+        pids = target.running() if target.runs_already else []
+        traced = started or [word for pid in pids for word in ("-p", str(pid))]
         process = subprocess.Popen(kept(["strace", *OPTIONS, "-o", str(self.folder / "main.txt"), *traced]))
         try:
             wait(target, lambda: process.poll() is not None)

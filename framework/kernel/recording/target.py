@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -20,14 +21,12 @@ from typing import Final
 from foliolab.framework.errors import KernelError, UsageError
 from foliolab.framework.isolation import signals
 from foliolab.framework.isolation.commands import kept
+from foliolab.framework.kernel.recording import cgroups
+from foliolab.framework.kernel.recording.processes import family, process_tree
 
-PROC: Path = Path("/proc")
 POLL: Final = 0.05
 STOP_SECONDS: Final = 5.0
 """Time that a tool or command has to end before it is killed."""
-
-Attached = Callable[[list[int]], object]
-"""Called with the PIDs of processes that are recorded from now on and have mapped memory before."""
 
 
 @dataclass(frozen=True)
@@ -47,36 +46,45 @@ class Account:
 
 @dataclass(frozen=True)
 class Target:
-    """A command that is started, or a process that runs already; its descendants are recorded, too.
+    """A command that is started, or processes that run already; their descendants are recorded, too.
 
     Args:
-        command: program and arguments; empty for a running process.
-        pid: the running process; 0 for a command.
-        seconds: the longest time to record; 0: until the command or the process ends.
+        command: program and arguments; empty for running processes.
+        pid: a running process; 0 for none.
+        seconds: the longest time to record; 0: until the command or the processes end.
         user: name of the user that the command runs as; empty for this one.
+        cgroup: the path of a cgroup, below its mount or as it stands in the file system; empty for none.
+        container: the name or ID of a container; empty for none.
     """
 
     command: tuple[str, ...] = ()
     pid: int = 0
     seconds: float = 0
     user: str = ""
+    cgroup: str = ""
+    container: str = ""
 
     def check(self) -> None:
         """Check that the target exists.
 
         Raises:
-            UsageError: no target or two, or there is no such command or process.
+            UsageError: no target or several, or there is no such command, process, cgroup or container.
         """
-        if bool(self.command) == bool(self.pid):
-            raise UsageError("there is nothing to record", "name --pid PID, or a command after --")
+        if sum(map(bool, (self.command, self.pid, self.cgroup, self.container))) != 1:
+            raise UsageError(
+                "there is nothing to record, or more than one thing",
+                "name one of --pid PID, --cgroup PATH, --container NAME, or a command after --",
+            )
         if not self.seconds >= 0:
             what = "negative" if self.seconds < 0 else "no number"
             raise UsageError(f"--seconds {self.seconds:g} is {what}", "choose --seconds from 0 up")
         if self.command and shutil.which(self.command[0]) is None:
             raise UsageError(f"there is no command {self.command[0]!r}", "check its name, and $PATH")
-        if self.pid and not (PROC / str(self.pid)).exists():
-            raise UsageError(f"there is no process {self.pid}", "check the pid")
-        if self.user and self.pid:
+        if self.runs_already and not self.running():
+            if self.pid:
+                raise UsageError(f"there is no process {self.pid}", "check the pid")
+            raise UsageError(f"no process is in {self.folder}", "check that it runs")
+        if self.user and self.runs_already:
             raise UsageError("a process that runs has its user already", "leave out --user")
         if self.account and os.geteuid() != 0:
             raise UsageError(f"only root can run a command as {self.user}", "run as root, or leave out --user")
@@ -84,9 +92,41 @@ class Target:
     @property
     def text(self) -> str:
         """The target as a user types it."""
-        if self.pid:
-            return f"--pid {self.pid}"
+        for option, value in (("pid", str(self.pid or "")), ("cgroup", self.cgroup), ("container", self.container)):
+            if value:
+                return f"--{option} {shlex.quote(value)}"
         return f"{f'--user {shlex.quote(self.user)} ' if self.user else ''}-- {shlex.join(self.command)}"
+
+    @property
+    def runs_already(self) -> bool:
+        """Whether it is not a command that the recorder starts."""
+        return not self.command
+
+    @cached_property
+    def folder(self) -> Path | None:
+        """The folder of the cgroup; None for other targets.
+
+        Raises:
+            UsageError: there is no such cgroup or container.
+        """
+        if self.container:
+            return cgroups.of_container(self.container)
+        return cgroups.find(self.cgroup) if self.cgroup else None
+
+    def running(self) -> list[int]:
+        """The PIDs of a target that runs already, with its descendants and relatives (see `processes.family`).
+
+        Where FolioLab is one of them, it is left out with all that it has started.
+        """
+        found = family(*(cgroups.pids(self.folder) if self.folder else [self.pid]))
+        if os.getpid() not in found:
+            return found
+        own = set(process_tree(os.getpid()))
+        return [pid for pid in found if pid not in own or pid == self.pid]
+
+    def over(self) -> bool:
+        """Whether a target that runs already has ended."""
+        return not (cgroups.pids(self.folder) if self.folder else process_tree(self.pid))
 
     @property
     def account(self) -> Account | None:
@@ -108,26 +148,6 @@ class Target:
         groups = ",".join(map(str, os.getgrouplist(found.pw_name, found.pw_gid)))
         names = {"HOME": found.pw_dir, "SHELL": found.pw_shell, "USER": found.pw_name, "LOGNAME": found.pw_name}
         return Account(found.pw_name, f"{found.pw_uid}:{found.pw_gid}:{groups}", names)
-
-
-def process_tree(*roots: int) -> list[int]:
-    """The PIDs of these processes and of all their running descendants."""
-    children: dict[int, list[int]] = {}
-    for folder in PROC.iterdir():
-        if folder.name.isdigit():
-            with suppress(OSError, ValueError, IndexError):
-                fields = (folder / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
-                if fields[0] != "Z":
-                    children.setdefault(int(fields[1]), []).append(int(folder.name))
-    running = {pid for pids in children.values() for pid in pids}
-    found: list[int] = []
-    left = list(roots)
-    while left:
-        pid = left.pop()
-        if pid not in found and pid in running:
-            found.append(pid)
-            left += children.get(pid, [])
-    return found
 
 
 def require_tool(name: str, package: str = "") -> str:
@@ -233,7 +253,14 @@ def wait(target: Target, done: Callable[[], bool], tick: Callable[[], object] = 
             time.sleep(POLL)
 
 
-def until(ready: Callable[[], bool], process: subprocess.Popen[bytes], what: str, seconds: float, log: Path) -> None:
+def until(
+    ready: Callable[[], bool],
+    process: subprocess.Popen[bytes],
+    what: str,
+    seconds: float,
+    log: Path,
+    meanwhile: Callable[[], object] = bool,
+) -> None:
     """Wait until a tool is ready.
 
     Args:
@@ -242,6 +269,7 @@ def until(ready: Callable[[], bool], process: subprocess.Popen[bytes], what: str
         what: its name in messages.
         seconds: the longest time to wait.
         log: the file of its messages.
+        meanwhile: called again and again until then.
 
     Raises:
         KernelError: the tool ended or took too long; the message has the last line of its log.
@@ -258,6 +286,7 @@ def until(ready: Callable[[], bool], process: subprocess.Popen[bytes], what: str
                 f"{what} {problem}{f': {message}' if message else ''}",
                 "`foliolab doctor` says what can record here; choose another with --by",
             )
+        meanwhile()
         time.sleep(POLL / 5)
 
 

@@ -20,6 +20,7 @@ from foliolab.framework.trace.file import Writer
 from foliolab.framework.trace.header import Header
 from foliolab.framework.trace.importers import bpftrace, ftrace, perf, perf_trace, snapshots, strace
 from foliolab.framework.trace.importers.assembly import Assembly
+from foliolab.framework.trace.importers.beginning import Beginning
 from foliolab.framework.trace.importers.checked import recognised, records_of
 from foliolab.framework.trace.importers.diagnosis import diagnose, is_no_trace
 from foliolab.framework.trace.importers.order import in_order
@@ -154,6 +155,7 @@ def assemble(
     sources: Iterable[TraceSource] = (),
     notes: Callable[[], list[str]] = list,
     keep: bool = False,
+    begin: int = 0,
 ) -> Header:
     """Write a trace of records.
 
@@ -164,6 +166,7 @@ def assemble(
         sources: the texts that the records come from; the notes of their readers are added to the header.
         notes: called at the end for more notes.
         keep: whether a new file keeps what was written before a failure: a recording cannot be repeated.
+        begin: ns at which the trace begins, with what is mapped then (`beginning`); 0: with the first record.
 
     Returns:
         The header of the finished file.
@@ -172,7 +175,8 @@ def assemble(
         TraceFileError: a record cannot be read, they make no event, or the trace cannot be written.
     """
     with Writer(out, header, keep) as writer:
-        assembly = Assembly(writer, header.shows)
+        beginning = Beginning(writer, begin)
+        assembly = Assembly(beginning if begin else writer, header.shows)
         stopped = ""
         try:
             assembly.run(records)
@@ -182,14 +186,15 @@ def assemble(
             raise
         finally:
             assembly.close()
+            beginning.close()
             from_readers = [note for source in sources for note in source.notes]
             writer.header = msgspec.structs.replace(
                 header,
                 lost=header.lost + assembly.lost,
                 exit_uncertainty_ns=assembly.spaces.exit_uncertainty,
-                mms=assembly.spaces.names(),
+                mms=[space for space in assembly.spaces.names() if space.mm not in beginning.ended],
                 shows=assembly.shown(all(source.times for source in sources)),
-                notes=[*header.notes, *filter(None, [stopped]), *from_readers, *_notes(assembly), *notes()],
+                notes=[*header.notes, *filter(None, [stopped]), *from_readers, *_notes(assembly, beginning), *notes()],
             )
         # a note says what was populated, and lost events alone are no trace
         if writer.events <= assembly.losses and not assembly.calls.unknown_populated:
@@ -198,9 +203,12 @@ def assemble(
     return writer.header
 
 
-def _notes(assembly: Assembly) -> list[str]:
+def _notes(assembly: Assembly, beginning: Beginning) -> list[str]:
     """The limits of the trace, a sentence each."""
     notes = []
+    if beginning.unknown:
+        some = len(beginning.unknown)
+        notes.append(f"What {some} MM{'s' * (some != 1)} had mapped when the trace began is not known.")
     if assembly.batch.backwards:
         notes.append(f"The times of {assembly.batch.backwards} events went back; they were lifted.")
     if assembly.spaces.assumed:

@@ -37,6 +37,7 @@ class ProcessSnapshot:
     Attributes:
         pid, parent, start, comm: of /proc/PID/stat.
         page, pfn, order: arrays of equal length: virtual page number, ascending; PFN; order of the folio.
+        time: ns at which reading it began; 0 if that is not known.
     """
 
     pid: int
@@ -46,6 +47,7 @@ class ProcessSnapshot:
     page: Numbers
     pfn: Numbers
     order: Numbers
+    time: int = 0
 
     def runs(self, which: NDArray[np.bool_]) -> Iterator[tuple[int, int, int, int]]:
         """The selected pages as runs of one folio each: page, number of pages, first PFN, order."""

@@ -29,6 +29,8 @@ class TraceSummary:
         uncertain: those of them that occurred during the teardown of another process (`events.UNCERTAIN`).
         file_writes: write-protect faults in mappings that are shared or of a file.
         folios: anonymous folios by order, from faults and from the first snapshot.
+        older: address spaces that were there when the trace began: how they came to be is not known.
+        inherited: address spaces that one of these, or a child of one, has forked.
     """
 
     path: str
@@ -41,6 +43,8 @@ class TraceSummary:
     uncertain: int = 0
     file_writes: int = 0
     folios: dict[int, int] = field(default_factory=dict)
+    older: int = 0
+    inherited: int = 0
 
     @property
     def processes(self) -> int:
@@ -54,7 +58,9 @@ def summarise(trace: Trace) -> TraceSummary:
     kinds = np.zeros(256, np.int64)
     outcomes = np.zeros(4, np.int64)
     orders = np.zeros(256, np.int64)
+    born: set[int] = set()
     for block in trace.blocks():
+        born.update(block.other[np.isin(block.kind, (events.FORK, events.SPAWN, events.EXEC))].tolist())
         kinds += np.bincount(block.kind, minlength=256)
         writes = block.flags[block.kind == events.WRITE]
         anonymous = writes[writes & events.FILE == 0]
@@ -64,6 +70,9 @@ def summarise(trace: Trace) -> TraceSummary:
         new = (block.kind == events.NEW) & (block.flags & events.FILE == 0)
         orders += np.bincount(block.order[new], minlength=256)
         orders += _present(block)
+    older = [space.mm for space in trace.header.mms if space.earlier]
+    found.inherited = sum(mm in born for mm in older)
+    found.older = len(older) - found.inherited
     first, last = trace.span
     found.damaged, found.span_ns = trace.damaged, last - first
     found.events = int(kinds.sum())

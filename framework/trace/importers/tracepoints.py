@@ -183,7 +183,7 @@ def _field(name: str, text: str) -> int:
     """The value of a number; perf trace leaves out zeros."""
     found = _pattern(name).search(text)
     if found is None and "=" in text:
-        raise Unreadable(f"it has no {name}")
+        raise Unreadable(f"it has no {name.removeprefix('(?:scan_)?')}")
     return int(found[1], 0) if found else 0
 
 
@@ -276,7 +276,8 @@ def _either(call: str) -> Parse:
 def _scanned(context: Context, comm: str, text: str) -> Record | None:
     if "status=succeeded" not in text:
         return None
-    return rec.Hint(context[0], _field("pfn", text), "khugepaged collapsed pages")
+    # `scan_pfn` in the tracepoint's print format, `pfn` where a tool prints the fields by their own names
+    return rec.Hint(context[0], _field("(?:scan_)?pfn", text), "khugepaged collapsed pages")
 
 
 def _collapsed(context: Context, comm: str, text: str) -> Record | None:
