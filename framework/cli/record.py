@@ -1,9 +1,9 @@
 """Record the memory events of a command, or of processes that run already.
 
 A command's recording ends with the command, which takes along what it has started. To record that for longer, let the
-command wait: `-- sh -c "COMMAND; sleep 10"`. With --runs the command is recorded several times; `foliolab replay FILE-*`
-says how much the runs differ. With --pid, --cgroup or --container all is recorded that may share memory with the
-processes by fork.
+command wait: `-- sh -c "COMMAND; sleep 10"`. With --runs the command is recorded several times, and `foliolab replay
+FILE-*` says how much the runs differ. With --pid, --cgroup or --container all is recorded that may share memory with
+the processes by fork.
 """
 
 from __future__ import annotations
@@ -43,6 +43,10 @@ def run(  # noqa: PLR0913  (one parameter per option)
         str,
         typer.Option("--user", metavar="NAME", help="Run the command as this user, with its groups and HOME; as root."),
     ] = "",
+    folios: Annotated[
+        str, typer.Option("--folios", metavar="SIZE", help="Give all memory large folios of this size meanwhile: 64K.")
+    ] = "",
+    wait: _common.Wait = 0.0,
     by: Annotated[
         str, typer.Option("--by", metavar="WAY", help="perf, bpftrace, snapshots or strace. [the best that works]")
     ] = "",
@@ -69,16 +73,18 @@ def run(  # noqa: PLR0913  (one parameter per option)
         raise UsageError("--runs repeats a command, not a process that runs already", "name one: -- COMMAND")
     from foliolab.framework.kernel.recording.session import record
     from foliolab.framework.kernel.recording.target import Target
+    from foliolab.framework.plugins.selection import parse_memory
     from foliolab.framework.report import recording
     from foliolab.framework.report.pages.plain_text import Plain
     from foliolab.framework.trace.file import Trace
     from foliolab.framework.trace.importers.summary import summarise
 
     target = Target(tuple(command or ()), pid, seconds, user, cgroup, container)
+    kib = parse_memory(folios) >> 10 if folios else 0
     numbered = [out.with_name(f"{out.stem}-{number}{out.suffix}") for number in range(1, runs + 1)]
     done = []
     for path in numbered if runs > 1 else [out]:
-        _, status = record(target, path, by)
+        _, status = record(target, path, by, kib, wait)
         if status:
             sys.stderr.write(f"foliolab: the command ended with status {status}\n")
         done.append(path)

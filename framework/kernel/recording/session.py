@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,28 +16,35 @@ from foliolab.framework.errors import KernelError, NoEvents, StoppedEarly, Usage
 from foliolab.framework.isolation import signals
 from foliolab.framework.isolation.scratch import scratch
 from foliolab.framework.kernel import guards, running, settings
-from foliolab.framework.kernel.recording import probe, tracefs
+from foliolab.framework.kernel.recording import large_folios, probe, tracefs
 from foliolab.framework.kernel.recording.attachment import Attachment
+from foliolab.framework.kernel.recording.large_folios import Chances
+from foliolab.framework.kernel.recording.recorder import Recorder
 from foliolab.framework.kernel.recording.target import Target, interruptible
 from foliolab.framework.results import provenance
 from foliolab.framework.trace import importers
 from foliolab.framework.trace.header import Header
+from foliolab.framework.trace.importers.assembly import Assembly
 
 
-def record(target: Target, out: str | os.PathLike[str], by: str = "") -> tuple[Header, int]:
+def record(
+    target: Target, out: str | os.PathLike[str], by: str = "", folios: int = 0, wait: float = 0.0
+) -> tuple[Header, int]:
     """Record a command or a process into a trace.
 
     Args:
         target: the command or process.
         out: the trace; the temporary files of the tools, which may be large, are in the same folder.
         by: the method of recording; empty for the best one that works.
+        folios: the size in KiB of large folios that all memory gets meanwhile; 0: as the host is set.
+        wait: seconds to wait for another run that uses the host's settings.
 
     Returns:
         The trace's header, and the exit status of the command.
 
     Raises:
         UsageError: there is no such method, command or process.
-        KernelError: the method does not work on this host.
+        KernelError: the method does not work on this host, or the settings cannot be had.
         TraceFileError: the trace cannot be written, or nothing was recorded.
     """
     if by and by not in probe.RECORDERS:
@@ -51,26 +59,40 @@ def record(target: Target, out: str | os.PathLike[str], by: str = "") -> tuple[H
     with scratch(parent) as folder:
         recorder = probe.RECORDERS[method](folder)
         attachment, notes = Attachment(target), list[str]()
-        header, counters = _header(target, method), _counters()
-        with tracefs.unmounted_after(notes):
-            recorder.run(target, attachment)
+        with large_folios.only(folios, wait):
+            header, counters, chances = _header(target, method), _counters(), Chances.now()
+            with tracefs.unmounted_after(notes):
+                recorder.run(target, attachment)
+            none = large_folios.why_none(chances, Chances.now())
         if counters and (moved := guards.moved(counters, _counters())):
             notes.append(f"Meanwhile, somewhere on this host: {'; '.join(moved)}.")
         header = msgspec.structs.replace(header, finished=provenance.now())
-        sources: list[TraceSource] = []
-        records = attachment.records(recorder.records(sources))
-        every_note = lambda: [*notes, *attachment.notes, *recorder.notes]  # noqa: E731
-        # perf script mounts tracefs again; the first Ctrl-C here comes too late to end the recording, and keeps it
-        with tracefs.unmounted_after([]), interruptible(1):
-            try:
-                header = importers.assemble(
-                    records, out, header, sources, every_note, keep=True, begin=attachment.until
-                )
-            except NoEvents as fault:
-                if signals.received():
-                    raise StoppedEarly("a signal ended the recording before its first event") from fault
-                raise
-    return header, recorder.status
+
+        def every_note(assembly: Assembly) -> list[str]:
+            missing = [none] if header.shows.allocations and not assembly.large else []
+            return [*notes, *attachment.notes, *recorder.notes, *missing]
+
+        return _written(recorder, attachment, out, header, every_note), recorder.status
+
+
+def _written(
+    recorder: Recorder,
+    attachment: Attachment,
+    out: str | os.PathLike[str],
+    header: Header,
+    notes: Callable[[Assembly], list[str]],
+) -> Header:
+    """Make the trace of what was recorded; its header."""
+    sources: list[TraceSource] = []
+    records = attachment.records(recorder.records(sources))
+    # perf script mounts tracefs again; the first Ctrl-C here comes too late to end the recording, and keeps it
+    with tracefs.unmounted_after([]), interruptible(1):
+        try:
+            return importers.assemble(records, out, header, sources, notes, keep=True, begin=attachment.until)
+        except NoEvents as fault:
+            if signals.received():
+                raise StoppedEarly("a signal ended the recording before its first event") from fault
+            raise
 
 
 def _header(target: Target, method: str) -> Header:

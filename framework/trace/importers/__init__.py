@@ -153,7 +153,7 @@ def assemble(
     out: str | os.PathLike[str],
     header: Header,
     sources: Iterable[TraceSource] = (),
-    notes: Callable[[], list[str]] = list,
+    notes: Callable[[Assembly], list[str]] = lambda _: [],
     keep: bool = False,
     begin: int = 0,
 ) -> Header:
@@ -164,7 +164,7 @@ def assemble(
         out: the trace.
         header: as it is known at the start.
         sources: the texts that the records come from; the notes of their readers are added to the header.
-        notes: called at the end for more notes.
+        notes: called at the end for more notes, with what was assembled.
         keep: whether a new file keeps what was written before a failure: a recording cannot be repeated.
         begin: ns at which the trace begins, with what is mapped then (`beginning`); 0: with the first record.
 
@@ -194,7 +194,13 @@ def assemble(
                 exit_uncertainty_ns=assembly.spaces.exit_uncertainty,
                 mms=[space for space in assembly.spaces.names() if space.mm not in beginning.ended],
                 shows=assembly.shown(all(source.times for source in sources)),
-                notes=[*header.notes, *filter(None, [stopped]), *from_readers, *_notes(assembly, beginning), *notes()],
+                notes=[
+                    *header.notes,
+                    *filter(None, [stopped]),
+                    *from_readers,
+                    *_notes(assembly, beginning),
+                    *notes(assembly),
+                ],
             )
         # a note says what was populated, and lost events alone are no trace
         if writer.events <= assembly.losses and not assembly.calls.unknown_populated:

@@ -92,6 +92,7 @@ class Assembly:
         losses: how often it lost some: the number of events that say so.
         hints: counts of what the kernel itself did to folios, such as "pages were migrated".
         records: number of records so far.
+        large: whether a large folio occurs.
         undecided: write faults of which it is not known whether their page was present, and so neither their outcome.
         unmapped: write faults on pages that were not present, and that no allocation followed: they make no event.
     """
@@ -106,6 +107,7 @@ class Assembly:
         self.records = 0
         self.unmapped = 0
         self.undecided = 0
+        self.large = False
         self._declared = declared
         self._kinds: set[type] = set()
         self._row_kinds: set[int] = set()
@@ -262,6 +264,7 @@ class Assembly:
             return
         nr = 1 << alloc.order
         copied[2], copied[4], copied[6], copied[7], copied[8] = events.NEW, alloc.order, copied[6] & -nr, nr, alloc.pfn
+        self.large |= alloc.order > 0
         self.calls.huge |= alloc.order >= 9
 
     def _expire(self) -> None:
@@ -296,5 +299,6 @@ class Assembly:
         space = self.spaces.of(row.pid)
         space.untouched = False
         self._row_kinds.add(row.kind)
+        self.large |= row.order > 0
         self.calls.huge |= row.order >= 9
         self.batch.add(row.time, space.number, row.kind, row.flags, row.order, 0, row.page, row.nr, row.other)
