@@ -186,6 +186,7 @@ class Spaces:
         if not space.untouched:  # no ExecBegin came before
             self.exec_begin(ExecBegin(*record[:4]))
             space = self._of[record.pid]
+        space.earlier = False  # perf begins to record a command inside of exec, when the new MM is there
         self._arrive(record.pid, record.time)
         space.comm, space.untouched = record.comm or space.comm, False
 
