@@ -9,19 +9,20 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from foliolab.framework.verify.explored import nodes, stepping
+from foliolab.framework.verify.explored import nodes, persistent, stepping
 from foliolab.framework.verify.explored import steps as s
 
-CONTROLS: Final = 15
+CONTROLS: Final = 18
 (
     POSITION, TURN, COUNT, TRANSITIONS, DEPTH, LEVEL_END, QUOTA, ENABLED, WANTED_NODE, WANTED_ANSWER, BROKEN, QUIESCENT,
-    CANONICAL, GIVEN, REFERENCES,
+    CANONICAL, GIVEN, REFERENCES, REDUCES, EXPANDED, WANTED_TURN,
 ) = range(CONTROLS)  # fmt: skip
 """Elements of `ctl`: the state that is expanded, and the next turn; the numbers of states and transitions; the depth,
 and the first state of the next level; transitions until the search returns; whether the present state has a successor,
 or a value that does not fit; the node and the result whose link is missing; the numbers of noted violations and
 quiescent states; whether threads are interchangeable; the truth that the set-up leaves (`World.given`); where the
-folio's reference count is (see `stepping.is_claimed`)."""
+folio's reference count is (see `stepping.is_claimed`); whether the search reduces (see `persistent`); the threads of
+the present state that are expanded; the thread whose link is missing."""
 
 FINISHED, NEEDS_LINK, FULL, PAUSED, NEEDS_REHASH = range(5)
 """Why a search returns: all states are expanded; a link is missing; the memory for states is full; the quota is used
@@ -166,6 +167,13 @@ def preemption(row: Any, at: int, scratch: int, words: int, threads: int, depth:
     return used << 8 | (turn + 1)
 
 
+def want(ctl: Any, node: int, answer: int, turn: int) -> None:
+    """Ask for the link of a node."""
+    ctl[WANTED_NODE] = node
+    ctl[WANTED_ANSWER] = answer
+    ctl[WANTED_TURN] = turn
+
+
 def successor(state: Any, tables: Any, broken: Any, ctl: Any, shape: tuple[int, int, int, int], turn: int) -> int:
     """Put the successor of the present state by one turn into the first free row.
 
@@ -203,8 +211,7 @@ def successor(state: Any, tables: Any, broken: Any, ctl: Any, shape: tuple[int, 
         return stepping.BLOCKED
     link = stepping.find_link(node, links, n, out[0])
     if link == stepping.UNKNOWN:
-        ctl[WANTED_NODE] = n
-        ctl[WANTED_ANSWER] = out[0]
+        want(ctl, n, out[0], turn)
         return stepping.UNKNOWN
     given = ctl[GIVEN]
     truth = stepping.truth_of(state, at, words, threads, node, given)
@@ -214,6 +221,80 @@ def successor(state: Any, tables: Any, broken: Any, ctl: Any, shape: tuple[int, 
         if kind != 0:
             note(broken, ctl, kind, at, turn, link)
     return 0
+
+
+def force(state: Any, tables: Any, masks: Any, ctl: Any, words: int, threads: int) -> int:
+    """Do the next step of the state in the first free row, if only one thread of it must be expanded.
+
+    Args:
+        tables: see `successor`.
+        masks: see `persistent`: own, future and locks.
+
+    Returns:
+        the thread; BLOCKED if several threads must be expanded, or if the step may break a law, which leaves the state
+        as it was; UNKNOWN if the thread's next link is missing.
+    """
+    node, links, waits, out = tables
+    own, future, locks = masks
+    at = ctl[COUNT]
+    only = persistent.persistent(state, at, words, threads, node, waits, own, future, locks)
+    turn = 0
+    while only >> turn & 1 == 0:
+        turn += 1
+    if only != 1 << turn or threads == 1:
+        return stepping.BLOCKED
+    n = state[at, words + turn] & stepping.NODE_MASK
+    column = node[n, nodes.COLUMN]
+    before = state[at, column]
+    if stepping.do_step(state, at, 0, 0, node, waits, n, out) != 0:
+        return stepping.BLOCKED
+    link = stepping.find_link(node, links, n, out[0])
+    if link == stepping.UNKNOWN:
+        want(ctl, n, out[0], turn)
+        return stepping.UNKNOWN
+    if links[link, nodes.FLAGS] != 0:
+        state[at, column] = before
+        return stepping.BLOCKED
+    stepping.move(state, at, words, threads, words + turn, node, links, link, ctl[GIVEN], ctl[REFERENCES])
+    return turn
+
+
+def force_all(state: Any, tables: Any, masks: Any, ctl: Any, words: int, threads: int) -> int:
+    """Do the next steps of the state in the first free row as long as `force` does; BLOCKED or UNKNOWN, as there."""
+    steps = 0
+    turn = 0
+    while turn >= 0:
+        turn = force(state, tables, masks, ctl, words, threads)
+        if turn >= 0:
+            steps += 1
+    if turn == stepping.BLOCKED:
+        ctl[TRANSITIONS] += steps
+        ctl[QUOTA] -= steps
+    return turn
+
+
+def expanded(state: Any, tables: Any, masks: Any, ctl: Any, words: int, threads: int) -> int:
+    """The threads of the present state that the search expands: a mask."""
+    if ctl[REDUCES] == 0:
+        return -1
+    node, _, waits, _ = tables
+    own, future, locks = masks
+    return persistent.persistent(state, ctl[POSITION], words, threads, node, waits, own, future, locks)
+
+
+def reduced(
+    state: Any, tables: Any, masks: Any, broken: Any, ctl: Any, shape: tuple[int, int, int, int], turn: int
+) -> int:  # fmt: skip
+    """Like `successor`, but with the steps that `force_all` does after it; BLOCKED if the turn is not expanded."""
+    if ctl[EXPANDED] >> turn & 1 == 0:
+        return stepping.BLOCKED
+    noted = ctl[BROKEN]
+    followed = successor(state, tables, broken, ctl, shape, turn)
+    if ctl[REDUCES] and followed == 0 and noted == ctl[BROKEN]:
+        words, threads, _, _ = shape
+        if force_all(state, tables, masks, ctl, words, threads) == stepping.UNKNOWN:
+            followed = stepping.UNKNOWN
+    return followed
 
 
 def keep(
@@ -245,7 +326,7 @@ def why_return(state: Any, table: Any, quiescent: Any, ctl: Any) -> int:
 
 def search(  # noqa: PLR0913  (native code takes arrays one by one)
     state: Any, node: Any, links: Any, waits: Any, broken: Any, table: Any, parent: Any, quiescent: Any, same: Any,
-    ctl: Any, out: Any, words: int, depth: int, bound: int,
+    ctl: Any, out: Any, own: Any, future: Any, locks: Any, words: int, depth: int, bound: int,
 ) -> int:  # fmt: skip
     """Continue a search.
 
@@ -258,6 +339,7 @@ def search(  # noqa: PLR0913  (native code takes arrays one by one)
         same: the class of each thread; if ctl[CANONICAL], threads of a class are interchangeable.
         ctl: see CONTROLS.
         out: receives the result of a step.
+        own, future, locks: see `Footprints`; used if ctl[REDUCES].
         words: the number of shared words.
         depth: of store buffers; 0 for none.
         bound: on preemptions; below 0 for none.
@@ -267,7 +349,7 @@ def search(  # noqa: PLR0913  (native code takes arrays one by one)
     """
     threads = same.size
     turns = 2 * threads if depth else threads
-    tables = (node, links, waits, out)
+    tables, masks = (node, links, waits, out), (own, future, locks)
     while ctl[POSITION] < ctl[COUNT]:
         if ctl[TURN] == 0:
             why = why_return(state, table, quiescent, ctl)
@@ -277,9 +359,10 @@ def search(  # noqa: PLR0913  (native code takes arrays one by one)
                 ctl[DEPTH] += 1
                 ctl[LEVEL_END] = ctl[COUNT]
             ctl[ENABLED] = 0
+            ctl[EXPANDED] = expanded(state, tables, masks, ctl, words, threads)
         while ctl[TURN] < turns:
             turn = ctl[TURN]
-            followed = successor(state, tables, broken, ctl, (words, threads, depth, bound), turn)
+            followed = reduced(state, tables, masks, broken, ctl, (words, threads, depth, bound), turn)
             if followed == stepping.UNKNOWN:
                 return NEEDS_LINK
             ctl[TURN] = turn + 1
@@ -300,3 +383,11 @@ def follow(  # noqa: PLR0913  (native code takes arrays one by one)
 ) -> int:  # fmt: skip
     """Put the successor of row ctl[POSITION] by one turn into row ctl[COUNT] (see `successor`)."""
     return successor(state, (node, links, waits, out), broken, ctl, (words, same.size, depth, -1), turn)
+
+
+def pursue(  # noqa: PLR0913  (native code takes arrays one by one)
+    state: Any, node: Any, links: Any, waits: Any, ctl: Any, out: Any, own: Any, future: Any, locks: Any, words: int,
+    threads: int,
+) -> int:  # fmt: skip
+    """See `force`."""
+    return force(state, (node, links, waits, out), (own, future, locks), ctl, words, threads)

@@ -1,8 +1,9 @@
 """Explicit-state search over the interleavings of a few threads, breadth-first, until a law breaks.
 
 The compiled search expands states; this module extends the tries when a link is missing, judges quiescent states, and
-reconstructs the path to a violation. Two assumptions are made optimistically and checked on the way: which words are
-shared (`Reclassified`), and which threads are interchangeable (`Asymmetric`). When one fails, the search starts anew.
+reconstructs the path to a violation. Three assumptions are made optimistically and checked on the way: which words are
+shared (`Reclassified`), which threads are interchangeable (`Asymmetric`), and what a thread may still access
+(`Footprints`). When one fails, the search starts anew.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -23,10 +24,12 @@ from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.operation import Operation
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.verify.explored import breadth_first as f
+from foliolab.framework.verify.explored.footprints import Footprints
 from foliolab.framework.verify.explored.judge import Judge
 from foliolab.framework.verify.explored.native import native
 from foliolab.framework.verify.explored.nodes import CHILD, EXCLUSIVE, FAULT, FLAGS, LOST, WHAT, Nodes, Table
 from foliolab.framework.verify.explored.primitives import Text, text_of
+from foliolab.framework.verify.explored.result import Broken, Exploration, PathStep
 from foliolab.framework.verify.explored.sharing import Reclassified, Sharing
 from foliolab.framework.verify.explored.stepping import NODE_MASK, find_link
 from foliolab.framework.verify.explored.steps import DONE
@@ -47,80 +50,7 @@ PIECE: Final = 1 << 20
 """States that are rehashed between two checks of the time."""
 MOST_JUDGED: Final = 4000
 """Quiescent states that are judged, at most; final states always are."""
-
-
-@dataclass(frozen=True)
-class PathStep:
-    """One turn of a path.
-
-    Args:
-        flushes: whether the oldest store of the thread's store buffer takes effect, instead of a step.
-        link: the link of the step; -1 for a flush, or for a step that cannot be done.
-    """
-
-    thread: int
-    flushes: bool = False
-    link: int = -1
-
-
-@dataclass
-class Broken:
-    """A violation with the path to it.
-
-    Args:
-        violation: the broken law.
-        path: the turns.
-        thread: the thread that breaks the law; -1 if it is a property of the state.
-        quiescent: for a violation in a quiescent state the number of operations that each thread has done.
-        columns: the nodes of the threads at the end.
-    """
-
-    violation: Violation
-    path: list[PathStep]
-    thread: int = -1
-    quiescent: tuple[int, ...] | None = None
-    columns: tuple[int, ...] = ()
-
-
-@dataclass
-class Exploration:
-    """The result of a search.
-
-    Args:
-        states, transitions, depth: their numbers so far.
-        complete: whether all interleavings were explored.
-        seconds: how long the search took.
-        trie_nodes: the number of nodes of all tries.
-        symmetric: whether symmetry reduction was used.
-        shared: the number of shared 64-bit words.
-        judged: the number of different quiescent states that were checked against the page tables.
-        unjudged: the number of those that were not (see MOST_JUDGED).
-        cut: how often a path ended at a law that is ignored; what comes behind is not explored.
-        stopped: why the search is not complete: "memory", "time" or "".
-        broken: the violations, that with the shortest path first.
-        world: the machine and the threads.
-        tries: of each thread.
-        roots: the first node of each thread.
-        columns: the shared words.
-    """
-
-    states: int = 0
-    transitions: int = 0
-    depth: int = 0
-    complete: bool = False
-    seconds: float = 0.0
-    trie_nodes: int = 0
-    symmetric: bool = False
-    shared: int = 0
-    judged: int = 0
-    unjudged: int = 0
-    cut: int = 0
-    stopped: str = ""
-    broken: list[Broken] = field(default_factory=list)
-    world: World | None = None
-    tries: list[Trie] = field(default_factory=list)
-    roots: list[int] = field(default_factory=list)
-    columns: list[int] = field(default_factory=list)
+_NO_MASKS: Final = np.zeros((1, 3), np.int64)
 
 
 @dataclass(frozen=True)
@@ -131,6 +61,8 @@ class Options:
         tso: whether plain stores wait in store buffers (x86-TSO).
         bound: on preemptions; below 0 for none.
         symmetry: whether symmetry reduction is used where it applies.
+        reduction: whether partial-order reduction is used where it applies: without store buffers and a bound. It loses
+            no violation, but the path to one may be longer than necessary.
         memory: bytes for states.
         keep_on: continue after a violation.
         ignore: laws whose violations are ignored.
@@ -140,6 +72,7 @@ class Options:
     tso: bool = False
     bound: int = -1
     symmetry: bool = True
+    reduction: bool = False
     memory: int = 1 << 30
     keep_on: bool = False
     ignore: frozenset[str] = frozenset()
@@ -217,6 +150,7 @@ class Explorer:
         self.same: NDArray[np.int64] = np.zeros(0, np.int64)
         self.tries: list[Trie] = []
         self.symmetric = options.symmetry and not options.tso and options.bound < 0
+        self.reduces = options.reduction and not options.tso and options.bound < 0
         self.depth = BUFFER if options.tso else 0
 
     def run(self, keep_going: KeepGoing) -> Exploration:
@@ -226,8 +160,11 @@ class Explorer:
         while True:
             try:
                 self._prepare()
-                self._search(keep_going)
-                return self.found
+                while True:
+                    self._begin()
+                    self._search(keep_going)
+                    if not self.reduces or not self.found.complete or self.footprints.grow():
+                        return self.found
             except Reclassified:
                 self.before = None
             except Asymmetric:
@@ -262,11 +199,25 @@ class Explorer:
         self.broken = np.zeros((64, f.BROKEN_WIDTH), np.int64)
         self.quiescent = np.zeros(256, np.int64)
         self.out = np.zeros(2, np.int64)
-        self.ctl = np.zeros(f.CONTROLS, np.int64)
-        self.ctl[[f.COUNT, f.LEVEL_END, f.QUIESCENT, f.CANONICAL, f.GIVEN]] = 1, 1, 1, self.found.symmetric, world.given
         count = world.references
-        self.ctl[f.REFERENCES] = self.words.index(count >> 3) << 8 | 8 * (count & 7) if count >> 3 in self.words else -1
+        self.counted = self.words.index(count >> 3) << 8 | 8 * (count & 7) if count >> 3 in self.words else -1
+        self.masks = _NO_MASKS, _NO_MASKS, _NO_MASKS
+        if self.reduces:
+            faults = any(one.name == "write" for thread in world.operations for one in thread)
+            self.footprints = Footprints(self.nodes, self.counted, faults)
+
+    def _begin(self) -> None:
+        """Begin at the first state."""
+        self.judged_before = self.judge.judged
+        self.found.unjudged = self.found.cut = 0
+        self.quiescent[0] = 0
+        self.ctl = np.zeros(f.CONTROLS, np.int64)
+        self.ctl[[f.COUNT, f.LEVEL_END, f.QUIESCENT]] = 1
+        self.ctl[[f.CANONICAL, f.REDUCES]] = self.found.symmetric, self.reduces
+        self.ctl[[f.GIVEN, f.REFERENCES]] = self.world.given, self.counted
         self._hash(FIRST_TABLE, lambda _: True)
+        if self.reduces:
+            self._look_ahead()
 
     def _learn(self, live: list[int]) -> None:
         """Create the tries. `live`: the values of the shared words."""
@@ -308,7 +259,7 @@ class Explorer:
             nodes = self.nodes
             why = run(
                 self.state, nodes.table, nodes.links, nodes.waits, self.broken, self.table, self.parent, self.quiescent,
-                self.same, ctl, self.out, len(self.words), self.depth, self.options.bound,
+                self.same, ctl, self.out, *self.masks, len(self.words), self.depth, self.options.bound,
             )  # fmt: skip
             if why == f.NEEDS_LINK:
                 self._extend(int(ctl[f.WANTED_NODE]), int(ctl[f.WANTED_ANSWER]))
@@ -337,8 +288,14 @@ class Explorer:
 
     def _extend(self, node: int, answer: int) -> None:
         live = self.state[self.ctl[f.COUNT], : len(self.words)].tolist()
-        turn = int(self.ctl[f.TURN])
-        self.tries[turn].extend(node, answer, live)
+        self.tries[int(self.ctl[f.WANTED_TURN])].extend(node, answer, live)
+        if self.reduces:
+            self._look_ahead()
+
+    def _look_ahead(self) -> None:
+        """Find the footprints of new nodes."""
+        self.footprints.extend()
+        self.masks = self.footprints.own, self.footprints.future, self.footprints.locks
 
     def _take_notes(self) -> None:
         """Take the notes of the compiled search."""
@@ -363,7 +320,7 @@ class Explorer:
     def _judged(self, words: list[int], columns: list[int]) -> list[Violation]:
         """The violations in a quiescent state; none if the state is not judged (see MOST_JUDGED)."""
         over = all(int(self.nodes.table[node, WHAT]) & 0xFF == DONE for node in columns)
-        if self.judge.judged >= MOST_JUDGED and not over:
+        if self.judge.judged - self.judged_before >= MOST_JUDGED and not over:
             self.found.unjudged += 1
             return []
         return [one for one in self.judge.judge(words, columns) if one.law not in self.options.ignore]
@@ -430,6 +387,7 @@ class Explorer:
         return found
 
     def _path(self, at: int) -> tuple[list[PathStep], list[int]]:
+        """The path to a state, and the thread of each column there."""
         chain = []
         while at:
             packed = int(self.parent[at])
@@ -439,27 +397,42 @@ class Explorer:
         order = list(range(threads))
         steps = []
         for before, turn in reversed(chain):
-            steps.append(PathStep(order[turn % threads], turn >= threads, self._link(before, turn)))
+            for one, link in self._turns(before, turn):
+                steps.append(PathStep(order[one % threads], one >= threads, link))
             if self.found.symmetric:
                 order = self._rearranged(order)
         return steps, order
 
-    def _link(self, at: int, turn: int) -> int:
-        """Repeat one turn from a state; return the link of the step. The successor goes into `arrived`."""
+    def _turns(self, at: int, turn: int) -> Iterator[tuple[int, int]]:
+        """Repeat a turn from a state, and those that the search does with it; the turns and the links of their steps.
+
+        The state behind them goes into `arrived`.
+        """
         ctl = self.ctl.copy()
         scratch = np.zeros((2, self.state.shape[1]), np.int64)
-        scratch[0] = self.state[at]
-        ctl[f.POSITION], ctl[f.COUNT] = 0, 1
-        nodes = self.nodes
-        native("follow")(
-            scratch, nodes.table, nodes.links, nodes.waits, self.broken.copy(), self.same, ctl, self.out,
-            len(self.words), self.depth, turn,
-        )  # fmt: skip
+        scratch[:] = self.state[at]
         self.arrived = scratch[1]
-        if turn >= len(self.same):
-            return -1
-        node = int(scratch[0, len(self.words) + turn]) & NODE_MASK
-        return int(find_link(nodes.table, nodes.links, node, int(self.out[0])))
+        ctl[f.POSITION], ctl[f.COUNT] = 0, 1
+        nodes, words, threads = self.nodes, len(self.words), len(self.same)
+        native("follow")(
+            scratch, nodes.table, nodes.links, nodes.waits, self.broken.copy(), self.same, ctl, self.out, words,
+            self.depth, turn,
+        )  # fmt: skip
+        yield turn, -1 if turn >= threads else self._link(scratch[0], turn)
+        if not self.reduces or ctl[f.BROKEN] > self.ctl[f.BROKEN]:
+            return
+        while turn >= 0:
+            scratch[0] = scratch[1]
+            turn = native("pursue")(
+                scratch, nodes.table, nodes.links, nodes.waits, ctl, self.out, *self.masks, words, threads
+            )
+            if turn >= 0:
+                yield turn, self._link(scratch[0], turn)
+
+    def _link(self, before: NDArray[np.int64], turn: int) -> int:
+        """The link of the step that a thread has just done, from a state."""
+        node = int(before[len(self.words) + turn]) & NODE_MASK
+        return int(find_link(self.nodes.table, self.nodes.links, node, int(self.out[0])))
 
     def _rearranged(self, order: list[int]) -> list[int]:
         """The threads in the order of the columns after `breadth_first.arrange`."""

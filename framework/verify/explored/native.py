@@ -6,11 +6,14 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Final
 
-from foliolab.framework.verify.explored import breadth_first, pct
+from foliolab.framework.verify.explored import breadth_first, pct, reach
 
 _KINDS: Final[dict[str, tuple[Callable[..., Any], str]]] = {
-    "search": (breadth_first.search, "tttttvvvvvviii"),
+    "search": (breadth_first.search, "tttttvvvvvvtttiii"),
     "follow": (breadth_first.follow, "tttttvvviii"),
+    "pursue": (breadth_first.pursue, "ttttvvtttii"),
+    "mark": (reach.mark, "tttiii"),
+    "spread": (reach.spread, "tttttii"),
     "rehash": (breadth_first.rehash, "tvii"),
     "walk": (pct.walk, "ttttttvvvviiiii"),
 }

@@ -15,10 +15,16 @@ from foliolab.framework.verify.explored.programs import Program
 from foliolab.framework.verify.watchdog import Stuck
 
 if TYPE_CHECKING:
-    from foliolab.framework.verify.explored.exploration import Exploration, Explorer, Options
+    from foliolab.framework.verify.explored.exploration import Explorer, Options
+    from foliolab.framework.verify.explored.result import Exploration
 
 BOUNDED: Final = 0.25
 """The share of a deep search's time for each bound on preemptions, and for random schedules."""
+
+SHORTEST: Final = 10
+SHORTEST_STATES: Final = 10_000
+"""What the search for a shortest path may have: states per state of the reduced search, of which this many count at
+least."""
 
 Ended = Literal["complete", "broken", "memory", "time", "unconfirmed", "impossible", "failed"]
 """How a search ended. impossible: the policy has no such MM ID, or is not for so many mappings."""
@@ -140,7 +146,9 @@ class Searcher:
         from foliolab.framework.verify.explored.exploration import Options
 
         task, means = outcome.task, self.means
-        options = Options(tso=means.tso, memory=self.budget.memory, ignore=task.ignore, compiled=means.compiled)
+        options = Options(
+            tso=means.tso, reduction=True, memory=self.budget.memory, ignore=task.ignore, compiled=means.compiled
+        )
         whole = Budget(task.seconds, self.budget.memory, self.budget.seed, self.budget.stop)
         while True:
             outcome.ended = self._once(outcome, program, options, whole.part(0.5 if task.deep else 1), program.name)
@@ -169,13 +177,15 @@ class Searcher:
         from foliolab.framework.verify.explored.world import World
 
         began = time.monotonic()
+        most = 0  # a search that starts anew has fewer states again
 
         def keep_going(found: Exploration) -> bool:
-            now = time.monotonic()
+            nonlocal most
+            now, most = time.monotonic(), max(most, found.states)
             if now > self._told + TELL_EVERY:
                 self._told = now
                 rate = found.transitions / max(now - began, 1e-3)
-                self.tell(Progress(self.means.attack, what, outcome.states + found.states, found.depth, rate))
+                self.tell(Progress(self.means.attack, what, outcome.states + most, found.depth, rate))
             return part.left > 0
 
         before = self._before
@@ -190,6 +200,8 @@ class Searcher:
         else:
             search = Explorer(world, options, before)
         found = search.run(keep_going)
+        if found.broken and search.reduces:
+            search, found = self._shortest(search, options, keep_going)
         self._before = search
         keep_going(found)
         outcome.schedules += found.states if walk else 0
@@ -204,6 +216,25 @@ class Searcher:
         if found.complete:
             return "complete"
         return "memory" if found.stopped == "memory" else "time" if found.stopped else "unconfirmed"
+
+    def _shortest(
+        self, reduced: Explorer, options: Options, keep_going: Callable[[Exploration], bool]
+    ) -> tuple[Explorer, Exploration]:
+        """Search once more without reduction, since only then the first path to a violation is a shortest one.
+
+        Returns:
+            that search, or the reduced one if that would be too large.
+        """
+        from foliolab.framework.verify.explored.exploration import Explorer
+
+        assert reduced.found.world is not None
+        most = SHORTEST * max(reduced.found.states, SHORTEST_STATES)
+        whole = Explorer(reduced.found.world, replace(options, reduction=False), reduced)
+        whole.run(lambda found: found.states < most and keep_going(found))
+        if whole.found.broken:
+            return whole, whole.found
+        whole.release()
+        return reduced, reduced.found
 
     def _refuted_alone(self, outcome: Outcome, program: Program) -> bool:
         """Refute a law that the set-up or a single thread breaks by itself; return whether it is confirmed."""

@@ -9,9 +9,10 @@ from typing import Final
 import numpy as np
 
 from foliolab.framework.verify.explored import breadth_first as f
-from foliolab.framework.verify.explored.exploration import PATIENCE, Explorer, KeepGoing, Options, PathStep
+from foliolab.framework.verify.explored.exploration import PATIENCE, Explorer, KeepGoing, Options
 from foliolab.framework.verify.explored.native import native
 from foliolab.framework.verify.explored.nodes import WHAT
+from foliolab.framework.verify.explored.result import PathStep
 from foliolab.framework.verify.explored.stepping import NODE_MASK
 from foliolab.framework.verify.explored.steps import DONE
 from foliolab.framework.verify.explored.world import World
@@ -34,7 +35,7 @@ class Walker(Explorer):
     """
 
     def __init__(self, world: World, options: Options, seed: int, most: int, before: Explorer | None = None) -> None:
-        super().__init__(world, replace(options, memory=0), before)
+        super().__init__(world, replace(options, memory=0, reduction=False), before)
         self.seed = seed
         self.most = most
         self.symmetric = False

@@ -19,9 +19,9 @@ from foliolab.framework.engine.operation import Operation
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.verify.counterexample import FLUSH, Counterexample, Turn, schedule_text
 from foliolab.framework.verify.explored import steps as s
-from foliolab.framework.verify.explored.exploration import Broken, Exploration, PathStep
 from foliolab.framework.verify.explored.history import LocalAccesses
 from foliolab.framework.verify.explored.nodes import CHILD, COLUMN, WHAT
+from foliolab.framework.verify.explored.result import Broken, Exploration, PathStep
 from foliolab.framework.verify.explored.trie import Trie
 from foliolab.framework.verify.playback import play
 

@@ -18,7 +18,8 @@ from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.operation import Operation
 from foliolab.framework.errors import UsageError
-from foliolab.framework.verify.explored.exploration import Exploration, Explorer, Options, explore
+from foliolab.framework.verify.explored.exploration import Explorer, Options, explore
+from foliolab.framework.verify.explored.result import Exploration
 from foliolab.framework.verify.explored.walker import Walker
 from foliolab.framework.verify.explored.witness import counterexample
 from foliolab.framework.verify.explored.world import World
