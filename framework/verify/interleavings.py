@@ -31,9 +31,10 @@ from foliolab.framework.scenario.record import Record
 from foliolab.framework.scenario.result import Breach, Interleaving, Interleavings, ScenarioRun
 from foliolab.framework.scenario.syntax import Expect, Scenario
 from foliolab.framework.verify.counterexample import Counterexample, Turn, schedule_text
-from foliolab.framework.verify.explored.exploration import Exploration, Explorer, Options, uncollected
+from foliolab.framework.verify.explored.exploration import Explorer, Options, uncollected
 from foliolab.framework.verify.explored.nodes import DEAD_AT, WHAT
 from foliolab.framework.verify.explored.programs import Program
+from foliolab.framework.verify.explored.result import Exploration
 from foliolab.framework.verify.explored.stepping import NODE_MASK
 from foliolab.framework.verify.explored.steps import DONE
 from foliolab.framework.verify.explored.witness import TO_THE_END, counterexample, turns_of

@@ -8,17 +8,26 @@ from pathlib import Path
 
 import pytest
 
+from foliolab.framework.contract.policy import Policy
+from foliolab.policies import mm_id, page_mapcount
+
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+import explore
 import spin
 
 pytestmark = pytest.mark.skipif(bool(spin.missing()), reason=spin.missing() or "SPIN is there")
 
 
-@pytest.mark.parametrize("model", ["mm_id", "page_mapcount"])
-def test_a_model_holds(model: str) -> None:
+@pytest.mark.parametrize(
+    ("model", "policy"),
+    [("mm_id", mm_id.POLICY), ("page_mapcount", page_mapcount.POLICY)],
+    ids=lambda one: str(one)[:8],
+)
+def test_a_model_holds_and_has_more_states_than_the_reduced_search(model: str, policy: Policy) -> None:
     found = spin.run(model, reduced=True)
     assert found.errors == 0
-    assert found.states > 1000
+    ours = explore.measured(explore.Row(policy, 3, 2, reduction=True), 1).found
+    assert 1000 < ours.states < found.states
 
 
 @pytest.mark.parametrize(

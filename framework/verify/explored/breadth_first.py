@@ -12,17 +12,17 @@ from typing import Any, Final
 from foliolab.framework.verify.explored import nodes, persistent, stepping
 from foliolab.framework.verify.explored import steps as s
 
-CONTROLS: Final = 18
+CONTROLS: Final = 19
 (
     POSITION, TURN, COUNT, TRANSITIONS, DEPTH, LEVEL_END, QUOTA, ENABLED, WANTED_NODE, WANTED_ANSWER, BROKEN, QUIESCENT,
-    CANONICAL, GIVEN, REFERENCES, REDUCES, EXPANDED, WANTED_TURN,
+    CANONICAL, GIVEN, REFERENCES, REDUCES, EXPANDED, NEXT, WANTED_TURN,
 ) = range(CONTROLS)  # fmt: skip
 """Elements of `ctl`: the state that is expanded, and the next turn; the numbers of states and transitions; the depth,
 and the first state of the next level; transitions until the search returns; whether the present state has a successor,
 or a value that does not fit; the node and the result whose link is missing; the numbers of noted violations and
 quiescent states; whether threads are interchangeable; the truth that the set-up leaves (`World.given`); where the
 folio's reference count is (see `stepping.is_claimed`); whether the search reduces (see `persistent`); the threads of
-the present state that are expanded; the thread whose link is missing."""
+the present state that are expanded, and those of its successor; the thread whose link is missing."""
 
 FINISHED, NEEDS_LINK, FULL, PAUSED, NEEDS_REHASH = range(5)
 """Why a search returns: all states are expanded; a link is missing; the memory for states is full; the quota is used
@@ -36,6 +36,10 @@ SHARED_REUSE: Final = 64
 CLAIMED_REUSE: Final = 128
 """Kinds of violations, beside the link flags EXCLUSIVE, LOST and FAULT."""
 PARENT_SHIFT: Final = 4
+EXPANDED_SHIFT: Final = 56
+EVERYONE: Final = 0xF
+"""A state's `parent`: the turn that led to it, the state before from PARENT_SHIFT on, and from EXPANDED_SHIFT on the
+threads that must be expanded."""
 _ROOM: Final = 8
 
 
@@ -80,12 +84,22 @@ def rehash(state: Any, table: Any, first: int, count: int) -> int:
     return 0
 
 
-def arrange(row: Any, at: int, words: int, same: Any) -> None:
-    """Sort interchangeable threads by their nodes: the canonical form of a state."""
+def arrange(row: Any, at: int, words: int, same: Any, mask: int) -> int:
+    """Sort interchangeable threads by their nodes: the canonical form of a state.
+
+    Args:
+        mask: of threads.
+
+    Returns:
+        the mask of the same threads afterwards.
+    """
     for a in range(same.size):
         for b in range(a + 1, same.size):
             if same[a] == same[b] and row[at, words + a] > row[at, words + b]:
                 row[at, words + a], row[at, words + b] = row[at, words + b], row[at, words + a]
+                if (mask >> a ^ mask >> b) & 1:
+                    mask ^= 1 << a | 1 << b
+    return mask
 
 
 def is_over(row: Any, at: int, words: int, threads: int, node: Any) -> bool:
@@ -167,30 +181,79 @@ def preemption(row: Any, at: int, scratch: int, words: int, threads: int, depth:
     return used << 8 | (turn + 1)
 
 
-def want(ctl: Any, node: int, answer: int, turn: int) -> None:
-    """Ask for the link of a node."""
-    ctl[WANTED_NODE] = node
-    ctl[WANTED_ANSWER] = answer
-    ctl[WANTED_TURN] = turn
+def step_of(
+    state: Any, tables: Any, broken: Any, ctl: Any, shape: tuple[int, int, int, int], turn: int, forced: bool
+) -> int:  # fmt: skip
+    """Let a thread do its next step in the first free row; the link of the step, or why there is none.
+
+    Args:
+        tables, shape: see `successor`.
+        forced: whether the step is not done if its link has flags.
+
+    Returns:
+        BLOCKED, with the row as it was; or UNKNOWN, if the link is missing.
+    """
+    node, links, waits, out = tables
+    words, threads, depth, _ = shape
+    free = ctl[COUNT]
+    n = state[free, words + turn] & stepping.NODE_MASK
+    column = node[n, nodes.COLUMN]
+    word = state[free, column]
+    buffer = words + threads + 1 + 2 * depth * turn
+    could = stepping.do_step(state, free, buffer, depth, node, waits, n, out)
+    if could == stepping.OVERFLOW:
+        note(broken, ctl, TOO_WIDE, ctl[POSITION], turn, 0)
+        ctl[ENABLED] = 1  # the path ends here, but not because threads wait
+    if could != 0:
+        return stepping.BLOCKED
+    link = stepping.find_link(node, links, n, out[0])
+    if link == stepping.UNKNOWN:
+        ctl[WANTED_NODE] = n
+        ctl[WANTED_ANSWER] = out[0]
+        ctl[WANTED_TURN] = turn
+    elif forced and links[link, nodes.FLAGS] != 0:
+        state[free, column] = word
+        link = stepping.BLOCKED
+    return link
 
 
-def successor(state: Any, tables: Any, broken: Any, ctl: Any, shape: tuple[int, int, int, int], turn: int) -> int:
+def arrive(state: Any, tables: Any, broken: Any, ctl: Any, words: int, threads: int, turn: int, link: int) -> None:
+    """Move a thread along the link of its step in the first free row, and note what the step breaks."""
+    node, links = tables[0], tables[1]
+    free, given = ctl[COUNT], ctl[GIVEN]
+    before = state[free, words + turn]
+    truth = stepping.truth_of(state, free, words, threads, node, given)
+    stepping.move(state, free, words, threads, words + turn, node, links, link, given, ctl[REFERENCES])
+    if links[link, nodes.FLAGS] != 0:
+        kind = broken_by(state, free, words, threads, node, before, truth, given, links[link, nodes.FLAGS])
+        if kind != 0:
+            note(broken, ctl, kind, ctl[POSITION], turn, link)
+
+
+def successor(
+    state: Any, tables: Any, masks: Any, broken: Any, ctl: Any, shape: tuple[int, int, int, int], turn: int
+) -> int:  # fmt: skip
     """Put the successor of the present state by one turn into the first free row.
+
+    A search that reduces goes on from there as long as only one thread must be expanded: these states are not kept.
+    The threads that must be expanded then go into ctl[NEXT]; the turns and their results go behind out[0] and out[1],
+    if there is room.
 
     Args:
         tables: nodes, links, waits, and an array for the result of a step.
+        masks: own, future and locks, see `Footprints`.
         shape: shared words, threads, depth of store buffers, preemption bound (below 0: none).
         turn: a thread, or, from `threads` on, a store buffer to flush.
 
     Returns:
         0, BLOCKED (no successor) or UNKNOWN (the thread's next link is missing).
     """
-    node, links, waits, out = tables
+    node, _, waits, out = tables
     words, threads, depth, bound = shape
     at, free = ctl[POSITION], ctl[COUNT]
     whose = turn % threads
-    buffer = words + threads + 1 + 2 * depth * whose
     current = 0
+    ctl[NEXT], out[1] = -1, 1
     if bound >= 0:
         current = preemption(state, at, free, words, threads, depth, (node, waits, out), whose)
         if current >> 8 > bound:
@@ -200,113 +263,38 @@ def successor(state: Any, tables: Any, broken: Any, ctl: Any, shape: tuple[int, 
     if bound >= 0:
         state[free, words + threads] = current
     if turn >= threads:
-        return 0 if stepping.flush(state, free, buffer, depth) else stepping.BLOCKED
-    before = state[at, words + turn]
-    n = before & stepping.NODE_MASK
-    could = stepping.do_step(state, free, buffer, depth, node, waits, n, out)
-    if could == stepping.OVERFLOW:
-        note(broken, ctl, TOO_WIDE, at, turn, 0)
-        ctl[ENABLED] = 1  # the path ends here, but not because threads wait
-    if could != 0:
-        return stepping.BLOCKED
-    link = stepping.find_link(node, links, n, out[0])
-    if link == stepping.UNKNOWN:
-        want(ctl, n, out[0], turn)
-        return stepping.UNKNOWN
-    given = ctl[GIVEN]
-    truth = stepping.truth_of(state, at, words, threads, node, given)
-    stepping.move(state, free, words, threads, words + turn, node, links, link, given, ctl[REFERENCES])
-    if links[link, nodes.FLAGS] != 0:
-        kind = broken_by(state, free, words, threads, node, before, truth, given, links[link, nodes.FLAGS])
-        if kind != 0:
-            note(broken, ctl, kind, at, turn, link)
+        return 0 if stepping.flush(state, free, words + threads + 1 + 2 * depth * whose, depth) else stepping.BLOCKED
+    noted, steps, others = ctl[BROKEN], 0, 0
+    while others == 0:
+        link = step_of(state, tables, broken, ctl, shape, turn, steps > 0)
+        if link == stepping.UNKNOWN or (link < 0 and steps == 0):
+            return link
+        if link < 0:
+            break  # the state stays as it is, and only this thread is expanded
+        if 2 * steps + 3 < out.size:
+            out[2 * steps + 2], out[2 * steps + 3] = turn, out[0]
+        steps += 1
+        arrive(state, tables, broken, ctl, words, threads, turn, link)
+        if ctl[REDUCES] == 0 or threads == 1 or noted != ctl[BROKEN]:
+            break
+        ctl[NEXT] = persistent.persistent(state, free, words, threads, node, waits, masks, turn)
+        turn = persistent.first_of(ctl[NEXT])
+        others = ctl[NEXT] ^ 1 << turn
+    out[1] = steps
     return 0
 
 
-def force(state: Any, tables: Any, masks: Any, ctl: Any, words: int, threads: int) -> int:
-    """Do the next step of the state in the first free row, if only one thread of it must be expanded.
-
-    Args:
-        tables: see `successor`.
-        masks: see `persistent`: own, future and locks.
-
-    Returns:
-        the thread; BLOCKED if several threads must be expanded, or if the step may break a law, which leaves the state
-        as it was; UNKNOWN if the thread's next link is missing.
-    """
-    node, links, waits, out = tables
-    own, future, locks = masks
-    at = ctl[COUNT]
-    only = persistent.persistent(state, at, words, threads, node, waits, own, future, locks)
-    turn = 0
-    while only >> turn & 1 == 0:
-        turn += 1
-    if only != 1 << turn or threads == 1:
-        return stepping.BLOCKED
-    n = state[at, words + turn] & stepping.NODE_MASK
-    column = node[n, nodes.COLUMN]
-    before = state[at, column]
-    if stepping.do_step(state, at, 0, 0, node, waits, n, out) != 0:
-        return stepping.BLOCKED
-    link = stepping.find_link(node, links, n, out[0])
-    if link == stepping.UNKNOWN:
-        want(ctl, n, out[0], turn)
-        return stepping.UNKNOWN
-    if links[link, nodes.FLAGS] != 0:
-        state[at, column] = before
-        return stepping.BLOCKED
-    stepping.move(state, at, words, threads, words + turn, node, links, link, ctl[GIVEN], ctl[REFERENCES])
-    return turn
-
-
-def force_all(state: Any, tables: Any, masks: Any, ctl: Any, words: int, threads: int) -> int:
-    """Do the next steps of the state in the first free row as long as `force` does; BLOCKED or UNKNOWN, as there."""
-    steps = 0
-    turn = 0
-    while turn >= 0:
-        turn = force(state, tables, masks, ctl, words, threads)
-        if turn >= 0:
-            steps += 1
-    if turn == stepping.BLOCKED:
-        ctl[TRANSITIONS] += steps
-        ctl[QUOTA] -= steps
-    return turn
-
-
-def expanded(state: Any, tables: Any, masks: Any, ctl: Any, words: int, threads: int) -> int:
-    """The threads of the present state that the search expands: a mask."""
-    if ctl[REDUCES] == 0:
-        return -1
-    node, _, waits, _ = tables
-    own, future, locks = masks
-    return persistent.persistent(state, ctl[POSITION], words, threads, node, waits, own, future, locks)
-
-
-def reduced(
-    state: Any, tables: Any, masks: Any, broken: Any, ctl: Any, shape: tuple[int, int, int, int], turn: int
-) -> int:  # fmt: skip
-    """Like `successor`, but with the steps that `force_all` does after it; BLOCKED if the turn is not expanded."""
-    if ctl[EXPANDED] >> turn & 1 == 0:
-        return stepping.BLOCKED
-    noted = ctl[BROKEN]
-    followed = successor(state, tables, broken, ctl, shape, turn)
-    if ctl[REDUCES] and followed == 0 and noted == ctl[BROKEN]:
-        words, threads, _, _ = shape
-        if force_all(state, tables, masks, ctl, words, threads) == stepping.UNKNOWN:
-            followed = stepping.UNKNOWN
-    return followed
-
-
 def keep(
-    state: Any, table: Any, parent: Any, quiescent: Any, node: Any, ctl: Any, words: int, threads: int, turn: int
-) -> None:
-    """Count a transition, and keep the state that it local_accesses to if it is new."""
+    state: Any, table: Any, parent: Any, quiescent: Any, node: Any, ctl: Any, words: int, threads: int, turn: int,
+    steps: int,
+) -> None:  # fmt: skip
+    """Count the transitions of a turn, and keep the state that it leads to if it is new."""
     ctl[ENABLED] = 1
-    ctl[TRANSITIONS] += 1
-    ctl[QUOTA] -= 1
+    ctl[TRANSITIONS] += steps
+    ctl[QUOTA] -= steps
     free = ctl[COUNT]
     if insert(state, table, free, state.shape[1]):
-        parent[free] = ctl[POSITION] << PARENT_SHIFT | turn
+        parent[free] = (ctl[NEXT] & EVERYONE) << EXPANDED_SHIFT | ctl[POSITION] << PARENT_SHIFT | turn
         if is_quiescent(state, free, words, threads, node):
             quiescent[ctl[QUIESCENT]] = free
             ctl[QUIESCENT] += 1
@@ -359,17 +347,19 @@ def search(  # noqa: PLR0913  (native code takes arrays one by one)
                 ctl[DEPTH] += 1
                 ctl[LEVEL_END] = ctl[COUNT]
             ctl[ENABLED] = 0
-            ctl[EXPANDED] = expanded(state, tables, masks, ctl, words, threads)
+            ctl[EXPANDED] = parent[ctl[POSITION]] >> EXPANDED_SHIFT & EVERYONE
         while ctl[TURN] < turns:
             turn = ctl[TURN]
-            followed = reduced(state, tables, masks, broken, ctl, (words, threads, depth, bound), turn)
+            followed = stepping.BLOCKED
+            if ctl[EXPANDED] >> turn % threads & 1:
+                followed = successor(state, tables, masks, broken, ctl, (words, threads, depth, bound), turn)
             if followed == stepping.UNKNOWN:
                 return NEEDS_LINK
             ctl[TURN] = turn + 1
             if followed != stepping.BLOCKED:
                 if ctl[CANONICAL]:
-                    arrange(state, ctl[COUNT], words, same)
-                keep(state, table, parent, quiescent, node, ctl, words, threads, turn)
+                    ctl[NEXT] = arrange(state, ctl[COUNT], words, same, ctl[NEXT])
+                keep(state, table, parent, quiescent, node, ctl, words, threads, turn, out[1])
         if ctl[ENABLED] == 0 and not is_over(state, ctl[POSITION], words, threads, node):
             note(broken, ctl, DEADLOCK, ctl[POSITION], 0, 0)
         ctl[TURN] = 0
@@ -378,16 +368,9 @@ def search(  # noqa: PLR0913  (native code takes arrays one by one)
 
 
 def follow(  # noqa: PLR0913  (native code takes arrays one by one)
-    state: Any, node: Any, links: Any, waits: Any, broken: Any, same: Any, ctl: Any, out: Any, words: int, depth: int,
-    turn: int,
+    state: Any, node: Any, links: Any, waits: Any, broken: Any, same: Any, ctl: Any, out: Any, own: Any, future: Any,
+    locks: Any, words: int, depth: int, turn: int,
 ) -> int:  # fmt: skip
     """Put the successor of row ctl[POSITION] by one turn into row ctl[COUNT] (see `successor`)."""
-    return successor(state, (node, links, waits, out), broken, ctl, (words, same.size, depth, -1), turn)
-
-
-def pursue(  # noqa: PLR0913  (native code takes arrays one by one)
-    state: Any, node: Any, links: Any, waits: Any, ctl: Any, out: Any, own: Any, future: Any, locks: Any, words: int,
-    threads: int,
-) -> int:  # fmt: skip
-    """See `force`."""
-    return force(state, (node, links, waits, out), (own, future, locks), ctl, words, threads)
+    shape = words, same.size, depth, -1
+    return successor(state, (node, links, waits, out), (own, future, locks), broken, ctl, shape, turn)

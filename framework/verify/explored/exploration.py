@@ -48,6 +48,8 @@ FIRST_TABLE: Final = 1 << 14
 """Initial size of the hash table of states."""
 PIECE: Final = 1 << 20
 """States that are rehashed between two checks of the time."""
+LONGEST: Final = 1 << 15
+"""Twice the steps of a path between two states that the search keeps, at most, and some room."""
 MOST_JUDGED: Final = 4000
 """Quiescent states that are judged, at most; final states always are."""
 _NO_MASKS: Final = np.zeros((1, 3), np.int64)
@@ -215,6 +217,7 @@ class Explorer:
         self.ctl[[f.COUNT, f.LEVEL_END, f.QUIESCENT]] = 1
         self.ctl[[f.CANONICAL, f.REDUCES]] = self.found.symmetric, self.reduces
         self.ctl[[f.GIVEN, f.REFERENCES]] = self.world.given, self.counted
+        self.parent[0] = f.EVERYONE << f.EXPANDED_SHIFT
         self._hash(FIRST_TABLE, lambda _: True)
         if self.reduces:
             self._look_ahead()
@@ -391,7 +394,7 @@ class Explorer:
         chain = []
         while at:
             packed = int(self.parent[at])
-            at = packed >> f.PARENT_SHIFT
+            at = (packed & (1 << f.EXPANDED_SHIFT) - 1) >> f.PARENT_SHIFT
             chain.append((at, packed & ((1 << f.PARENT_SHIFT) - 1)))
         threads = len(self.same)
         order = list(range(threads))
@@ -403,36 +406,30 @@ class Explorer:
                 order = self._rearranged(order)
         return steps, order
 
-    def _turns(self, at: int, turn: int) -> Iterator[tuple[int, int]]:
-        """Repeat a turn from a state, and those that the search does with it; the turns and the links of their steps.
+    def _turns(self, at: int, turn: int) -> list[tuple[int, int]]:
+        """Repeat a turn from a state, with the steps that the search does after it; each thread with its link.
 
         The state behind them goes into `arrived`.
         """
-        ctl = self.ctl.copy()
+        ctl, out = self.ctl.copy(), np.zeros(LONGEST, np.int64)
         scratch = np.zeros((2, self.state.shape[1]), np.int64)
-        scratch[:] = self.state[at]
+        scratch[0] = self.state[at]
         self.arrived = scratch[1]
         ctl[f.POSITION], ctl[f.COUNT] = 0, 1
         nodes, words, threads = self.nodes, len(self.words), len(self.same)
         native("follow")(
-            scratch, nodes.table, nodes.links, nodes.waits, self.broken.copy(), self.same, ctl, self.out, words,
+            scratch, nodes.table, nodes.links, nodes.waits, self.broken.copy(), self.same, ctl, out, *self.masks, words,
             self.depth, turn,
         )  # fmt: skip
-        yield turn, -1 if turn >= threads else self._link(scratch[0], turn)
-        if not self.reduces or ctl[f.BROKEN] > self.ctl[f.BROKEN]:
-            return
-        while turn >= 0:
-            scratch[0] = scratch[1]
-            turn = native("pursue")(
-                scratch, nodes.table, nodes.links, nodes.waits, ctl, self.out, *self.masks, words, threads
-            )
-            if turn >= 0:
-                yield turn, self._link(scratch[0], turn)
-
-    def _link(self, before: NDArray[np.int64], turn: int) -> int:
-        """The link of the step that a thread has just done, from a state."""
-        node = int(before[len(self.words) + turn]) & NODE_MASK
-        return int(find_link(self.nodes.table, self.nodes.links, node, int(self.out[0])))
+        if turn >= threads:
+            return [(turn, -1)]
+        columns = [value & NODE_MASK for value in scratch[0, words : words + threads].tolist()]
+        found = []
+        for thread, answer in out[2 : 2 + 2 * int(out[1])].reshape(-1, 2).tolist():
+            link = int(find_link(nodes.table, nodes.links, columns[thread], answer))
+            columns[thread] = int(nodes.links[link, CHILD])
+            found.append((thread, link))
+        return found
 
     def _rearranged(self, order: list[int]) -> list[int]:
         """The threads in the order of the columns after `breadth_first.arrange`."""

@@ -10,8 +10,7 @@ from foliolab.framework.verify.explored import breadth_first, pct, reach
 
 _KINDS: Final[dict[str, tuple[Callable[..., Any], str]]] = {
     "search": (breadth_first.search, "tttttvvvvvvtttiii"),
-    "follow": (breadth_first.follow, "tttttvvviii"),
-    "pursue": (breadth_first.pursue, "ttttvvtttii"),
+    "follow": (breadth_first.follow, "tttttvvvtttiii"),
     "mark": (reach.mark, "tttiii"),
     "spread": (reach.spread, "tttttii"),
     "rehash": (breadth_first.rehash, "tvii"),

@@ -48,7 +48,7 @@ def walk(  # noqa: PLR0913  (native code takes arrays one by one)
     """
     threads = same.size
     turns = 2 * threads if depth else threads
-    tables = (node, links, waits, out)
+    tables, shape = (node, links, waits, out), (words, threads, depth, -1)
     for turn in range(turns):
         seed = next_random(seed)
         priority[turn] = seed >> 8 & 0xFFFFFF
@@ -61,7 +61,7 @@ def walk(  # noqa: PLR0913  (native code takes arrays one by one)
             if turn < 0:
                 break
             tried |= 1 << turn
-            followed = breadth_first.successor(state, tables, broken, ctl, (words, threads, depth, -1), turn)
+            followed = breadth_first.successor(state, tables, (node, node, node), broken, ctl, shape, turn)
             out[1] = steps
             if followed == UNKNOWN:
                 return breadth_first.NEEDS_LINK

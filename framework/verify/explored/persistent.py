@@ -94,23 +94,26 @@ def closure(  # noqa: PLR0913  (native code takes arrays one by one)
 
 
 def persistent(
-    row: Any, at: int, words: int, threads: int, node: Any, waits: Any, own: Any, future: Any, locks: Any
+    row: Any, at: int, words: int, threads: int, node: Any, waits: Any, masks: Any, likely: int
 ) -> int:  # fmt: skip
     """A persistent set in the state in row `at`, as small as it is found: a mask of threads; all, where none is known.
 
     Args:
-        own, future, locks: see `Footprints`.
+        masks: own, future and locks, see `Footprints`.
+        likely: the thread that is tried first.
     """
+    own, future, locks = masks
     everyone = (1 << threads) - 1
     best, size = everyone, threads
     truth = 0
     for t in range(words, words + threads):
         truth |= future[row[at, t] & stepping.NODE_MASK, READS] & TRUTH_BIT
-    for first in range(threads):
+    for i in range(threads):
+        first = (likely + i) % threads
         n = row[at, words + first] & stepping.NODE_MASK
         if node[n, nodes.WHAT] >> nodes.BETWEEN_AT & 1 or not can_step(row, at, node, waits, n):
             continue
-        for lock in range(locks.shape[0] + 1):
+        for lock in range(locks.shape[0], -1, -1):
             bit = 0
             if lock > 0:
                 if row[at, locks[lock - 1, 0]] >> locks[lock - 1, 1] & 1 == 0:
@@ -125,3 +128,11 @@ def persistent(
                 if count == 1:
                     return best
     return best
+
+
+def first_of(mask: int) -> int:
+    """The first thread of a mask that is not 0."""
+    thread = 0
+    while mask >> thread & 1 == 0:
+        thread += 1
+    return thread

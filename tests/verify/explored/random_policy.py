@@ -22,6 +22,10 @@ from foliolab.framework.api import (
 
 STEPS = 12
 """Digits: what `do_step` can do."""
+LOCK, OTHER_LOCK = 4, 6
+"""Digits that take a lock; the next one releases it."""
+LOSES_AN_UPDATE = [3, 2]
+"""A load, and a store of what was loaded and 1."""
 ADDS = 0
 REMOVES = 0
 ANSWERS = 0
@@ -36,28 +40,26 @@ def do_step(folio: Any, step: int, got: int) -> int:
         WRITE_ONCE(folio._small, (got + 1) & 7)
     elif step == 3:
         got = READ_ONCE(folio._small)
-    elif step == 4:
+    elif step < 9:
+        do_lock(folio, step)
+    elif step == 9:
+        got = cmpxchg(folio._small, 0, 5)
+    elif step == 10:
+        got = atomic_add_return(-1, folio._other)
+    else:
+        atomic_add(60 if got & 1 else -60, folio._tight)
+    return got
+
+
+def do_lock(folio: Any, step: int) -> None:
+    if step == 4:
         bit_spin_lock(0, folio._word)
     elif step == 5:
         bit_spin_unlock(0, folio._word)
     elif step == 6:
         bit_spin_lock(1, folio._word)
-    elif step == 7:
+    elif step == 7 or not test_and_set_bit_lock(1, folio._word):
         bit_spin_unlock(1, folio._word)
-    elif step == 8:
-        got = atomic_add_return(-1, folio._other)
-    elif step == 9:
-        got = cmpxchg(folio._small, 0, 5)
-    elif step == 10:
-        if test_and_set_bit_lock(1, folio._word):
-            got = 7
-        else:
-            bit_spin_unlock(1, folio._word)
-    elif got & 1:
-        atomic_add(60, folio._tight)
-    else:
-        atomic_add(-60, folio._tight)
-    return got
 
 
 def do_steps(folio: Any, steps: int) -> int:
