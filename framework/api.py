@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from foliolab.framework.contract import trace_records
 from foliolab.framework.contract.asker import Answers, Asker, Entries, Moment, Pairs, Ranges, Seen
+from foliolab.framework.contract.detector import Action, Detector, Known
 from foliolab.framework.contract.hooks import Hooks
 from foliolab.framework.contract.hookspecs import hookimpl
 from foliolab.framework.contract.models import Models
@@ -121,22 +122,23 @@ if TYPE_CHECKING:
 
 __all__ = [
     "API_VERSION", "CAPABILITIES", "COPIED", "MM", "NEW_PAGE", "PAGE_SIZE", "PMD_ORDER", "PTE_VM_SHARED", "PTE_WRITE",
-    "PTRS_PER_PTE", "READ_ONCE", "REUSED", "UNCHANGED", "VM_WARN_ON", "WRITE_ONCE", "Answers", "Asker", "Bits", "Cpu",
-    "Entries", "Folio", "FolioLabError", "Hooks", "Machine", "Memory", "ModelError", "Models", "Moment", "Page",
-    "PageAnonExclusive", "Pairs", "Parameter", "PluginError", "Policy", "Processes", "Pte", "Ranges", "Ref", "Reporter",
-    "Scheme", "Seen", "Setting", "SharingPattern", "Stored", "Timed", "TraceReader", "TraceSource", "Usage",
-    "UsageError", "Values", "View", "Workload", "Zone", "__clear_bit", "__clear_bit_unlock", "__set_bit", "as_folio",
-    "as_page", "atomic_add", "atomic_add_negative", "atomic_add_return", "atomic_dec", "atomic_dec_and_test",
-    "atomic_dec_return", "atomic_fetch_add", "atomic_inc", "atomic_inc_and_test", "atomic_inc_return", "atomic_read",
-    "atomic_set", "atomic_sub", "atomic_sub_and_test", "atomic_sub_return", "bit_spin_lock", "bit_spin_unlock",
-    "clear_bit", "clear_bit_unlock", "cmpxchg", "copy_page", "cpu_at", "cpu_relax", "exact_claim", "fill_page",
-    "folio_add_anon_rmap_ptes", "folio_add_file_rmap_ptes", "folio_free_swap", "folio_mapped_between", "folio_nr_pages",
-    "folio_order", "folio_page", "folio_ref_add", "folio_ref_count", "folio_ref_sub_return", "folio_remove_rmap_ptes",
-    "folio_test_anon", "folio_test_large", "folio_test_swapcache", "folio_try_dup_anon_rmap_ptes", "folio_trylock",
-    "folio_unlock", "frame_of", "hookimpl", "init_fields", "load", "memory_of", "mm_at", "nth_page", "page_to_pfn",
-    "pfn_folio", "pfn_to_page", "prefetch", "pte_at", "ptr_add", "set_bit", "smp_load_acquire", "smp_mb", "smp_rmb",
-    "smp_store_release", "smp_wmb", "spin_wait_clear", "store", "test_and_clear_bit", "test_and_set_bit",
-    "test_and_set_bit_lock", "test_bit", "trace_records", "u64", "write_page", "xchg", "zone_at",
+    "PTRS_PER_PTE", "READ_ONCE", "REUSED", "UNCHANGED", "VM_WARN_ON", "WRITE_ONCE", "Action", "Answers", "Asker",
+    "Bits", "Cpu", "Detector", "Entries", "Folio", "FolioLabError", "Hooks", "Known", "Machine", "Memory", "ModelError",
+    "Models", "Moment", "Page", "PageAnonExclusive", "Pairs", "Parameter", "PluginError", "Policy", "Processes", "Pte",
+    "Ranges", "Ref", "Reporter", "Scheme", "Seen", "Setting", "SharingPattern", "Stored", "Timed", "TraceReader",
+    "TraceSource", "Usage", "UsageError", "Values", "View", "Workload", "Zone", "__clear_bit", "__clear_bit_unlock",
+    "__set_bit", "as_folio", "as_page", "atomic_add", "atomic_add_negative", "atomic_add_return", "atomic_dec",
+    "atomic_dec_and_test", "atomic_dec_return", "atomic_fetch_add", "atomic_inc", "atomic_inc_and_test",
+    "atomic_inc_return", "atomic_read", "atomic_set", "atomic_sub", "atomic_sub_and_test", "atomic_sub_return",
+    "bit_spin_lock", "bit_spin_unlock", "clear_bit", "clear_bit_unlock", "cmpxchg", "copy_page", "cpu_at", "cpu_relax",
+    "exact_claim", "fill_page", "folio_add_anon_rmap_ptes", "folio_add_file_rmap_ptes", "folio_free_swap",
+    "folio_mapped_between", "folio_nr_pages", "folio_order", "folio_page", "folio_ref_add", "folio_ref_count",
+    "folio_ref_sub_return", "folio_remove_rmap_ptes", "folio_test_anon", "folio_test_large", "folio_test_swapcache",
+    "folio_try_dup_anon_rmap_ptes", "folio_trylock", "folio_unlock", "frame_of", "hookimpl", "init_fields", "load",
+    "memory_of", "mm_at", "nth_page", "page_to_pfn", "pfn_folio", "pfn_to_page", "prefetch", "pte_at", "ptr_add",
+    "set_bit", "smp_load_acquire", "smp_mb", "smp_rmb", "smp_store_release", "smp_wmb", "spin_wait_clear", "store",
+    "test_and_clear_bit", "test_and_set_bit", "test_and_set_bit_lock", "test_bit", "trace_records", "u64", "write_page",
+    "xchg", "zone_at",
 ]  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 
-from foliolab.framework.api import Policy, hookimpl
+from foliolab.framework.api import Detector, Policy, hookimpl
 
 MODULES = (
     "page_mapcount",
@@ -28,6 +28,13 @@ MODULES = (
 def foliolab_policies() -> Iterable[Policy]:
     """The built-in policies."""
     return [import_module(f"foliolab.policies.{name}").POLICY for name in MODULES]
+
+
+@hookimpl
+def foliolab_detectors() -> Iterable[Detector]:
+    """The built-in designs that detect partially mapped folios."""
+    detectors: Iterable[Detector] = import_module("foliolab.policies.detection").DETECTORS
+    return detectors
 
 
 @hookimpl

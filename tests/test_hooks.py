@@ -163,7 +163,8 @@ def test_whoever_asks(noted: Noted) -> None:
 
 PLUGIN = """
 from foliolab.framework.api import (
-    Asker, Hooks, Policy, Reporter, SharingPattern, Stored, TraceReader, View, Workload, atomic_set, hookimpl,
+    Action, Asker, Detector, Hooks, Policy, Reporter, SharingPattern, Stored, TraceReader, View, Workload, atomic_set,
+    hookimpl,
 )
 from foliolab.policies.exact import POLICY
 
@@ -190,6 +191,12 @@ def foliolab_sharing_patterns():
 def foliolab_askers():
     says = dict(who="me", when="always", exclusive="this", shared="that", source="here")
     return [Asker(name="my-asker", ask=lambda moment: moment.by_answer(moment.pairs), **says)]
+
+
+@hookimpl
+def foliolab_detectors():
+    leave = lambda known: Action.NOTHING
+    return [Detector(name="my-detector", summary="nothing", references=(), at_removal=leave, in_shrinker=leave)]
 
 
 @hookimpl
@@ -239,6 +246,7 @@ def test_a_plugin_may_have_every_hook(tmp_path: Path) -> None:
     assert "my-workload" in registry.workloads
     assert "my-pattern" in registry.patterns
     assert "my-asker" in registry.askers
+    assert "my-detector" in registry.detectors
     assert tmp_path / "figures.toml" in registry.published.values()
     assert registry.scenarios["my-scenario"] == tmp_path / "my-scenario.scenario"
     assert tmp_path / "findings.json" in registry.findings.values()

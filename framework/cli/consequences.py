@@ -1,6 +1,7 @@
 """Count wrong decisions and wrong figures in /proc.
 
-WORKLOAD is a sharing pattern, a workload, a scenario or its file, `scenarios` (all that ship) or `random-scenarios`.
+WORKLOAD is a sharing pattern, a workload, a scenario or its file, `scenarios` (all that ship), `random-scenarios`, or a
+recorded trace, which is looked at evenly in time.
 Who asks is an asker; `foliolab list` names them, and plugins offer more.
 """
 
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from foliolab.framework import intake
 from foliolab.framework.cli import _common
 from foliolab.framework.errors import UsageError
 
@@ -26,6 +28,8 @@ SIZE: Final = "64K"
 MMS: Final = 4
 MOST_MMS: Final = 64
 MOMENTS: Final = 250
+OF_TRACE: Final = 20
+"""Moments of a trace: each looks at every page table of many processes."""
 ALL: Final = "scenarios"
 RANDOM: Final = "random-scenarios"
 RANDOMS: Final = 30
@@ -35,7 +39,7 @@ RANDOMS: Final = 30
 def run(  # noqa: PLR0913  (one parameter per option)
     workloads: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[WORKLOAD]...", help="What to run. [all patterns, programs and scenarios]"),
+        typer.Argument(metavar="[WORKLOAD]...", help="What to run, or a trace. [all patterns, programs and scenarios]"),
     ] = None,
     policies: Annotated[
         list[str] | None,
@@ -52,9 +56,13 @@ def run(  # noqa: PLR0913  (one parameter per option)
         str | None, typer.Option(metavar="SIZE", help=f"Folio size; scenarios have their own. [{SIZE}]")
     ] = None,
     moments: Annotated[
-        int,
-        typer.Option(min=0, metavar="N", help="Moments checked in a sharing pattern; 0: each operation."),
-    ] = MOMENTS,
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help=f"Moments checked in a pattern [{MOMENTS}; 0: each operation] or a trace [{OF_TRACE}].",
+        ),
+    ] = None,
     seed: _common.Seed = 1,
     json: _common.ResultFile = None,
     history: _common.History = None,
@@ -119,10 +127,15 @@ class _Pick:
     sized: bool
     mms: int
     seed: int
-    moments: int
+    moments: int | None
+
+    @property
+    def of_pattern(self) -> int:
+        return MOMENTS if self.moments is None else self.moments
 
 
 def _sources(found: Registry, names: Sequence[str], pick: _Pick) -> list[MomentSource]:
+    from foliolab.framework.consequences.recording import FromTrace
     from foliolab.framework.consequences.sources import FromPattern, FromWorkload, usage_for
 
     programs = {name: workload for name, workload in found.workloads.items() if workload.program}
@@ -130,14 +143,22 @@ def _sources(found: Registry, names: Sequence[str], pick: _Pick) -> list[MomentS
     for name in dict.fromkeys(names or [*found.patterns, *programs, ALL, RANDOM]):
         if name in found.patterns:
             usage = usage_for(pick.order, pick.mms)
-            chosen.append(FromPattern(found.patterns[name], usage, pick.seed, pick.moments))
+            chosen.append(FromPattern(found.patterns[name], usage, pick.seed, pick.of_pattern))
         elif name in found.workloads:
             chosen.append(FromWorkload(found.workloads[name], pick.order, pick.seed))
         elif name == RANDOM:
             chosen.append(_random(pick))
+        elif _is_trace(name):
+            chosen.append(FromTrace(name, pick.moments or OF_TRACE))
         else:
             chosen.append(_scenarios(found, name))
     return chosen
+
+
+def _is_trace(name: str) -> bool:
+    from foliolab.framework.trace.file import is_trace
+
+    return is_trace(intake.head(name, 8))
 
 
 def _random(pick: _Pick) -> MomentSource:

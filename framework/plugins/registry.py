@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import pluggy
 
 from foliolab.framework.contract.asker import Asker
+from foliolab.framework.contract.detector import Detector
 from foliolab.framework.contract.hookspecs import GROUP
 from foliolab.framework.contract.policy import Policy, Scheme
 from foliolab.framework.contract.reporter import Reporter
@@ -105,6 +106,10 @@ class Registry:
     askers = Kind(
         "asker", "foliolab_askers", (Asker,), validation.checked_asker,
         "Who asks policies whether folios are shared, for `foliolab consequences`.", "ASKER",
+    )  # fmt: skip
+    detectors = Kind(
+        "detector", "foliolab_detectors", (Detector,), validation.checked_detector,
+        "Designs that detect partially mapped folios, for `foliolab partial`.", "DETECTOR",
     )  # fmt: skip
     findings = Kind(
         "file of findings", "foliolab_findings", (str, PathLike), validation.checked_file,

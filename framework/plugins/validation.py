@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 from foliolab.framework.contract.asker import Asker
+from foliolab.framework.contract.detector import Action, Detector, Known
 from foliolab.framework.contract.hooks import DEPRECATED_HOOKS, Hooks
 from foliolab.framework.contract.parameter import Parameter
 from foliolab.framework.contract.policy import CAPABILITIES, Layout, Policy
@@ -247,6 +248,21 @@ def checked_asker(asker: Asker) -> list[Asker]:
     for name in ("safe", "usual"):
         claims.need(isinstance(getattr(asker, name), bool), f"{name} is not True or False")
     return [asker]
+
+
+def checked_detector(detector: Detector) -> list[Detector]:
+    """Check a detector, with a folio of which a page is unmapped and with one in doubt."""
+    claims = _Claims(detector)
+    claims.common()
+    claims.need(isinstance(detector.page_mapcounts, bool), "page_mapcounts is not True or False")
+    decisions = {"at_removal": detector.at_removal, "in_shrinker": detector.in_shrinker}
+    if detector.in_scan is not None:
+        decisions["in_scan"] = detector.in_scan
+    for name, decide in decisions.items():
+        claims.need(_takes(decide, 1), f"{name} is not a function of (known)")
+        for known in (Known(16, 15, 0, False, 1, False), Known(16, 16, 0, True, 0, False)):
+            claims.need(isinstance(decide(known), Action), f"{name} gives {decide(known)!r} and not an Action")
+    return [detector]
 
 
 def checked_trace_reader(reader: TraceReader) -> list[TraceReader]:

@@ -20,8 +20,9 @@ from foliolab.framework.machine.primitives import load, pte_at, store
     FREE_SLOTS, LIVE, SNAPSHOT, EVENT,
     AT_HEAD, AT_TIME, AT_PAGE, AT_NR, AT_OTHER, AT_MM, AT_SLOT, AT_FREE, AT_USED, AT_COUNT, AT_FAMILY,
     AT_VIRTUAL, AT_HASH_CELL, AT_HASH, AT_CLUSTER, AT_FOLIO, AT_LARGE, AT_PFN, AT_LIST, AT_BUCKET, AT_MATRIX, AT_TALLY,
-    AT_ENDS, AT_LENGTHS, STEP, WRONGS, AT_PAGES, AT_WRONG, PMDS, AT_FOUND, PREDECESSORS, HELD,
-) = range(49)  # fmt: skip
+    AT_ENDS, AT_LENGTHS, STEP, WRONGS, AT_PAGES, AT_WRONG, PMDS, AT_FOUND, PREDECESSORS, HELD, AT_CHANGES, CHANGES,
+    MOST_CHANGES,
+) = range(52)  # fmt: skip
 REGISTERS: Final = 64
 RUN: Final = 16
 """Write faults whose pages are looked up together, before the first of them."""
@@ -37,6 +38,7 @@ NO_FRAMES: Final = 1
 NO_SLOTS: Final = 2
 NO_WINDOWS: Final = 3
 NO_IDS: Final = 4
+NO_CHANGES: Final = 5
 
 # -- tallies
 KIND: Final = 0
@@ -82,6 +84,8 @@ SLOT_CELLS: Final = 3
 COUNT_BITS: Final = 16
 COUNTS: Final = 4
 """Counts of the mappings of single pages (`Sizes.watched`): bits of a count, and counts in a cell."""
+CHANGE_CELLS: Final = 8
+"""Of a row of the list of changes (`Sizes.changes`): see `changes`."""
 WRONG_SHIFT: Final = 2
 WRONG_FALSE: Final = 1
 WRONG_UNSAFE: Final = 2
@@ -130,6 +134,8 @@ class Sizes:
         predecessors: slots for MMs that mapped older folios first (`predecessors`); `slots` contains them.
         watched: whether an observer follows: then mappings are counted by page, page operations by kind, and the
             events that make an answer wrong are listed.
+        changes: rows of the list of changes to the mappings of large folios (see `changes`), which an observer must
+            collect before it is full; mappings are then counted by page, too. 0: there is no list.
     """
 
     frames: int
@@ -141,6 +147,7 @@ class Sizes:
     events: int
     predecessors: int = 0
     watched: bool = False
+    changes: int = 0
 
     @property
     def vpns(self) -> int:
@@ -164,7 +171,8 @@ class Sizes:
             AT_CLUSTER: self.clusters, AT_FOLIO: FOLIO_CELLS * heads, AT_LARGE: heads, AT_PFN: self.pfns,
             AT_LIST: PTRS_PER_PTE, AT_BUCKET: BUCKETS * BUCKET_CELLS, AT_MATRIX: prod(MATRIX), AT_TALLY: TALLIES,
             AT_ENDS: prod(ENDS), AT_LENGTHS: prod(LENGTHS), AT_FOUND: RUN,
-            AT_PAGES: self.frames // COUNTS if self.watched else 0, AT_WRONG: self.events if self.watched else 0,
+            AT_PAGES: self.frames // COUNTS if self.watched or self.changes else 0,
+            AT_WRONG: self.events if self.watched else 0, AT_CHANGES: CHANGE_CELLS * self.changes,
         }  # fmt: skip
 
     @property
@@ -197,7 +205,7 @@ class Cells:
             MM_STRIDE: mms[1] - mms[0] if len(mms) > 1 else 0, SLOTS: sizes.slots, WINDOWS: sizes.windows,
             HASH_SIZE: sizes.hash_size, HEADS: (sizes.frames >> 2) + 1, MM_LIMIT: sizes.mms,
             PFN_MASK: sizes.pfns - 1, FREE_SLOTS: free, PMDS: "pmd" in machine.scheme.capabilities,
-            PREDECESSORS: sizes.predecessors,
+            PREDECESSORS: sizes.predecessors, MOST_CHANGES: sizes.changes,
         }  # fmt: skip
         for register, value in values.items():
             self.all[register] = value

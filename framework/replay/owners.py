@@ -15,6 +15,7 @@ from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.primitives import READ_ONCE, load, pfn_to_page, prefetch, pte_at
 from foliolab.framework.replay import cells
 from foliolab.framework.replay.cells import bump, cell, put, reg, tally
+from foliolab.framework.replay.changes import note_change
 from foliolab.framework.replay.episodes import episode
 
 OWNERS_MASK = (1 << 20) - 1
@@ -215,12 +216,15 @@ def touched(vm: Memory, base: int, head: int) -> None:
         if owners:
             _move(vm, base, min(owners, cells.MOST_OWNERS), 1, pages)
     wrong = 0
+    shared = False
     if owners:
         shared = folio_maybe_mapped_shared(vm, head)
         if shared and owners == 1:
             wrong = IS_FALSE
         if not shared and owners > 1:
             wrong = IS_UNSAFE
+    if reg(vm, base, cells.AT_CHANGES):
+        note_change(vm, base, head, state >> ORDER_SHIFT, owners, cell(vm, at + 32), int(shared))
     _operation(vm, base, owners, wrong)
     _wrongness(vm, base, at, state, owners, wrong)
     if owners:

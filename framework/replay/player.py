@@ -50,6 +50,8 @@ class Plan:
         progress: called for each block.
         late: whether MMs are torn down when the teardown is certainly over, not when it begins (see `events.EXIT`).
         watched: whether an observer follows (see `cells.Sizes`).
+        changes: rows of the list of changes to the mappings of large folios (see `cells.Sizes`).
+        before: bytes of scratch memory, for each page of address space, that an observer uses before the replay's own.
         chunk: events in the machine's memory at a time.
         frames: page frames to begin with, at most.
         predecessors: MMs that mapped the folios of the snapshot first and have left (`predecessors`).
@@ -63,6 +65,8 @@ class Plan:
     progress: Progress
     late: bool = False
     watched: bool = False
+    changes: int = 0
+    before: int = 0
     chunk: int = BLOCK_EVENTS
     frames: int = FIRST_FRAMES
     predecessors: int = 0
@@ -95,6 +99,7 @@ class Player:
             events=plan.chunk,
             predecessors=plan.predecessors,
             watched=plan.watched,
+            changes=plan.changes,
         )
         self.machine: Machine | None = None
         self.account = Account(self.sizes)
@@ -122,6 +127,8 @@ class Player:
             self.scheme = with_ids(self.asked, self.sizes.slots)
         elif why == cells.NO_WINDOWS:
             self.sizes = replace(sizes, windows=2 * sizes.windows)
+        elif why == cells.NO_CHANGES:
+            self.sizes = replace(sizes, changes=2 * sizes.changes)
         else:
             raise BeyondDeclared(
                 f"policy {self.scheme.name} tells {self.scheme.max_mm_id} MMs apart, the trace has more at a time",
@@ -135,7 +142,7 @@ class Player:
             nr_mms=self.sizes.slots,
             nr_vpns=self.sizes.vpns,
             max_order=self.plan.survey.max_order,
-            scratch=self.sizes.scratch,
+            scratch=self._before + self.sizes.scratch,
         )
         if self.sizes.frames > MOST_FRAMES or self.sizes.windows > MOST_WINDOWS:
             raise ModelError(
@@ -152,6 +159,10 @@ class Player:
             )
         return shape
 
+    @property
+    def _before(self) -> int:
+        return self.plan.before * self.sizes.vpns
+
     def start(self) -> tuple[Cells, ChunkLoader]:
         """Make the machine, before the first event.
 
@@ -162,7 +173,7 @@ class Player:
             ModelError: the machine would take more memory than it may.
         """
         self.machine = Machine(self.scheme, self._shape(), self.plan.execution, one_thread=True)
-        state = Cells(self.machine, self.sizes)
+        state = Cells(self.machine, self.sizes, self._before)
         self.account = Account(self.sizes)
         self.account.begin(self.machine, state)
         state.all[cells.KEEP_PFNS] = int(self.plan.survey.kinds[ev.FREE_HINT] > 0)

@@ -114,7 +114,7 @@ def replay(request: ReplayRequest, progress: Progress | None = None, partial: Pa
             complete=complete,
             command=request.command,
             **provenance.origin(started),
-            recording=_recording(trace, found),
+            recording=recording_of(trace, found),
             policies=list(done),
             forgetful=list(forgetful),
             teardown="gone" if plan.late else "exit",
@@ -203,7 +203,8 @@ def replay_one(plan: Plan, scheme: Scheme, recorded: bool = False) -> Replayed:
     )
 
 
-def _recording(trace: Trace, found: Survey) -> Recording:
+def recording_of(trace: Trace, found: Survey) -> Recording:
+    """What a result says about the trace that was replayed."""
     names = {0: "unknown kind", **ev.KINDS}
     return Recording(
         path=os.path.basename(trace.path),

@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from foliolab.framework.consequences.result import ConsequencesResult
     from foliolab.framework.contract.reporter import Reporter
     from foliolab.framework.kernel.counting.result import CountsResult
+    from foliolab.framework.partial.result import PartialResult
     from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.precision.result import PrecisionResult
     from foliolab.framework.replay.result import ReplayResult
     from foliolab.framework.results.comparison import Row
 
-    Study = PrecisionResult | ConsequencesResult | ReplayResult | CountsResult
+    Study = PrecisionResult | ConsequencesResult | ReplayResult | PartialResult | CountsResult
 
 FORMATS: Final = ("md", "html", "csv", "png", "svg")
 PICTURES: Final = ("png", "svg")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from foliolab.framework.contract.asker import Asker
+from foliolab.framework.contract.detector import Detector
 from foliolab.framework.contract.parameter import Parameter
 from foliolab.framework.contract.policy import Policy
 from foliolab.framework.contract.reporter import Reporter
@@ -28,6 +29,10 @@ def data(registry: Registry, ledger: Ledger, witnesses: Witnesses) -> dict[str, 
         "patterns": [
             {"name": one.name, "summary": one.summary, "references": list(one.references)}
             for one in registry.patterns.values()
+        ],
+        "detectors": [
+            {"name": one.name, "summary": one.summary, "references": list(one.references)}
+            for one in registry.detectors.values()
         ],
         "scenarios": [
             {"name": name, "summary": summary(path), "file": str(path)} for name, path in registry.scenarios.items()
@@ -131,8 +136,9 @@ def render(registry: Registry, out: Plain, ledger: Ledger, witnesses: Witnesses)
     out.line()
     scenarios(registry, out)
     out.line()
-    others: dict[str, Mapping[str, Asker | Reporter | View]] = {
+    others: dict[str, Mapping[str, Asker | Detector | Reporter | View]] = {
         "Askers": registry.askers,
+        "Detectors, for partial": registry.detectors,
         "Report formats": registry.reporters,
         "Views of the window": registry.views,
     }

@@ -11,22 +11,24 @@ from foliolab.framework import intake
 from foliolab.framework.consequences.result import ConsequencesResult
 from foliolab.framework.errors import ResultFileError
 from foliolab.framework.kernel.counting.result import CountsResult
+from foliolab.framework.partial.result import PartialResult
 from foliolab.framework.precision.result import PrecisionResult
 from foliolab.framework.replay.result import ReplayResult
 from foliolab.framework.results.result import Result
 
 PolicyResult = Result | PrecisionResult | ConsequencesResult | ReplayResult
 """What was found out about policies."""
-AnyResult = PolicyResult | CountsResult
+AnyResult = PolicyResult | PartialResult | CountsResult
 OF_POLICIES: Final[dict[str, type[PolicyResult]]] = {
     "compare": Result,
     "precision": PrecisionResult,
     "consequences": ConsequencesResult,
     "replay-trace": ReplayResult,
 }
-KINDS: Final[dict[str, type[AnyResult]]] = {**OF_POLICIES, "kernel-counts": CountsResult}
+KINDS: Final[dict[str, type[AnyResult]]] = {**OF_POLICIES, "partial": PartialResult, "kernel-counts": CountsResult}
 HINT: Final = (
-    "`foliolab compare`, `precision`, `consequences`, `replay` and `kernel count` write results with --json FILE"
+    "`foliolab compare`, `precision`, `consequences`, `replay`, `partial` and `kernel count` write results with "
+    "--json FILE"
 )
 
 
@@ -70,12 +72,13 @@ def load_of_policies(path: str | os.PathLike[str]) -> PolicyResult:
     """Read a result file that is about policies.
 
     Raises:
-        ResultFileError: as `load`; or the file has counts of kernels.
+        ResultFileError: as `load`; or the file has counts of kernels, or detectors.
     """
     result = load(path)
-    if isinstance(result, CountsResult):
+    if isinstance(result, PartialResult | CountsResult):
+        what = "counts of kernels" if isinstance(result, CountsResult) else "detectors of partially mapped folios"
         raise ResultFileError(
-            f"{os.fspath(path)} has counts of kernels, and says nothing of policies",
+            f"{os.fspath(path)} has {what}, and says nothing of policies",
             f"foliolab report {os.fspath(path)}",
         )
     return result

@@ -1,4 +1,4 @@
-"""Results of `foliolab precision`, `consequences`, `replay` and `kernel count` for `foliolab report`.
+"""Results of `foliolab precision`, `consequences`, `replay`, `partial` and `kernel count` for `foliolab report`.
 
 They become a document page or CSV.
 """
@@ -9,19 +9,22 @@ from typing import Any
 
 from foliolab.framework.consequences.result import ConsequencesResult
 from foliolab.framework.kernel.counting.result import CountsResult
+from foliolab.framework.partial.result import PartialResult
 from foliolab.framework.precision.result import PrecisionResult
 from foliolab.framework.replay.result import ReplayResult
-from foliolab.framework.report import consequences, kernelcounts, precision, replay
+from foliolab.framework.report import consequences, kernelcounts, partial, precision, replay
 from foliolab.framework.report.pages.document import DocumentPage
 from foliolab.framework.report.words import csv_text, origin, times
 
-Study = PrecisionResult | ConsequencesResult | ReplayResult | CountsResult
+Study = PrecisionResult | ConsequencesResult | ReplayResult | PartialResult | CountsResult
 
 
 def title(result: Study) -> str:
     """The title of the document."""
     if isinstance(result, ReplayResult):
         return f"FolioLab: {result.recording.path} under {len(result.policies)} policies, {result.started[:10]}"
+    if isinstance(result, PartialResult):
+        return f"FolioLab: partially mapped folios of {result.runs[0].recording.path}, {result.started[:10]}"
     if isinstance(result, CountsResult):
         return f"FolioLab: counts of {', '.join(kernel.name for kernel in result.kernels)}, {result.started[:10]}"
     what = "how precise policies are" if isinstance(result, PrecisionResult) else "what follows from policies' answers"
@@ -35,6 +38,8 @@ def document_page(result: Study) -> DocumentPage:
         precision.render(result, page)
     elif isinstance(result, ReplayResult):
         replay.render(result, page)
+    elif isinstance(result, PartialResult):
+        partial.render(result, page)
     elif isinstance(result, CountsResult):
         kernelcounts.render(result, page)
     else:
@@ -44,7 +49,7 @@ def document_page(result: Study) -> DocumentPage:
 
 def repeat(result: Study) -> list[tuple[str, str]]:
     """How to repeat the run: (heading, text), the command first."""
-    seed = [] if isinstance(result, ReplayResult | CountsResult) else [("seed", str(result.seed))]
+    seed = [] if isinstance(result, ReplayResult | PartialResult | CountsResult) else [("seed", str(result.seed))]
     return [("command", result.command), times(result), *seed, *origin(result)]
 
 
@@ -52,12 +57,14 @@ def table(result: Study) -> str:
     """The result as CSV.
 
     A row per workload, number of MMs and policy; per source, policy, and asker or figure; of a replay, per policy
-    and figure, kind of write fault, or moment; of counts, per cell, and per function of a cell.
+    and figure, kind of write fault, or moment; per run and detector; of counts, per cell, and per function of a cell.
     """
     if isinstance(result, CountsResult):
         return kernelcounts.table(result)
     if isinstance(result, ReplayResult):
         rows = _replayed(result)
+    elif isinstance(result, PartialResult):
+        rows = partial.rows(result)
     else:
         rows = _points(result) if isinstance(result, PrecisionResult) else _outcomes(result)
     columns = list(dict.fromkeys(name for row in rows for name in row))

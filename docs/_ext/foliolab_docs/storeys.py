@@ -25,6 +25,7 @@ STOREYS: Final[dict[str, dict[str, dict[str, str]]]] = {
     "Five questions": {
         "Is it right?": {"verify": "four attacks, laws, counterexamples, kept verdicts"},
         "How precise is it?": {
+            "partial": "what ways to detect partially mapped folios cost, on recordings",
             "precision": "how often an answer is wrong, under sharing patterns",
             "replay": "recorded traces under every policy",
         },

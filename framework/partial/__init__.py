@@ -1,0 +1,1 @@
+"""How designs detect partially mapped folios in recorded programs, and what each costs."""
