@@ -15,6 +15,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -58,6 +59,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(config, "workerinput"):
+        _rewrite_a_part(config)
         return
     # Some hundred commands start in processes of their own. PYTHONDONTWRITEBYTECODE, which containers often set, would
     # have each of them compile the source again: a quarter of the time of a short command.
@@ -71,6 +73,31 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["FOLIOLAB_CACHE"] = str(_kept_native_code(config) or folder / "cache")
         config.stash[OWN_CACHE] = True
     os.environ.setdefault("FOLIOLAB_PLUGINS", "off")  # what else is installed is none of the tests' business
+
+
+def _rewrite_a_part(config: pytest.Config) -> None:
+    """Rewrite the asserts of one worker's part of the test files, for all workers.
+
+    Each worker collects every file. To rewrite one takes longer than to import it, and PYTHONDONTWRITEBYTECODE keeps
+    pytest from writing down what it has rewritten. If a release of pytest has other private parts, nothing is gained.
+    """
+    with suppress(ImportError, AttributeError, TypeError, OSError):
+        from _pytest.assertion import rewrite
+
+        state = config.stash[rewrite.assertstate_key]
+        told: dict[str, Any] = vars(config)["workerinput"]
+        number, count = int(told["workerid"].removeprefix("gw")), told["workercount"]
+        for file in sorted(found for named in _named(config) for found in named.rglob("test_*.py"))[number::count]:
+            folder = rewrite.get_cache_dir(file)
+            written = folder / f"{file.stem}{rewrite.PYC_TAIL}"
+            if rewrite.try_makedirs(folder) and rewrite._read_pyc(file, written) is None:
+                stat, code = rewrite._rewrite_test(file, config)
+                rewrite._write_pyc(state, code, stat, written)
+
+
+def _named(config: pytest.Config) -> list[Path]:
+    """The folders of tests that were asked for."""
+    return [folder for folder in {config.rootpath / one for one in config.args} if folder.is_dir()]
 
 
 def _kept_native_code(config: pytest.Config) -> Path | None:
@@ -155,3 +182,22 @@ def is_known() -> Callable[[Any], bool]:
         return finding.counterexample is not None and finding.counterexample.law == "statistics"
 
     return known
+
+
+@pytest.fixture(scope="session")
+def until_refuted() -> Callable[..., list[Any]]:
+    """Runs an attack on a policy, which ends with its first refutation: not with the seconds that a busy host gets."""
+    from foliolab.framework.verify.attack import Budget
+    from foliolab.framework.verify.finding import Finding
+
+    def run(attack: Any, scheme: Any, seconds: float, memory: int) -> list[Any]:
+        stop = threading.Event()
+
+        def tell(news: object) -> None:
+            if isinstance(news, Finding):
+                stop.set()
+
+        found: list[Any] = attack.run(scheme, Budget(seconds, memory, stop=stop), tell)
+        return found
+
+    return run

@@ -57,7 +57,7 @@ def findings(scheme: Scheme, attack: str, seconds: float = 4.0) -> list[Finding]
 def laws_broken(scheme: Scheme, law: str) -> dict[str, str]:
     """The message of each law that random operations break, at most until the wanted one is broken."""
     stop = threading.Event()
-    budget = Budget(30.0, 128 << 20, stop=stop)
+    budget = Budget(240.0, 128 << 20, stop=stop)
     found: list[Counterexample] = []
 
     def tell(news: Progress | Finding) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 import re
 import shutil
@@ -71,6 +72,18 @@ def test_a_page_that_a_command_wrote_is_in_its_frame(built: Path) -> None:
     (address,) = re.findall(r'<iframe class="foliolab-page" src="([^"]+)"', text)
     page = (built / "html" / "questions" / address).read_text("utf-8")
     assert "law mapcount broken" in page and 'id="counterexample"' in page
+
+
+@pytest.mark.slow
+def test_the_wrong_policy_is_refuted_and_its_counterexample_repeats(built: Path) -> None:
+    page = html.unescape(re.sub(r"<[^>]+>", "", (built / "html" / "questions" / "right.html").read_text("utf-8")))
+    told = re.search(r"^  folio 0: mapcount (\d), (\d) mappings$", page, re.MULTILINE)
+    assert told and told[1] != told[2]  # which program breaks the law first depends on what else the machine does
+    assert re.search(r"^schedule: 0\*\d+( [01]\*\d+){3}$", page, re.MULTILINE)  # a few changes of turn are enough
+    tables = (DOCS / "commands.md").read_text("utf-8")
+    (step,) = re.findall(r"^\| `(foliolab step [^`]+my\.py)` ", tables, re.MULTILINE)
+    assert f"{step} --dump\n" in page
+    assert "the law `mapcount` is broken" in page
 
 
 @pytest.mark.slow

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from foliolab.framework.errors import UsageError
 from foliolab.framework.plugins import registry
-from foliolab.framework.verify.attack import Budget
 from foliolab.framework.verify.explored.attack import Explored
 
 if TYPE_CHECKING:
     from foliolab.gui.main_window import Window
 
 
-def test_the_race_of_the_tour_is_found_and_is_short() -> None:
+def test_the_race_of_the_tour_is_found_and_is_short(until_refuted: Callable[..., Any]) -> None:
     from foliolab.gui.tours.tour import RACE
 
     scheme = registry.load([RACE]).policy("lost-update")
-    findings = Explored().run(scheme, Budget(30.0, 256 << 20), lambda news: None)
+    findings = until_refuted(Explored(), scheme, 120.0, 256 << 20)
     (refuted,) = [one for one in findings if one.verdict == "refuted"]
     assert refuted.claim == "safe"
     assert refuted.counterexample is not None

@@ -19,14 +19,13 @@ needs_native = pytest.mark.skipif(bool(native_missing()), reason=native_missing(
 
 
 @pytest.fixture(scope="module")
-def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def example(tmp_path_factory: pytest.TempPathFactory, until_refuted: Callable[..., Any]) -> Path:
     """The counterexample of the tour's race, in a file."""
     from foliolab.framework.plugins import registry
-    from foliolab.framework.verify.attack import Budget
     from foliolab.framework.verify.explored.attack import Explored
 
     scheme = registry.load([RACE]).policy("lost-update")
-    findings = Explored().run(scheme, Budget(6.0, 64 << 20), lambda news: None)
+    findings = until_refuted(Explored(), scheme, 120.0, 64 << 20)
     found = next(one.counterexample for one in findings if one.counterexample is not None)
     path = tmp_path_factory.mktemp("examples") / "race.json"
     found.save(path)
@@ -239,11 +238,11 @@ def test_a_file_of_verdicts_is_opened_and_each_of_its_policies_shown(
 
     found = registry.load([RACE])
     names = [next(name for name in found.policies if name != "lost-update"), "lost-update"]
-    attacks: dict[str, Attack] = {names[0]: Structural(), "lost-update": Explored()}
+    attacks: dict[str, tuple[Attack, float]] = {names[0]: (Structural(), 1.0), "lost-update": (Explored(), 120.0)}
     done = [
-        verifier.verify(found.policy(name), [attacks[name]], Budget(6.0, 64 << 20), lambda news: None, 1,
+        verifier.verify(found.policy(name), [attack], Budget(seconds, 64 << 20), lambda news: None, 1, first=True,
                         command=f"foliolab verify {name}")
-        for name in names
+        for name, (attack, seconds) in attacks.items()
     ]  # fmt: skip
     path = tmp_path / "verdicts.json"
     Verdicts(verifications=done).save(path)
