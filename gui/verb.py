@@ -14,7 +14,7 @@ def run(
     files: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[FILE]...", help="Results, counterexamples, scenarios, traces, policies, kernel trees."
+            metavar="[FILE]...", help="Sessions, results, counterexamples, scenarios, traces, policies, kernel trees."
         ),
     ] = None,
     plugin: Annotated[

@@ -46,6 +46,7 @@ class Access:
         offset, size: bytes of memory.
         stored: the declaration of the field, if it is the policy's.
         thread: number of the thread in a counterexample with threads; otherwise -1.
+        count: how many accesses it stands for, of which it is the last: reads of a page table by one line.
     """
 
     op: str
@@ -59,6 +60,12 @@ class Access:
     size: int = 0
     stored: Stored | None = None
     thread: int = -1
+    count: int = 1
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """The bytes of memory: the first one, and how many."""
+        return self.offset, self.size
 
     @property
     def code(self) -> str:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from foliolab.framework.machine.ref import Ref
     from foliolab.framework.verify.timeline import Timeline
 
+Place = tuple[int, int]
+"""Bytes of a machine's memory: the first one, and how many."""
 FOLDED: Final = 4
 """Reads by one line from which they are one reason: a loop over counters or page tables."""
 FEW_BITS: Final = 3
@@ -113,12 +115,12 @@ def _folded(found: list[Access]) -> tuple[Reason, ...]:
     return tuple(reasons)
 
 
-def last_change(lane: Lane, access: Access, stop: Callable[[], bool]) -> int | None:
-    """The last step before the present one that changed what an access read; the lane is as it was afterwards.
+def last_change(lane: Lane, place: Place, stop: Callable[[], bool]) -> int | None:
+    """The last step before the present one that changed bytes of memory; the lane is as it was afterwards.
 
     Args:
         lane: the lane.
-        access: what was read, with its place in memory.
+        place: the bytes.
         stop: called now and then; if it returns True, the search ends.
 
     Returns:
@@ -130,7 +132,7 @@ def last_change(lane: Lane, access: Access, stop: Callable[[], bool]) -> int | N
     try:
         while end > 0 and found is None and not stop():
             begin = max(end - width, 0)
-            found = _last_change_within(lane, access, begin, end, stop)
+            found = _last_change_within(lane, place, begin, end, stop)
             end, width = begin, width * WIDER
     finally:
         lane.goto(here)
@@ -139,26 +141,27 @@ def last_change(lane: Lane, access: Access, stop: Callable[[], bool]) -> int | N
     return found
 
 
-def _last_change_within(lane: Lane, access: Access, begin: int, end: int, stop: Callable[[], bool]) -> int | None:
-    """The last of the steps begin…end-1 that changed the bytes of an access."""
+def _last_change_within(lane: Lane, place: Place, begin: int, end: int, stop: Callable[[], bool]) -> int | None:
+    """The last of the steps begin…end-1 that changed bytes of memory."""
     assert lane.machine is not None
-    buffer = lane.machine.vm.buffer
+    buffer, (first, nr) = lane.machine.vm.buffer, place
     lane.goto(begin)
-    before, found = bytes(buffer[access.offset : access.offset + access.size]), None
+    before, found = bytes(buffer[first : first + nr]), None
     for step in range(begin, end):
         lane.run(step + 1)
         if step % 256 == 0 and stop():
             return None
-        now = bytes(buffer[access.offset : access.offset + access.size])
+        now = bytes(buffer[first : first + nr])
         if now != before:
             before, found = now, step
     return found
 
 
-def last_change_in(timeline: Timeline, access: Access, before: int) -> int | None:
-    """The last step of a counterexample before a given one that changed what an access read; None if none did."""
+def last_change_in(timeline: Timeline, place: Place, before: int) -> int | None:
+    """The last step of a counterexample before a given one that changed bytes of memory; None if none did."""
+    first, nr = place
     for step in range(before - 1, -1, -1):
         for offset, data in timeline.playback.states[step]:
-            if offset < access.offset + access.size and access.offset < offset + len(data):
+            if offset < first + nr and first < offset + len(data):
                 return step
     return None

@@ -15,6 +15,7 @@ from foliolab.framework.errors import FolioLabError
 from foliolab.gui.benchmark.controls import Controls
 from foliolab.gui.benchmark.measure import Wish, request_of
 from foliolab.gui.benchmark.series import curves, described, forecasts
+from foliolab.gui.benchmark.state import BenchmarkState, show, state_of
 from foliolab.gui.benchmark.views import Views
 from foliolab.gui.window import dialogs
 from foliolab.gui.window.building import column, label, named, primary, splitter
@@ -23,6 +24,7 @@ from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
 from foliolab.gui.window.finding import Findable
 from foliolab.gui.window.plain import as_html
+from foliolab.gui.window.session_file import Files, State
 from foliolab.gui.window.settings import Settings
 from foliolab.gui.window.workspace import Workspace
 
@@ -47,6 +49,7 @@ class BenchmarkWorkspace(Workspace):
     name = "benchmark"
     title = "&Benchmark"
     tip = "Measure what policies cost"
+    STATE = BenchmarkState
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
@@ -270,6 +273,21 @@ class BenchmarkWorkspace(Workspace):
             return {}
 
     # -- hooks of workspaces ---------------------------------------------------------------------------
+    def state(self, files: Files) -> BenchmarkState:
+        return state_of(self, files)
+
+    def restore(self, state: State, files: Files) -> None:
+        """Show the result that a session kept."""
+        assert isinstance(state, BenchmarkState)
+        if state.result:
+            self.show_file(files.path(state.result))
+        show(self, state)
+
+    def place(self) -> str:
+        if self.result is None:
+            return ""
+        return f"{', '.join(self.result.config.policies)} measured on {self.result.started[:16].replace('T', ' ')}"
+
     def findables(self) -> Sequence[Findable]:
         """All workloads that it can measure."""
         workloads = self.desk.library.registry.workloads.values()

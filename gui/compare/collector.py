@@ -43,12 +43,14 @@ class Collector:
     Attributes:
         baseline: the policy with which costs are compared.
         opened: the result of an opened file; None if the matrix shows the results of this host.
+        lent: the answers of an opened session, which stand in place of those of this host; None for none.
     """
 
     def __init__(self, library: Library, baseline: str = "") -> None:
         self._library = library
         self.baseline = baseline
         self.opened: PolicyResult | None = None
+        self.lent: reference.Reference | None = None
         self._ledger: Ledger | None = None
         self._known: dict[tuple[Cell, str], tuple[bytes, Answer]] = {}
         self._together: dict[str, store.Kept | None] = {}
@@ -173,10 +175,14 @@ class Collector:
     def _kept(self, cell: Cell, command: tuple[str, ...]) -> Answer:
         """What this host has measured, else what the reference result says."""
         about = [cell.policy, *([self.baseline] if cell.question == "cost" else [])]
+        if self.lent is not None and (kept := self.lent.about(cell.question, about)) is not None:
+            baseline = self.baseline if cell.question == "cost" else ""
+            answer = replace(self._read(cell, kept, baseline), command=command, reference=self.lent.origin)
+            return _aged(answer) if store.is_old(kept, self._library.scheme, about) else answer
         own = [store.find(cell.question, cell.policy), self._of_all(cell.question)]
         found = [kept for kept in own if kept is not None and kept.digests.keys() >= set(about)]
         # An answer about the present texts is better than one about older ones; then the newer is better.
-        found.sort(key=lambda kept: self._result(kept).started, reverse=True)
+        found.sort(key=self.started, reverse=True)
         found.sort(key=lambda kept: store.is_old(kept, self._library.scheme, about))
         shipped = reference.shipped()
         kept = found[0] if found else shipped.about(cell.question, about) if shipped is not None else None
@@ -201,6 +207,14 @@ class Collector:
             known = (raw, _dated(READ[result.kind](result, cell.policy, baseline), result))
             self._known[cell, baseline] = known
         return known[1]
+
+    def started(self, kept: store.Kept) -> str:
+        """When a kept answer was measured.
+
+        Raises:
+            ResultFileError: it is damaged.
+        """
+        return self._result(kept).started
 
     def _result(self, kept: store.Kept) -> PolicyResult:
         key, raw = (kept.question, kept.policy), bytes(kept.result)

@@ -65,3 +65,8 @@ class Banner(QWidget):
             lines += [f"• {sentence}" for sentence in answer([result])]
         self.text.setText("\n".join(lines))
         self.show()
+
+    def show_session(self, origin: str) -> None:
+        """Say that the figures are those of an opened session, and of which host."""
+        self.text.setText(f"Showing the figures of the opened session, measured elsewhere: {origin}")
+        self.show()

@@ -13,7 +13,7 @@ from foliolab.framework.errors import FolioLabError
 from foliolab.framework.report.result_files import OF_POLICIES, kind_of, load_of_policies
 from foliolab.framework.results.difference import difference
 from foliolab.gui.compare import headline, store
-from foliolab.gui.compare.answer import BADGE, FALSE_SHARED, QUESTIONS, question_named
+from foliolab.gui.compare.answer import BADGE, QUESTIONS, question_named
 from foliolab.gui.compare.collector import QUESTION_OF, Collector
 from foliolab.gui.compare.differences import Differences
 from foliolab.gui.compare.evidence import Evidence
@@ -21,7 +21,8 @@ from foliolab.gui.compare.home import Home, More
 from foliolab.gui.compare.matrix import Matrix
 from foliolab.gui.compare.measure import TOGETHER, Cell
 from foliolab.gui.compare.queue import Queue
-from foliolab.gui.compare.scatter import Spot
+from foliolab.gui.compare.spots import spots_of
+from foliolab.gui.compare.state import CompareState, state_of
 from foliolab.gui.compare.table import MatrixView
 from foliolab.gui.compare.welcome import Banner, Welcome
 from foliolab.gui.window import dialogs
@@ -29,6 +30,7 @@ from foliolab.gui.window.building import page
 from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
+from foliolab.gui.window.session_file import Files, State
 from foliolab.gui.window.settings import Settings
 from foliolab.gui.window.workspace import Workspace
 
@@ -49,6 +51,7 @@ class CompareWorkspace(Workspace):
     name = "compare"
     title = "&Compare"
     tip = "All policies and all questions at a glance"
+    STATE = CompareState
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
@@ -66,7 +69,7 @@ class CompareWorkspace(Workspace):
         self.welcome = Welcome()
         self.welcome.setVisible(desk.settings.flag(TOURS, True))
         self.banner = Banner()
-        self._first: Path | None = None
+        self.first: Path | None = None
         """The file whose result the matrix shows."""
         self._pending: list[Cell] = []
         self._filling = QTimer(self, interval=0)
@@ -217,22 +220,8 @@ class CompareWorkspace(Workspace):
         workloads = [name for name in timed if isinstance(name, str)]
         if self.workload not in workloads:
             self.workload = next(iter(workloads), "")
-        spots = [spot for policy in every if (spot := self._spot(policy, known[policy])) is not None]
+        spots = spots_of(known, self.collector.baseline, self.workload, self.matrix.policies)
         self.home.show_scatter(spots, workloads, self.workload, self.collector.baseline)
-
-    def _spot(self, policy: str, about: headline.Answers) -> Spot | None:
-        """The point of a policy; None if its cost or its precision is not known."""
-        cost, precise = about.get("cost"), about.get("precise")
-        if cost is None or precise is None or FALSE_SHARED not in precise.values:
-            return None
-        ratio = 1.0 if policy == self.collector.baseline else cost.values.get(self.workload)
-        if ratio is None:
-            return None
-        here = not (cost.reference or precise.reference)
-        return Spot(
-            policy, 100 * precise.values[FALSE_SHARED], 100 * (ratio - 1), headline.unsafe(about), here,
-            policy in self.matrix.policies,
-        )  # fmt: skip
 
     def _show_times_of(self, workload: str) -> None:
         self.workload = workload
@@ -412,17 +401,17 @@ class CompareWorkspace(Workspace):
     def show_file(self, path: Path) -> None:
         """Show a result in the matrix; if another result is open already, show the difference of the two."""
         result = load_of_policies(path)
-        if self._first is not None and self.collector.opened is not None and path != self._first:
+        if self.first is not None and self.collector.opened is not None and path != self.first:
             self._show_difference(path, result)
             return
-        before = self._first, self.collector.opened
+        before = self.first, self.collector.opened
         self.desk.undo.change(
             f"Open {path.name}", lambda: self._show_result(path, result), lambda: self._show_result(*before)
         )
 
     def _show_result(self, path: Path | None, result: PolicyResult | None) -> None:
         """Show a result in the matrix; None shows the results of this host."""
-        self._first, self.collector.opened = path, result
+        self.first, self.collector.opened = path, result
         self.pages.setCurrentIndex(0)
         self._stale = True
         if path is None or result is None:
@@ -432,14 +421,14 @@ class CompareWorkspace(Workspace):
         self._fill()
 
     def _show_difference(self, path: Path, result: PolicyResult) -> None:
-        assert self._first is not None and self.collector.opened is not None
-        self.differences.show_difference(self._first, path, difference(self.collector.opened, result))
+        assert self.first is not None and self.collector.opened is not None
+        self.differences.show_difference(self.first, path, difference(self.collector.opened, result))
         self.pages.setCurrentIndex(1)
         self.differences.table.setFocus()
 
     def ask_second(self) -> None:
         """Ask for a second result, and before for a first one if none is open."""
-        for which in ["first", "second"] if self._first is None else ["second"]:
+        for which in ["first", "second"] if self.first is None else ["second"]:
             path = dialogs.ask_open(self, self.desk.settings, f"Open the {which} result", RESULTS)
             if path is None:
                 return
@@ -451,12 +440,13 @@ class CompareWorkspace(Workspace):
 
     def show_own(self) -> None:
         """Close the result file, and show the results of this host."""
-        if self._first is None:
-            self.pages.setCurrentIndex(0)
+        self.collector.lent = None
+        if self.first is None:
+            self._show_result(None, None)
             return
-        before = self._first, self.collector.opened
+        before = self.first, self.collector.opened
         self.desk.undo.change(
-            f"Close {self._first.name}", lambda: self._show_result(None, None), lambda: self._show_result(*before)
+            f"Close {self.first.name}", lambda: self._show_result(None, None), lambda: self._show_result(*before)
         )
 
     def choose(self, what: dict[str, Any]) -> None:
@@ -468,6 +458,24 @@ class CompareWorkspace(Workspace):
             self.open_evidence(self.matrix.index_of(cell))
 
     # -- the current view ------------------------------------------------------------------------------
+    def state(self, files: Files) -> CompareState:
+        return state_of(self, files)
+
+    def restore(self, state: State, files: Files) -> None:
+        """Show what a session kept: the figures of its host in place of one's own."""
+        assert isinstance(state, CompareState)
+        lent = self.collector.lent = state.lent(files)
+        if self.desk.library.usable([state.baseline]):
+            self.collector.baseline = state.baseline
+        self.unfolded, self.workload = state.unfolded, state.workload
+        path = files.path(state.result) if state.result else None
+        self._show_result(path, load_of_policies(path) if path is not None else None)
+        if lent is not None and path is None:
+            self.banner.show_session(lent.origin)
+        self._choose(Cell(state.question, state.policy))
+        if state.evidence and self.chosen is not None:
+            self.open_evidence()
+
     def exportables(self) -> Sequence[Exportable]:
         """The matrix or the differences, and the evidence if it is open."""
         if self.pages.currentIndex() == 1:

@@ -18,7 +18,7 @@ class AccessStepper(QObject):
     """Knows which access of the last step is shown.
 
     Attributes:
-        at: index of the access in the inspector's list; -1: none.
+        at: index of the access in the inspector's list after which the folio is shown; -1 after the whole step.
     """
 
     def __init__(self, inspector: Inspector) -> None:
@@ -35,10 +35,10 @@ class AccessStepper(QObject):
         self._run, self._facts, self.at, self._wanted = run, facts, -1, 0
 
     def go(self, by: int) -> None:
-        """Show the next access (1) or the previous one (-1)."""
+        """Show the folio one access later (1) or earlier (-1). After a step all its accesses are done."""
         if self._run is None:
             return
-        at = self.at + by
+        at = (self.at if self.at >= 0 else self._count() - 1) + by
         if 0 <= at < self._count():
             self._show(at)
         else:
@@ -72,7 +72,7 @@ class AccessStepper(QObject):
             return
         lane = self._facts.policies.index(now.policy) if now.policy in self._facts.policies else 0
         self._run.ask(
-            "after", self._show_folio, folio_after_access, lane=lane, head=now.folio.head, access=at + now.skipped
+            "after", self._show_folio, folio_after_access, lane=lane, head=now.folio.head, access=now.numbers[at]
         )
 
     def _show_folio(self, folio: FolioDetail) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import sqrt
 from typing import Final
 
-from PySide6.QtCore import QPoint, QRectF, QSignalBlocker, Signal
+from PySide6.QtCore import QPoint, QPointF, QRectF, QSignalBlocker, Signal
 from PySide6.QtWidgets import QGridLayout, QTabBar, QWidget
 
 from foliolab.framework.explore.view import View
@@ -113,6 +113,24 @@ class MapGrid(QWidget, Themed):
         tiles = self._tiles()
         if tiles is not None and 0 <= first < tiles.pages:
             self.viewport.look(QRectF(*tiles.box(first, min(nr, tiles.pages - first))))
+
+    def seen(self) -> tuple[int, float]:
+        """The page in the middle of what is visible (-1: none), and how much larger cells are than on the whole map."""
+        tiles, seen = self._tiles(), self.viewport.seen
+        middle = seen.center()
+        page = tiles.page_at(int(middle.x()), int(middle.y())) if tiles is not None else -1
+        return page, self.viewport.whole.width() / seen.width()
+
+    def see(self, page: int, zoom: float) -> None:
+        """Show cells so much larger than on the whole map, with a page in the middle."""
+        tiles = self._tiles()
+        self.viewport.fit()
+        if tiles is not None and 0 <= page < tiles.pages and zoom > 1:
+            x, y = tiles.cell_of(page)
+            middle = QPointF(x + 0.5, y + 0.5)
+            self.viewport.zoom(zoom, middle)
+            moved = middle - self.viewport.seen.center()
+            self.viewport.pan(moved.x(), moved.y())
 
     def paint(self, theme: Theme) -> None:
         self._theme = theme

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from foliolab.framework.errors import FolioLabError
+from foliolab.framework.explore.cells import FALSE_SHARED, UNSAFE
 from foliolab.framework.explore.commands import MapKey
 from foliolab.framework.explore.folio_detail import FolioDetail, folio_detail
 from foliolab.framework.explore.page_detail import PageDetail, page_detail
@@ -16,7 +19,6 @@ from foliolab.framework.explore.source import Touch
 from foliolab.gui.window.matching import says
 
 if TYPE_CHECKING:
-    from foliolab.framework.explore.accesses import Access
     from foliolab.framework.explore.lane import Lane
     from foliolab.framework.explore.session import Session
 
@@ -110,9 +112,44 @@ def folio_after_access(session: Session, lane: int, head: int, access: int) -> F
     return session.accesses(lane).folio(head, access)
 
 
-def step_of_last_change(session: Session, lane: int, access: Access) -> int | None:
-    """The step that last changed what a policy read; None if none is found (see `reasons.last_change`)."""
-    return last_change(session.lanes[lane], access, session.patience())
+def step_of_last_change(session: Session, lane: int, place: tuple[int, int]) -> int | None:
+    """The step that last changed bytes of memory; None if none is found (see `reasons.last_change`).
+
+    Args:
+        place: the first byte in the machine's memory, and how many.
+    """
+    return last_change(session.lanes[lane], place, session.patience())
+
+
+def place_of_field(session: Session, lane: int, frame: int, offset: int, bits: int) -> tuple[int, int]:
+    """The bytes of a field in the machine's memory: the first one, and how many.
+
+    Args:
+        frame: of its struct page.
+        offset: bytes from the start of that struct page.
+        bits: width of the field.
+    """
+    machine = session.lanes[lane].machine
+    if machine is None:
+        raise FolioLabError(f"{session.lanes[lane].name} has stopped", "start another run")
+    return machine.map.pages + frame * machine.layouts["page"].size + offset, -(-bits // 8)
+
+
+def first_wrong(session: Session, lane: int) -> tuple[int, int, int] | None:
+    """A page about which a policy is wrong, unsafe before false shared, as (lane, map, page); None if all are right.
+
+    Args:
+        lane: the policy; -1 for the first one that is wrong.
+    """
+    for wrong in (UNSAFE, FALSE_SHARED):
+        for number, one in enumerate(session.lanes):
+            if lane not in (-1, number) or one.machine is None:
+                continue
+            for mm in range(len(session.source.mms)):
+                pages = np.flatnonzero(one.cells(mm, np.empty(one.room, np.uint8))[: session.source.pages] & wrong)
+                if pages.size:
+                    return number, mm, int(pages[0])
+    return None
 
 
 def steps_that_say(session: Session, wanted: str) -> list[tuple[int, str]]:

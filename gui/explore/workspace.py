@@ -17,8 +17,10 @@ from foliolab.gui.explore.chooser import Chooser
 from foliolab.gui.explore.close_up import CloseUp
 from foliolab.gui.explore.controls import Controls
 from foliolab.gui.explore.findables import find_steps, findables
+from foliolab.gui.explore.inspecting import Inspecting
 from foliolab.gui.explore.map_grid import MapGrid
 from foliolab.gui.explore.run_bar import RunBar
+from foliolab.gui.explore.state import ExploreState, show, state_of
 from foliolab.gui.explore.trace_answer import TraceAnswer
 from foliolab.gui.explore.welcome import Welcome
 from foliolab.gui.window.building import page
@@ -26,14 +28,13 @@ from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
 from foliolab.gui.window.finding import Findable
+from foliolab.gui.window.session_file import Files, State
 from foliolab.gui.window.settings import Settings
 from foliolab.gui.window.sharing import Shareable
 from foliolab.gui.window.workspace import Workspace
 
 if TYPE_CHECKING:
-    from foliolab.framework.explore.accesses import Access
     from foliolab.framework.explore.commands import MapKey
-    from foliolab.framework.explore.source import Touch
     from foliolab.gui.explore.access_stepper import AccessStepper
     from foliolab.gui.explore.counters import Counters
     from foliolab.gui.explore.precision_plot import PrecisionPlot
@@ -68,6 +69,7 @@ class ExploreWorkspace(Workspace):
     name = "explore"
     title = "&Explore"
     tip = "Watch policies on the same memory, step by step"
+    STATE = ExploreState
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
@@ -76,8 +78,8 @@ class ExploreWorkspace(Workspace):
         self._facts_asked = False
         self._views = 0
         self._wanted_step = -1  # where to go once the session is made
+        self._wanted_state: ExploreState | None = None  # what to show then
         self._wanted_play = False
-        self._picked: tuple[int, int] | None = None  # map and page that are inspected
         self._zoomed = False  # whether the first zoom, to the part of the maps that is used, is done
         self.chooser = Chooser(desk)
         self.welcome = Welcome()
@@ -85,6 +87,7 @@ class ExploreWorkspace(Workspace):
         self.close_up = CloseUp(self.maps, self.statusBar())
         self.run_bar = RunBar(desk.themes.now)
         self.controls = Controls(self)
+        self.inspecting = Inspecting(self, self)
         self.accesses: AccessStepper | None = None
         self.plot: PrecisionPlot | None = None
         self.counters: Counters | None = None
@@ -115,7 +118,7 @@ class ExploreWorkspace(Workspace):
         self.chooser.wanted.connect(self.start)
         self.welcome.wanted.connect(self.example)
         self.maps.wanted.connect(self._show_maps)
-        self.maps.chosen.connect(self._pick)
+        self.maps.chosen.connect(self.inspecting.pick)
         self.run_bar.speed.currentIndexChanged.connect(self._set_speed)
         self.run_bar.slider.wanted.connect(self.controls.goto)
 
@@ -131,7 +134,8 @@ class ExploreWorkspace(Workspace):
         theme = self.desk.themes.now
         self.plot, self.counters, self.inspector = PrecisionPlot(theme), Counters(theme), Inspector(self.desk)
         self.accesses = AccessStepper(self.inspector)
-        self.inspector.why.wanted.connect(self._ask_origin)
+        self.inspector.why.wanted.connect(self.inspecting.ask_origin)
+        self.inspector.writer_wanted.connect(self.inspecting.ask_field)
         self.docks["counters"].setWidget(self.counters)
         self.docks["precision"].setWidget(self.plot)
         self.docks["inspector"].setWidget(self.inspector)
@@ -196,7 +200,8 @@ class ExploreWorkspace(Workspace):
         if self.run is not None:
             self.run.close()
         self.answer.clear()
-        self.run, self.facts, self._picked, self.close_up.run = None, None, None, None
+        self.run, self.facts, self.close_up.run = None, None, None
+        self.inspecting.begin()
         self._facts_asked = False
         if self.accesses is not None:
             self.accesses.begin(None, None)
@@ -260,6 +265,8 @@ class ExploreWorkspace(Workspace):
         elif self._wanted_play:
             self.run.session.play(self.run_bar.pace)
         self._wanted_step, self._wanted_play = -1, False
+        if self._wanted_state is not None:
+            self._show_state(self._wanted_state)
 
     def _show(self) -> None:
         """Show the run's newest view; while playing, parts of the window are updated less often."""
@@ -285,57 +292,12 @@ class ExploreWorkspace(Workspace):
         self.plot.show_history(view.history, view.position)
         self.run_bar.slider.show_marks(view.history)
         if not view.playing and self.accesses is not None:
-            from foliolab.gui.explore.queries import last_touch
-
             self.accesses.at = -1
-            run.ask("touch", self._show_touch, last_touch)
-
-    def _show_touch(self, touch: Touch) -> None:
-        """Mark the pages that the last step acted on, and inspect the picked page, or else the first of them."""
-        if self.run is None or self.inspector is None:
-            return
-        self.maps.touch(touch.mm, touch.page, touch.nr)
-        picked = self._picked
-        if picked is None and touch.mm >= 0:
-            picked = (touch.mm, max(touch.page, 0))
-        if picked is not None and self.facts is not None and picked[1] < self.facts.pages:
-            self._inspect(*picked)
-        if self.accesses is not None:
-            self.accesses.continue_after_step()
+            self.inspecting.after_step()
 
     def _show_maps(self, maps: list[MapKey], weights: NDArray[np.uint8]) -> None:
         if self.run is not None:
             self.run.session.show(maps, weights)
-
-    def _pick(self, lane: int, mm: int, page: int) -> None:
-        """Inspect a page."""
-        self._picked = (mm, page)
-        if self.run is not None and self.facts is not None and self.inspector is not None:
-            self.docks["inspector"].show()
-            self.inspector.policy = self.facts.policies[lane]
-            self._inspect(mm, page)
-
-    def _inspect(self, mm: int, page: int) -> None:
-        """Inspect a page; while playing, without the step's accesses, because recording them takes long."""
-        from foliolab.gui.inspector.inspected import inspect_page
-
-        assert self.run is not None and self.inspector is not None
-        self.run.ask("inspect", self.inspector.show_found, inspect_page, mm=mm, page=page, accesses=not self.playing)
-
-    def _ask_origin(self, access: Access) -> None:
-        """Go to the step before the present one that last changed what the policy read."""
-        from foliolab.gui.explore.queries import step_of_last_change
-
-        now = self.inspector.now if self.inspector is not None else None
-        if self.run is not None and self.facts is not None and now is not None and now.policy in self.facts.policies:
-            lane = self.facts.policies.index(now.policy)
-            self.run.ask("origin", self._go_to_origin, step_of_last_change, lane=lane, access=access)
-
-    def _go_to_origin(self, step: int | None) -> None:
-        if step is not None:
-            self.controls.goto(step + 1)
-        elif self.inspector is not None:
-            self.inspector.why.say("No earlier step changed it, as far as was searched.")
 
     def _set_speed(self) -> None:
         if self.run is not None and self.playing:
@@ -392,6 +354,31 @@ class ExploreWorkspace(Workspace):
         last = run.view.position or min(SHARED, run.view.nr_steps)
         words = [choice.what, "--steps", f"{max(last - SHARED, 0)}-{last - 1}", *choice.options()]
         return Shareable(Path(choice.what).stem, tuple(self.with_plugins(words)))
+
+    def state(self, files: Files) -> ExploreState | None:
+        return state_of(self, files)
+
+    def restore(self, state: State, files: Files) -> None:
+        """Explore what a session kept; if that is explored already, only go to its step."""
+        assert isinstance(state, ExploreState)
+        choice = state.choice(files)
+        for policy in choice.policies:
+            self.desk.library.scheme(policy)
+        if self.run is not None and self.facts is not None and self.run.choice == choice:
+            self._show_state(state)
+        else:
+            self._wanted_state = state
+            self.start(choice)
+
+    def _show_state(self, state: ExploreState) -> None:
+        self._wanted_state, self._zoomed = None, True
+        show(self, state)
+
+    def place(self) -> str:
+        run = self.run
+        if run is None or run.view is None:
+            return ""
+        return f"{run.choice.description}, step {run.view.position:,}"
 
     def findables(self) -> Sequence[Findable]:
         return findables(self)

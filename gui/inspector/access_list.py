@@ -89,7 +89,10 @@ class AccessList(QTreeWidget):
         number_of_thread = f"{access.thread} " if access.thread >= 0 else ""
         sign, field = f"{number_of_thread}{SIGNS[kind(access)]}", access.field.removeprefix("folio.")
         function = function_at(access.file, access.line).name
-        texts = [sign, access.op, field, value(access), function, str(access.line)]
+        op, shown = access.op, value(access)
+        if access.count > 1:  # a scan of a page table
+            op, field, shown = f"{access.count} × {access.op}", field.partition("[")[0], ""
+        texts = [sign, op, field, shown, function, str(access.line)]
         item = QTreeWidgetItem([visible(text) for text in texts])
         item.setData(0, Qt.ItemDataRole.UserRole, number)
         thread = f"thread {access.thread}, " if access.thread >= 0 else ""

@@ -11,6 +11,7 @@ from PySide6.QtGui import (
     QFontMetrics,
     QGuiApplication,
     QKeyEvent,
+    QKeySequence,
     QMouseEvent,
     QPainter,
     QPaintEvent,
@@ -44,6 +45,7 @@ class FolioPicture(Painted):
 
     Signals:
         chosen: (field): the user chose a field.
+        writer_wanted: (field): the user clicked a field, or pressed Enter on it.
 
     Attributes:
         folio: the folio; None if nothing is mapped.
@@ -51,6 +53,7 @@ class FolioPicture(Painted):
     """
 
     chosen = Signal(object)
+    writer_wanted = Signal(object)
 
     def __init__(self, theme: Theme) -> None:
         super().__init__(theme)
@@ -134,17 +137,22 @@ class FolioPicture(Painted):
         return next((at for at, cell in enumerate(cells) if not cell.hidden and cell.area.contains(point)), -1)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        self.choose(self.at(event.position().toPoint()))
+        at = self.at(event.position().toPoint())
+        self.choose(at)
+        if at >= 0 and event.button() == Qt.MouseButton.LeftButton:
+            self.writer_wanted.emit(self.field)
 
     def text_at(self, position: QPoint) -> str:
         at = self.at(position)
         return field_text.sentence(self._layout.cells[at].field, self.policy) if at >= 0 else ""
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Arrows choose a field, Enter copies the sentence about it."""
+        """Arrows choose a field, Enter goes to where it was last written, Ctrl+C copies the sentence about it."""
         key = Qt.Key(event.key())
         cells = self._layout.cells
         if key in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.field is not None:
+            self.writer_wanted.emit(self.field)
+        elif event.matches(QKeySequence.StandardKey.Copy) and self.field is not None:
             QGuiApplication.clipboard().setText(field_text.sentence(self.field, self.policy))
         elif not cells:
             super().keyPressEvent(event)

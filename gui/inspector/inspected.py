@@ -7,7 +7,7 @@ through. This module therefore does not import Qt.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -42,7 +42,7 @@ class Inspected:
         accesses: of the last step, in order.
         stopped: why accesses are missing, or that they are to other folios; empty if neither is so.
         at: index in `accesses` of the selected access; -1: none.
-        skipped: accesses of the step that are not listed, before the first one of `accesses`.
+        numbers: of each of `accesses`, its number among all accesses of the step.
         answer: the policy's answer about the folio, with its reasons.
     """
 
@@ -54,7 +54,7 @@ class Inspected:
     accesses: tuple[Access, ...] = ()
     stopped: str = ""
     at: int = -1
-    skipped: int = 0
+    numbers: tuple[int, ...] = ()
     answer: Answer = NO_ANSWER
 
 
@@ -79,10 +79,11 @@ def _inspect(session: Session, lane: Lane, mm: int, page: int, stop: Callable[[]
         return Inspected(lane.name, str(lane.error or detail.description), page=detail)
     folio = folio_detail(lane, detail.head) if detail.head >= 0 else None
     recorded, stopped = _record(lane, session, stop) if stop is not None and session.position else ([], "")
-    skipped = max(len(recorded) - MOST, 0)
-    if skipped:
-        stopped = f"The list has the last {MOST} of {len(recorded):,} accesses. {stopped}".strip()
-        recorded = recorded[-MOST:]
+    listed = folded(recorded)
+    if len(listed) > MOST:
+        stopped = f"The list has the last {MOST} of {len(listed):,} accesses. {stopped}".strip()
+        listed = listed[-MOST:]
+    numbers, accesses = [number for number, _ in listed], [access for _, access in listed]
     frames = range(folio.head, folio.head + (1 << folio.order)) if folio is not None else range(0)
     answer = answer_of(lane.machine, folio.head, len(frames)) if folio is not None and folio.order else NO_ANSWER
     return Inspected(
@@ -91,12 +92,31 @@ def _inspect(session: Session, lane: Lane, mm: int, page: int, stop: Callable[[]
         verdict=detail.verdict,
         page=detail,
         folio=folio,
-        accesses=tuple(recorded),
+        accesses=tuple(accesses),
         stopped=" ".join(part for part in (_elsewhere(recorded, frames), stopped) if part),
-        at=_most_important(recorded, frames),
-        skipped=skipped,
+        at=_most_important(accesses, frames),
+        numbers=tuple(numbers),
         answer=answer,
     )
+
+
+def folded(recorded: Sequence[Access]) -> list[tuple[int, Access]]:
+    """Accesses with their numbers; reads of page tables by one line, one after the other, are one: a scan."""
+    listed: list[tuple[int, Access]] = []
+    for number, access in enumerate(recorded):
+        before = listed[-1][1] if listed else None
+        if before is not None and _scans(access) and _scans(before) == _scans(access):
+            listed[-1] = number, replace(access, count=before.count + 1)
+        else:
+            listed.append((number, access))
+    return listed
+
+
+def _scans(access: Access) -> tuple[str, str, int, str] | None:
+    """What a read of a page table has in common with the others of its scan; None for another access."""
+    if access.writes or access.frame >= 0 or ".pte[" not in access.field:
+        return None
+    return access.op, access.file, access.line, access.field.partition("[")[0]
 
 
 def _record(lane: Lane, session: Session, stop: Callable[[], bool]) -> tuple[list[Access], str]:
@@ -188,3 +208,21 @@ def _accesses_until(timeline: Timeline, step: int) -> tuple[Access, ...]:
         if access is not None:
             found.append(access)
     return tuple(found)
+
+
+def write_to(accesses: Sequence[Access], place: tuple[int, int]) -> int | None:
+    """The index of the last access that changed some bytes of a place; None if none did.
+
+    Args:
+        place: first byte in the machine's memory, and number of bytes.
+    """
+    first, nr = place
+
+    def changes(one: Access) -> bool:
+        begin, end = max(first, one.offset), min(first + nr, one.offset + one.size)
+        changed = (
+            ((one.old ^ one.new) >> 8 * (begin - one.offset)) & ((1 << 8 * (end - begin)) - 1) if begin < end else 0
+        )
+        return one.offset >= 0 and changed != 0
+
+    return max((at for at, one in enumerate(accesses) if changes(one)), default=None)

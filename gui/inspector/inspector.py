@@ -36,12 +36,14 @@ class Inspector(QWidget):
 
     Signals:
         access_chosen: (index in `now.accesses`): the user chose an access.
+        writer_wanted: (field): the user clicked a field, or pressed Enter: go to where it was last written.
 
     Attributes:
         policy: the policy to show, if it is among those of the run.
     """
 
     access_chosen = Signal(int)
+    writer_wanted = Signal(object)
 
     def __init__(self, desk: Desk) -> None:
         super().__init__()
@@ -61,6 +63,7 @@ class Inspector(QWidget):
         self.why = Why()
         self.picture = FolioPicture(theme)
         self.picture.chosen.connect(self._chosen)
+        self.picture.writer_wanted.connect(self.writer_wanted)
         self.scroll_area = QScrollArea(widgetResizable=True)
         self.scroll_area.setFrameShape(QFrame.Shape.NoFrame)
         self.scroll_area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -116,6 +119,12 @@ class Inspector(QWidget):
         if now is not None:
             changed = replace(now, folio=folio, at=at)
             self.show_found([changed if one is now else one for one in self._found])
+
+    def say(self, text: str) -> None:
+        """Say what became of the search for a step."""
+        self.why.say(text)
+        if self.why.isHidden():
+            self.field.setText(text)
 
     def clear(self) -> None:
         """Show that nothing is chosen."""
@@ -195,7 +204,7 @@ class Inspector(QWidget):
         elif now is not None and now.folio is not None:
             nr = sum(1 for one in now.folio.changes if one.stored is None or not one.stored.overlays)
             changes = f"The step changed {nr} field{'s' if nr != 1 else ''} (outlined). " if nr else ""
-            self.field.setText(f"{changes}Click a field, or choose one with the arrow keys; Enter copies its text.")
+            self.field.setText(f"{changes}A click on a field goes to where it was last written; so does Enter.")
         else:
             self.field.setText("")
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
+import msgspec
 from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QAction, QDesktopServices, QGuiApplication
 from PySide6.QtWidgets import QInputDialog, QMenu, QToolButton
 
+from foliolab.framework.document import Name
 from foliolab.framework.errors import FolioLabError, UsageError
 from foliolab.framework.plugins import starter
 from foliolab.framework.plugins.discovery import is_tree
@@ -26,6 +28,7 @@ from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable, Row
 from foliolab.gui.window.finding import Findable
+from foliolab.gui.window.session_file import Files, State
 from foliolab.gui.window.settings import Settings
 from foliolab.gui.window.theme import Theme
 from foliolab.gui.window.watched import SUFFIXES, short_name
@@ -44,12 +47,20 @@ PARTS: Final = (".h", ".patch", ".diff")
 """The suffixes of files that belong to a kernel tree."""
 
 
+class PoliciesState(State, frozen=True, kw_only=True):
+    """What a session keeps: the chosen policy (empty for none), and the tab of its details."""
+
+    policy: Name
+    tab: Annotated[int, msgspec.Meta(ge=0, le=2)] = 0
+
+
 class PoliciesWorkspace(Workspace):
     """The list of policies, and the chosen policy in detail."""
 
     name = "policies"
     title = "&Policies"
     tip = "Installed policies, broken plugins, and your own policy files"
+    STATE = PoliciesState
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
@@ -105,6 +116,23 @@ class PoliciesWorkspace(Workspace):
         ]  # fmt: skip
 
     # -- hooks of workspaces ---------------------------------------------------------------------------
+    def state(self, files: Files) -> PoliciesState:
+        """The chosen policy; the files of opened policies go with the session, the text of kernels does not."""
+        for file in self.desk.library.files:
+            if file.endswith(".py"):
+                files.keep_file(file)
+        return PoliciesState(policy=self._name, tab=max(self.details.tabs.currentIndex(), 0))
+
+    def restore(self, state: State, files: Files) -> None:
+        """Choose the policy that a session kept."""
+        assert isinstance(state, PoliciesState)
+        if state.policy:
+            self.choose({"policy": state.policy})
+        self.details.tabs.setCurrentIndex(state.tab)
+
+    def place(self) -> str:
+        return self._name
+
     def findables(self) -> Sequence[Findable]:
         """All policies."""
         return [

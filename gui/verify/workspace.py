@@ -13,22 +13,24 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QWidget
 
 from foliolab.framework.errors import FolioLabError, UsageError
+from foliolab.gui.verify.commands import commands_of, findables
 from foliolab.gui.verify.opened import OpenedVerdicts, command_of, kind_of
 from foliolab.gui.verify.options import Attempt, Options
 from foliolab.gui.verify.player import Player
+from foliolab.gui.verify.state import VerifyState, place_of, state_of
 from foliolab.gui.window import dialogs
 from foliolab.gui.window.building import FLUSH, column, label, named, row, splitter
 from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
 from foliolab.gui.window.finding import Findable
+from foliolab.gui.window.session_file import Files, State
 from foliolab.gui.window.settings import Settings
 from foliolab.gui.window.sharing import Shareable
 from foliolab.gui.window.watched import is_present
 from foliolab.gui.window.workspace import Workspace
 
 if TYPE_CHECKING:
-    from foliolab.framework.explore.accesses import Access
     from foliolab.framework.verify.counterexample import Counterexample
     from foliolab.framework.verify.timeline import Timeline
     from foliolab.framework.verify.verifier import Verification
@@ -51,12 +53,15 @@ class VerifyWorkspace(Workspace):
     name = "verify"
     title = "&Verify"
     tip = "Attack a policy, and step through counterexamples"
+    STATE = VerifyState
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
         self.job: Job | None = None
         self.attempt: Attempt | None = None
+        self.done: Verification | None = None
         self.example: Counterexample | None = None
+        self._wanted_step = -1  # where to go once the counterexample is played
         self.cards: dict[str, Card] = {}
         self.claims: Claims | None = None
         self.stepper: Stepper | None = None
@@ -97,6 +102,7 @@ class VerifyWorkspace(Workspace):
         from foliolab.gui.verify.cards import ATTACKS, Card
         from foliolab.gui.verify.claims import Claims
         from foliolab.gui.verify.stepper import Stepper
+        from foliolab.gui.verify.ways import Ways
 
         theme = self.desk.themes.now
         self.claims, self.stepper = Claims(theme), Stepper(theme)
@@ -104,7 +110,9 @@ class VerifyWorkspace(Workspace):
         cards = QWidget()
         row(*((card, 1) for card in self.cards.values()), of=cards, margins=FLUSH)
         self.inspector = Inspector(self.desk)
-        self.inspector.why.wanted.connect(self._go_to_origin)
+        self.ways = Ways(self.stepper, self.inspector, self)
+        self.inspector.why.wanted.connect(self.ways.go_to_origin)
+        self.inspector.writer_wanted.connect(self.ways.go_to_writer)
         self.claims.wanted.connect(self.show_example)
         self.stepper.stepped.connect(self._stepped)
         parts = ((named(cards, "Attacks"), 0), (self.claims, 1), (self.stepper, 3))
@@ -114,27 +122,7 @@ class VerifyWorkspace(Workspace):
 
     # -- commands --------------------------------------------------------------------------------------
     def offered(self) -> Sequence[Command]:
-        run, make, step = "&Run", self.command, partial(partial, self.step)
-        return [
-            make("start", "&Verify", self.start_chosen, menu=run, keys=("F5",), icon="play", bar=True, word="Verify",
-                 tip="Attack the chosen policy"),
-            make("stop", "S&top the attacks", self.stop, menu=run, keys=("Shift+F5",), icon="stop", bar=True,
-                 word="Stop", tip="Stop the attacks and keep their findings"),
-            make("first", "To the &start", step("first"), menu=run, keys=("Home",), icon="restart", bar=True,
-                 breaks=True, tip="Go before the first step of the counterexample"),
-            make("back", "Step &back", step("back"), menu=run, keys=("Left",), icon="back", bar=True,
-                 tip="Go one step back"),
-            make("play", "&Play or pause", step("toggle"), menu=run, keys=("K",), icon="play", bar=True, word="Play",
-                 tip="Play the counterexample step by step, or pause"),
-            make("on", "&Step", step("forward"), menu=run, keys=("Right",), icon="step", bar=True, word="Step",
-                 tip="Go one step forward"),
-            make("last", "To the &end", step("end"), menu=run, keys=("End",), icon="next", bar=True,
-                 tip="Go to the step where the law breaks"),
-            make("explore", "Open in &Explore", self.explore, menu=run, keys=("Ctrl+Shift+E",), icon="explore",
-                 bar=True, word="Open in Explore", tip="Play this counterexample beside other policies"),
-            make("save", "&Save the counterexample…", self.ask_save, menu="&File", keys=("Ctrl+S",), icon="save",
-                 tip="Write it to a file that foliolab step repeats"),
-        ]  # fmt: skip
+        return commands_of(self)
 
     def start_chosen(self) -> None:
         self.start(self.options.attempt())
@@ -154,7 +142,7 @@ class VerifyWorkspace(Workspace):
             self.job.kill()
         self._furnish()
         assert self.claims is not None
-        self.attempt = attempt
+        self.attempt, self.done = attempt, None
         self._opened.clear()
         self._file = ""
         self.welcome.hide()
@@ -238,6 +226,7 @@ class VerifyWorkspace(Workspace):
 
     def _answered(self, done: Verification) -> None:
         assert self.claims is not None
+        self.done = done
         for card in self.cards.values():
             card.show_end(done.findings)
         self.claims.show_verification(done)
@@ -280,6 +269,8 @@ class VerifyWorkspace(Workspace):
         self.stepper.show()
         self.stepper.show_timeline(timeline)
         self.stepper.diagram.setFocus()
+        step, self._wanted_step = self._wanted_step, -1
+        self.stepper.go(step)
 
     def _cannot_play(self, fault: FolioLabError) -> None:
         self.statusBar().clearMessage()
@@ -290,18 +281,6 @@ class VerifyWorkspace(Workspace):
 
         if self.stepper is not None and self.stepper.timeline is not None and self.inspector is not None:
             self.inspector.show_found([inspect_step(self.stepper.timeline, step)])
-
-    def _go_to_origin(self, access: Access) -> None:
-        """Go to the step before the present one that last changed what the policy read."""
-        from foliolab.framework.explore.reasons import last_change_in
-
-        if self.stepper is None or self.stepper.timeline is None or self.inspector is None:
-            return
-        step = last_change_in(self.stepper.timeline, access, self.stepper.step)
-        if step is not None:
-            self.stepper.go(step)
-        else:
-            self.inspector.why.say("No earlier step changed it.")
 
     # -- hooks of workspaces ---------------------------------------------------------------------------
     def _chosen(self, text: str) -> None:
@@ -368,19 +347,26 @@ class VerifyWorkspace(Workspace):
         words = self.with_plugins([example.policy])[1:]  # the name only finds the plugin
         return Shareable(f"{example.policy.replace(':', '-')}-{example.law}", tuple(words), example)
 
-    def findables(self) -> Sequence[Findable]:
-        """The steps of the counterexample."""
-        marks = self.stepper.diagram.diagram.marks if self.stepper is not None else ()
-        return [
-            Findable(f"Step {one.step}", one.description, partial(self._show_step, one.step), one.location)
-            for one in marks
-            if one.step is not None
-        ]
+    def state(self, files: Files) -> VerifyState:
+        return state_of(self, files)
 
-    def _show_step(self, step: int) -> None:
-        self.desk.go(self.name)
-        if self.stepper is not None:
-            self.stepper.go(step)
+    def restore(self, state: State, files: Files) -> None:
+        """Show the verdicts and the counterexample that a session kept."""
+        assert isinstance(state, VerifyState)
+        state.choose(self.options)
+        if state.verdicts:
+            self._show_verdicts(files.path(state.verdicts))
+        if state.example:
+            self.example = state.counterexample(files)
+            self.desk.library.scheme(self.example.policy)
+            self._wanted_step = state.step
+            self.show_example(self.example)
+
+    def place(self) -> str:
+        return place_of(self)
+
+    def findables(self) -> Sequence[Findable]:
+        return findables(self.stepper, lambda: self.desk.go(self.name))
 
     def repeated(self) -> Sequence[str]:
         """The command line that repeats the attacks, or that steps through the file of the counterexample."""

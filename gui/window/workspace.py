@@ -14,6 +14,7 @@ from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
 from foliolab.gui.window.finding import Findable
+from foliolab.gui.window.session_file import Files, State
 from foliolab.gui.window.settings import Settings
 from foliolab.gui.window.sharing import Shareable
 from foliolab.gui.window.theme import Theme, paint_all
@@ -31,6 +32,8 @@ class Workspace(QMainWindow):
         tip: one sentence for menus and tool tips.
     """
 
+    STATE: ClassVar[type[State] | None] = None
+    """What a session keeps of it; None for nothing."""
     name: ClassVar[str] = ""
     title: ClassVar[str] = ""
     tip: ClassVar[str] = ""
@@ -108,6 +111,21 @@ class Workspace(QMainWindow):
 
     def find_later(self, wanted: str, tell: Callable[[Sequence[Findable]], None]) -> None:
         """Search for what takes longer than a moment, and call `tell` if something is found."""
+
+    def state(self, files: Files) -> State | None:
+        """What is shown, for a session; None for nothing. Files that it needs are added to `files`."""
+        return None
+
+    def restore(self, state: State, files: Files) -> None:
+        """Show what a session kept.
+
+        Raises:
+            FolioLabError: it cannot be shown here.
+        """
+
+    def place(self) -> str:
+        """What is shown, in a few words, as the title of a bookmark; empty for nothing."""
+        return ""
 
     def repeated(self) -> Sequence[str]:
         """The words of the command line that repeats the view, such as ["foliolab", "verify", "mm-id"]."""

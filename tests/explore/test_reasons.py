@@ -24,7 +24,7 @@ def test_a_wrong_answer_leads_back_to_the_step_that_set_what_was_read() -> None:
         assert [reason.text for reason in answer.reasons][-1].endswith("shared = 1")
         access = answer.reasons[-1].access
         assert access.code and access.file.endswith("mm_id.py")
-        step = last_change(lane, access, lambda: False)
+        step = last_change(lane, access.place, lambda: False)
         assert (lane.position, bytes(machine.vm.buffer)) == (here, state), "the lane is as it was"
         assert step is not None and step < here - 1
         values = []
@@ -32,6 +32,6 @@ def test_a_wrong_answer_leads_back_to_the_step_that_set_what_was_read() -> None:
             lane.goto(position)
             values.append(bytes(machine.vm.buffer[access.offset : access.offset + access.size]))
         assert values[0] != values[1]
-        assert last_change(lane, access, lambda: True) is None, "the search can be ended"
+        assert last_change(lane, access.place, lambda: True) is None, "the search can be ended"
     finally:
         session.close()

@@ -145,15 +145,62 @@ def test_single_accesses_with_their_lines(daemon: Any, qtbot: Any) -> None:
     )
     nr = len(daemon.inspector.now.accesses)
     assert nr > 3
-    daemon.controls.step_access(1)
-    qtbot.waitUntil(lambda: daemon.accesses.at == 0, timeout=PATIENCE)
-    daemon.controls.step_access(1)
-    assert daemon.accesses.at == 1
+    daemon.controls.step_access(-1)  # after the step all accesses are done
+    assert daemon.accesses.at == nr - 2, "one access back goes one access back"
+    at(daemon, qtbot, 2)
+    daemon.controls.step_access(-1)
+    assert daemon.accesses.at == nr - 3
     assert daemon.inspector.source.toPlainText(), "the policy's or the engine's text is shown"
+    for _ in range(3):
+        daemon.controls.step_access(1)
+    at(daemon, qtbot, 3)
+    qtbot.waitUntil(lambda: daemon.accesses.at == 0, timeout=PATIENCE)
     daemon.controls.step_access(-1)
-    daemon.controls.step_access(-1)
-    at(daemon, qtbot, 1)
-    qtbot.waitUntil(lambda: daemon.accesses.at > 0, timeout=PATIENCE)
+    at(daemon, qtbot, 2)
+    qtbot.waitUntil(lambda: daemon.accesses.at == nr - 1, timeout=PATIENCE)
+
+
+def test_a_field_leads_to_where_it_was_last_written(daemon: Any, qtbot: Any) -> None:
+    from PySide6.QtCore import Qt
+
+    daemon.controls.goto(4)
+    at(daemon, qtbot, 4)
+    daemon.inspecting.pick(0, 2, 0)
+    inspector = daemon.inspector
+    qtbot.waitUntil(lambda: bool(inspector.now and inspector.now.folio and inspector.now.accesses), timeout=PATIENCE)
+    picture = inspector.picture
+
+    def click(name: str) -> None:
+        field = next(one for one in inspector.now.folio.fields if one.name == name)
+        inspector.scroll_area.ensureVisible(*picture.area_of(field).center().toTuple())
+        qtbot.mouseClick(picture, Qt.MouseButton.LeftButton, pos=picture.area_of(field).center())
+
+    click("_large_mapcount")  # this step, an exit, changed it
+    qtbot.waitUntil(lambda: wrote(inspector) == "_large_mapcount", timeout=PATIENCE)
+    at(daemon, qtbot, 4)
+    daemon.controls.goto(5)  # the daemon's write copies a page, and leaves the map counts of the others
+    at(daemon, qtbot, 5)
+    qtbot.waitUntil(lambda: inspector.now.page is not None and inspector.now.page.page == 0, timeout=PATIENCE)
+    daemon.inspecting.pick(0, 2, 3)
+    qtbot.waitUntil(lambda: inspector.now.page is not None and inspector.now.page.page == 3, timeout=PATIENCE)
+    click("_mm_id_mapcount[1]")
+    qtbot.waitUntil(lambda: daemon.run.view.position < 5 and wrote(inspector) == "_mm_id_mapcount[1]", timeout=PATIENCE)
+
+
+def wrote(inspector: Any) -> str:
+    """The field that the selected access wrote."""
+    item = inspector.accesses.currentItem()
+    access = inspector.now.accesses[item.data(0, 0x100)] if item is not None else None
+    return access.field.rpartition(".")[2] if access is not None and access.writes else ""
+
+
+def test_next_wrong_inspects_the_page_and_the_policy_that_are_wrong(daemon: Any, qtbot: Any) -> None:
+    daemon.inspecting.pick(1, 0, 5)
+    daemon.controls.next_wrong()
+    at(daemon, qtbot, 4)
+    qtbot.waitUntil(lambda: daemon.inspecting.picked == (2, 0), timeout=PATIENCE)
+    qtbot.waitUntil(lambda: daemon.inspector.now.verdict == "false shared", timeout=PATIENCE)
+    assert daemon.inspector.now.policy == "mm-id" and daemon.maps.maps[0, 2].selected == 0
 
 
 def test_a_click_inspects_and_hovering_tells(daemon: Any, window: Window, qtbot: Any) -> None:

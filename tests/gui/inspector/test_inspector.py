@@ -290,7 +290,7 @@ def test_the_answer_is_given_line_by_line_and_leads_back(inspector: Inspector) -
     wanted: list[Any] = []
     inspector.why.wanted.connect(wanted.append)
     inspector.why.back.click()
-    step = last_change_in(played, wanted[0], last)
+    step = last_change_in(played, wanted[0].place, last)
     assert step is not None and played.frames[step].field == wanted[0].field
     assert played.frames[step].old != played.frames[step].new
     inspector.clear()

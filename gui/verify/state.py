@@ -1,0 +1,89 @@
+"""What Verify shows, as a session keeps it: the choices, the verdicts, and the counterexample with its step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Protocol
+
+import msgspec
+
+from foliolab.framework.document import Name, Number, Positive
+from foliolab.gui.verify.options import MEMORIES
+from foliolab.gui.window.session_file import Digest, Files, State
+
+if TYPE_CHECKING:
+    from foliolab.framework.verify.counterexample import Counterexample
+    from foliolab.framework.verify.verifier import Verification
+    from foliolab.gui.verify.options import Options
+    from foliolab.gui.verify.stepper import Stepper
+
+
+class VerifyState(State, frozen=True, kw_only=True):
+    """The state.
+
+    Attributes:
+        policy, seconds, memory, attacks, tso: see `Attempt`.
+        verdicts, example: digests of their files; empty for none.
+        step: of the counterexample; -1 before the first.
+    """
+
+    policy: Name
+    seconds: Positive
+    memory: Name
+    attacks: Annotated[tuple[Name, ...], msgspec.Meta(max_length=16)]
+    tso: bool = False
+    verdicts: Digest = ""
+    example: Digest = ""
+    step: Number = -1
+
+    def counterexample(self, files: Files) -> Counterexample:
+        """The counterexample.
+
+        Raises:
+            FolioLabError: its file is not there, or is damaged.
+        """
+        from foliolab.framework.verify.counterexample import Counterexample
+
+        return Counterexample.load(files.path(self.example))
+
+    def choose(self, options: Options) -> None:
+        """Set the choices of the panel."""
+        options.choose(self.policy)
+        options.limit(min(self.seconds, options.seconds.maximum()), self.attacks)
+        sizes = {written: shown for shown, written in MEMORIES.items()}
+        if self.memory in sizes:
+            options.memory.setCurrentText(sizes[self.memory])
+        options.tso.setChecked(self.tso)
+
+
+class Shown(Protocol):
+    """What is needed of the workspace; a protocol, because the workspace imports this module."""
+
+    options: Options
+    done: Verification | None
+    example: Counterexample | None
+    stepper: Stepper | None
+
+
+def state_of(workspace: Shown, files: Files) -> VerifyState:
+    """The state."""
+    attempt, verdicts, example = workspace.options.attempt(), "", ""
+    if workspace.done is not None:
+        from foliolab.framework.verify.verifier import Verdicts
+
+        kept = Verdicts(verifications=[workspace.done], command=workspace.done.command)
+        verdicts = files.keep("verdicts.json", kept.encoded())
+    if workspace.example is not None:
+        example = files.keep("counterexample.json", workspace.example.encoded())
+    step = workspace.stepper.step if workspace.stepper is not None and example else -1
+    return VerifyState(
+        policy=attempt.policy, seconds=attempt.seconds, memory=attempt.memory, attacks=attempt.attacks,
+        tso=attempt.tso, verdicts=verdicts, example=example, step=step,
+    )  # fmt: skip
+
+
+def place_of(workspace: Shown) -> str:
+    """The counterexample and its step, as the title of a bookmark; empty without one."""
+    if workspace.example is None:
+        return ""
+    step = workspace.stepper.step if workspace.stepper is not None else -1
+    return f"counterexample of {workspace.example.policy}, law {workspace.example.law}, step {step}"
