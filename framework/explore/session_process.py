@@ -38,10 +38,13 @@ from foliolab.framework.explore.session_thread import SessionThread
 from foliolab.framework.explore.shared_arrays import ArrayAddress, SharedArrays, SharedArraysReader
 from foliolab.framework.explore.view import HistoryView, View
 from foliolab.framework.isolation.process import Child, Crash, Failure, ready
+from foliolab.framework.isolation.runqueue import longest_wait, waits_of
 
 T = TypeVar("T")
 LANES: Final = 64
 """Most lanes that have a byte in shared memory."""
+SHORT: Final = 0.1
+"""Seconds without a message that are not looked at more closely."""
 GRACE: Final = 0.3
 """Seconds that the process has to end by itself."""
 _HINT: Final = "its native code crashed; `foliolab verify` finds writes outside a folio. Your choice is kept"
@@ -101,6 +104,7 @@ class SessionProcess(SessionCommands):
         self._questions: dict[int, Future[Any]] = {}
         self._number = 0
         self._last_message = time.monotonic()
+        self._waits: dict[str, float] | None = None  # for a processor, at the first look after the last message
         self._view_expected = False
         self._folder = shared_arrays.make_folder()
         self._arrays = SharedArraysReader(self._folder.path)
@@ -141,6 +145,7 @@ class SessionProcess(SessionCommands):
             return
         if not self._view_expected and message[0] not in ("next", "cancel", "close"):
             self._last_message, self._view_expected = time.monotonic(), message[0] != "ask"
+            self._waits = None
         if not self._child.send(message):
             self.poll()  # its last messages, then the crash
 
@@ -153,9 +158,19 @@ class SessionProcess(SessionCommands):
 
     @property
     def silent(self) -> float:
-        """Seconds since the last message while one is expected; 0 if none is, or before the session is made."""
+        """Seconds since the last message while one is expected; 0 if none is, or before the session is made.
+
+        The time for which a thread of the process only waited for a processor is left out: on a busy host a step that
+        does not hang takes long, too.
+        """
         expected = self._ready and (self._view_expected or bool(self._questions)) and self.failed is None
-        return time.monotonic() - self._last_message if expected else 0.0
+        passed = time.monotonic() - self._last_message if expected else 0.0
+        if passed < SHORT:
+            return 0.0
+        waits = waits_of(self.process.pid or 0)
+        if self._waits is None:
+            self._waits = waits
+        return max(passed - longest_wait(self._waits, waits), 0.0)
 
     def wait_ready(self, timeout: float | None = None) -> bool:
         """Wait until the session is made; return whether it could be made."""
@@ -186,7 +201,7 @@ class SessionProcess(SessionCommands):
         """Handle the messages that have come."""
         for message in self._child.arrived():
             self._handle(message)
-            self._last_message = time.monotonic()
+            self._last_message, self._waits = time.monotonic(), None
 
     def _handle(self, message: object) -> None:
         if isinstance(message, _ViewMessage):

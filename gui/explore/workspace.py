@@ -50,7 +50,8 @@ COUNTERS_EVERY: Final = 12
 POSITION_EVERY: Final = 3
 """Views from one update of position and rate to the next, while playing."""
 SILENT: Final = 5.0
-"""Seconds without a message of the session after which the status bar says so."""
+"""Seconds without a message of the session, those left out in which it had no processor, after which the status bar
+says so."""
 SHARED: Final = 60
 """Steps up to the present one that a shared page has."""
 BOTTOM: Final = 150
@@ -80,6 +81,7 @@ class ExploreWorkspace(Workspace):
         self._wanted_step = -1  # where to go once the session is made
         self._wanted_state: ExploreState | None = None  # what to show then
         self._wanted_play = False
+        self._hangs = False  # whether the status bar says that a step may not end
         self._zoomed = False  # whether the first zoom, to the part of the maps that is used, is done
         self.chooser = Chooser(desk)
         self.welcome = Welcome()
@@ -229,7 +231,11 @@ class ExploreWorkspace(Workspace):
             self._views += 1
             self._show()
             self.close_up.update()
+            if self._hangs:
+                self._hangs = False
+                self.statusBar().clearMessage()
         elif (silent := run.session.silent) > SILENT:
+            self._hangs = True
             self.statusBar().showMessage(
                 f"No answer for {silent:.0f} s: a step may not end. To end the run, start another one."
             )

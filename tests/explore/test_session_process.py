@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -132,6 +133,25 @@ def test_what_never_ends_is_noticed_and_ended(process: SessionProcess) -> None:
     assert process.silent >= 0.5
     assert process.close()
     assert process.process.exitcode is not None
+
+
+def test_a_process_that_waits_for_a_processor_does_not_hang(
+    process: SessionProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from foliolab.framework.explore import session_process
+    from foliolab.framework.isolation.runqueue import longest_wait, waits_of
+
+    assert longest_wait({"1": 2.0, "2": 5.0}, {"1": 2.5, "2": 5.25, "3": 0.1}) == 0.5 and longest_wait({}, {}) == 0
+    if not waits_of(os.getpid()):
+        pytest.skip("this kernel does not count how long threads wait for a processor")
+    assert process.wait_ready(PATIENCE)
+    process.ask(hang)
+    monkeypatch.setattr(session_process, "waits_of", lambda pid: {"1": time.monotonic()})
+    while not (first := process.silent):
+        time.sleep(0.01)
+    for _ in range(10):
+        time.sleep(0.02)
+        assert process.silent <= first, "all the time since the first look was spent in the run queue"
 
 
 def test_a_cancelled_question_is_not_waited_for(process: SessionProcess) -> None:
