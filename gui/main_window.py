@@ -9,7 +9,7 @@ from typing import Final
 
 from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropEvent, QGuiApplication
-from PySide6.QtWidgets import QDockWidget, QMainWindow, QStackedWidget, QToolBar, QWidget
+from PySide6.QtWidgets import QMainWindow, QStackedWidget, QToolBar, QWidget
 
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.verify import ledger
@@ -28,11 +28,11 @@ from foliolab.gui.window.exporting import Exportable
 from foliolab.gui.window.jobs import Jobs, JobsChip
 from foliolab.gui.window.layouts import Layouts
 from foliolab.gui.window.library import Library
-from foliolab.gui.window.notebook import Notebook
 from foliolab.gui.window.notice_history import NoticeHistory
 from foliolab.gui.window.notices import Notices
 from foliolab.gui.window.plugin_docks import PluginDocks
-from foliolab.gui.window.session_file import KIND, SUFFIX
+from foliolab.gui.window.recent import Recent
+from foliolab.gui.window.session_file import SUFFIX
 from foliolab.gui.window.sessions import Sessions
 from foliolab.gui.window.settings import Settings
 from foliolab.gui.window.sharing import Shareable
@@ -70,21 +70,22 @@ class Window(QMainWindow):
         self.commands = Commands(self)
         self.undo = Undo(self.commands, self)
         jobs.setParent(self)
+        data = ledger.folder().parent
+        self.recent = Recent(data)
         self.desk = Desk(
-            settings, themes, self.commands, self.jobs, self.notices, self.undo, library, self.go, self.open, self.send,
-            self.tour,
+            settings, themes, self.commands, self.jobs, self.notices, self.undo, library, self.recent, self.go,
+            self.open, self.send, self.tour,
         )  # fmt: skip
         self.workspaces: dict[str, Workspace] = {}
         everything = Everything(self.desk, self.workspaces)
         self.palette_ = CommandPalette(everything.now, everything.later, self)
-        self.notebook = Notebook(self.undo, self.bookmark)
-        self.sessions = Sessions(self.desk, self.workspaces, self.notebook, ledger.folder().parent)
+        self.sessions = Sessions(self.desk, self.workspaces, data, lambda: self.here)
+        self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self.sessions.dock)
         self.guide = Guide(self.desk, self)
         self.stack = QStackedWidget()
         column(self.guide, (self.stack, 1), of=middle, margins=FLUSH, spacing=0)
         self.setCentralWidget(middle)
         self.statusBar().addPermanentWidget(JobsChip(self.jobs))
-        self._notes = self._notes_dock()
         self._bar = self._workspaces_bar()
         self._closed = False
         self._offered: list[str] = []
@@ -112,14 +113,6 @@ class Window(QMainWindow):
         self.addToolBar(Qt.ToolBarArea.LeftToolBarArea, bar)
         return bar
 
-    def _notes_dock(self) -> QDockWidget:
-        dock = QDockWidget("Bookmarks and notes", self)
-        dock.setObjectName("notes")
-        dock.setWidget(self.notebook)
-        self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, dock)
-        dock.hide()
-        return dock
-
     def _add(self, kind: type[Workspace]) -> None:
         made = kind(self.desk)
         self.workspaces[made.name] = made
@@ -142,12 +135,11 @@ class Window(QMainWindow):
         """The commands that every workspace has."""
         return [
             *self.undo.commands(),
+            *self.sessions.commands(),
             Command("file.open", "&Open…", self.ask_file, "&File", ("Ctrl+O",), "Open a result, scenario, "
                     "counterexample, trace or policy file", "open"),
-            Command("file.session", "Save the sessio&n…", self.ask_session, "&File", ("Ctrl+Alt+S",),
-                    "Write what all workspaces show, with bookmarks and notes, to a file that opens again", "save"),
-            Command("edit.bookmark", "&Bookmark this", self.bookmark, "&Edit", ("Ctrl+D",),
-                    "Remember what this workspace shows, to come back to it"),
+            Command("file.recent", "&Recent…", self.show_recent, "&File", ("Ctrl+Shift+R",),
+                    "List every measurement and counterexample of this window, and the files opened last"),
             Command("file.export", "&Export picture or table…", self.ask_export, "&File", ("Ctrl+E",),
                     "Save a picture or table of this view as PNG, SVG or CSV", "export"),
             Command("file.share", "S&hare as one page…", self.ask_share, "&File", ("Ctrl+Shift+H",),
@@ -159,8 +151,6 @@ class Window(QMainWindow):
                     "Find a command, policy, workload, scenario, step or file by some of its letters", "search"),
             Command("view.search", "&Search in this list", self.search, "&View", ("Ctrl+F",),
                     "Go to the search field of this workspace"),
-            Command("view.notes", "&Bookmarks and notes", self.toggle_notes, "&View", ("Ctrl+B",),
-                    "Show or hide the bookmarks and notes of this session"),
             Command("view.theme", "&Dark or light", self.toggle_theme, "&View", ("Ctrl+Shift+D",),
                     "Switch between the dark and the light theme", "theme"),
             Command("view.reset", "&Reset layout", self.reset_layout, "&View", (),
@@ -227,7 +217,7 @@ class Window(QMainWindow):
             whether the file is shown.
         """
         if path.suffix == SUFFIX:
-            return self._open_session(path)
+            return self.sessions.show(path)
         for name, workspace in self.workspaces.items():
             try:
                 if workspace.takes(path):
@@ -245,16 +235,6 @@ class Window(QMainWindow):
             "(.py, .c), kernel trees (their folder, or tree:PATH) and patches of them (.patch).",
         )  # fmt: skip
         return False
-
-    def _open_session(self, path: Path) -> bool:
-        try:
-            self.sessions.open(path)
-        except FolioLabError as fault:
-            self.notices.fault(fault)
-            return False
-        self._notes.setVisible(bool(self.notebook.bookmarks or self.notebook.notes.toPlainText()))
-        self.settings.remember(OPENED, str(path))
-        return True
 
     def offer(self, files: list[str], together: bool = True) -> None:
         """Offer to load the policy files of the last session: they are code, and the settings only name them.
@@ -298,28 +278,6 @@ class Window(QMainWindow):
         path = dialogs.ask_open(self, self.settings, "Open", FILES)
         if path is not None:
             self.open(path)
-
-    def ask_session(self) -> None:
-        """Ask for a file, and write the session to it."""
-        path = dialogs.ask_save(self, self.settings, "Save the session", f"session{SUFFIX}", KIND)
-        if path is not None:
-            try:
-                self.sessions.save(path, self.here.name)
-            except FolioLabError as fault:
-                self.notices.fault(fault)
-
-    def bookmark(self) -> None:
-        """Bookmark what the workspace in front shows."""
-        try:
-            self.sessions.bookmark(self.here)
-        except FolioLabError as fault:
-            self.notices.fault(fault)
-            return
-        self._notes.show()
-
-    def toggle_notes(self) -> None:
-        """Show or hide the bookmarks and notes."""
-        self._notes.setVisible(self._notes.isHidden())
 
     def ask_export(self) -> None:
         """Ask what to export and to which file, and export it."""
@@ -399,6 +357,14 @@ class Window(QMainWindow):
         """Show the notices of this session, those that have closed included."""
         NoticeHistory(list(self.notices.history), self).show()
 
+    def show_recent(self) -> None:
+        """List what was measured, refuted and opened."""
+        from foliolab.gui.widgets.recent_dialog import RecentDialog
+
+        made = RecentDialog(self.recent.all(), self.settings.texts(OPENED), self.themes.now, self)
+        made.wanted.connect(self.open)
+        made.show()
+
     def about(self) -> None:
         about(self)
 
@@ -431,6 +397,7 @@ class Window(QMainWindow):
             self._keep()
             self.jobs.shut()
             self.library.shut()
+            self.recent.shut()
             for workspace in self.workspaces.values():
                 workspace.shut()
         super().closeEvent(event)

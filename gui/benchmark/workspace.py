@@ -220,6 +220,8 @@ class BenchmarkWorkspace(Workspace):
 
     def _answered(self, result: Result) -> None:
         self.show_result(result)
+        if result.cells:
+            self.desk.recent.keep("cost", ",".join(result.config.policies), result.encoded)
         for failure in result.failures:
             self.desk.notices.say(f"{failure.policy or 'the run'}: {failure.message}", "error")
         if not result.complete:

@@ -110,7 +110,11 @@ class Queue(QObject):
             self.failed.emit(cell, news.failure, news.hint)
         else:
             self._collector.forget_failure(cell)
-            if news.kept and not store.keep(msgspec.json.decode(news.kept, type=store.Kept)):
+            kept = msgspec.json.decode(news.kept, type=store.Kept) if news.kept else None
+            if kept is not None:
+                about = cell.policy or ",".join(kept.digests)
+                self._desk.recent.keep(cell.question, about, lambda: bytes(kept.result))
+            if kept is not None and not store.keep(kept):
                 text = f"{store.folder()} cannot be written: the answers are lost when the window closes"
                 self._desk.notices.say(text, "warning")
         self.answered.emit(cell)

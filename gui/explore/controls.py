@@ -17,7 +17,6 @@ from foliolab.gui.window.commands import Command
 if TYPE_CHECKING:
     from foliolab.gui.explore.access_stepper import AccessStepper
     from foliolab.gui.explore.chooser import Chooser
-    from foliolab.gui.explore.inspecting import Inspecting
     from foliolab.gui.explore.map_grid import MapGrid
     from foliolab.gui.explore.run import Run
     from foliolab.gui.explore.run_bar import RunBar
@@ -38,11 +37,10 @@ class Surroundings(Protocol):
     accesses: AccessStepper | None
 
     @property
-    def inspecting(self) -> Inspecting: ...
-    @property
     def playing(self) -> bool: ...
     def command(self, name: str, text: str, run: Callable[..., object], **options: object) -> Command: ...
     def example(self) -> None: ...
+    def inspect_wrong(self) -> None: ...
 
 
 class Controls:
@@ -108,12 +106,12 @@ class Controls:
 
     def next_wrong(self) -> None:
         """Go to the next wrong answer of the policy whose maps are shown, of any if all are, and inspect its page."""
-        self._workspace.inspecting.wants_wrong = True
+        self._workspace.inspect_wrong()
         self._command("next_wrong", self._lane())
 
     def previous_wrong(self) -> None:
         """Go to the last wrong answer before, as `next_wrong`."""
-        self._workspace.inspecting.wants_wrong = True
+        self._workspace.inspect_wrong()
         self._command("previous_wrong", self._lane())
 
     def step_access(self, by: int) -> None:

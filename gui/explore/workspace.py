@@ -173,6 +173,10 @@ class ExploreWorkspace(Workspace):
         self._wanted_play = True
         self.start(choice)
 
+    def inspect_wrong(self) -> None:
+        """Inspect the page and the policy that are wrong at the step that comes next."""
+        self.inspecting.wants_wrong = True
+
     @property
     def playing(self) -> bool:
         return self.run is not None and self.run.view is not None and self.run.view.playing

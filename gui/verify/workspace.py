@@ -221,6 +221,8 @@ class VerifyWorkspace(Workspace):
             if news.attack in self.cards:
                 self.cards[news.attack].show_refutation(news)
             self.claims.refute(news.claim, news.counterexample)
+            found = news.counterexample
+            self.desk.recent.keep("counterexample", f"{found.policy},{found.law}", found.encoded)
             if self.example is None or self.stepper is None or not self.stepper.isVisible():
                 self.show_example(news.counterexample)
 

@@ -10,6 +10,7 @@ from foliolab.gui.window.commands import Commands
 from foliolab.gui.window.jobs import Jobs
 from foliolab.gui.window.library import Library
 from foliolab.gui.window.notices import Notices
+from foliolab.gui.window.recent import Recent
 from foliolab.gui.window.settings import Settings
 from foliolab.gui.window.theme import Themes
 from foliolab.gui.window.undo import Undo
@@ -29,6 +30,7 @@ class Desk:
         notices: messages above the status bar.
         undo: the stack of changes.
         library: policies, workloads and patterns.
+        recent: keeps every measurement and counterexample.
         go: show a workspace, by its name.
         open: open a file in the workspace that takes it; returns whether one did.
         send: show a workspace, by its name, and give it something to show.
@@ -42,6 +44,7 @@ class Desk:
     notices: Notices
     undo: Undo
     library: Library
+    recent: Recent
     go: Callable[[str], None]
     open: Callable[[Path], bool]
     send: Callable[[str, object], None]

@@ -64,7 +64,10 @@ class Everything:
 
     def _files(self) -> list[Findable]:
         open_ = self._desk.open
-        return [
+        kept = [
+            Findable("Recent", one.title, partial(open_, one.path), str(one.path)) for one in self._desk.recent.all()
+        ]
+        return kept + [
             Findable("Recent file", Path(path).name, partial(open_, Path(path)), path)
             for path in self._desk.settings.texts(FILES)
         ]

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from PySide6.QtWidgets import QDockWidget
 
 from foliolab.framework.errors import FolioLabError, UsageError
-from foliolab.gui.window.session_file import SUFFIX, Bookmark, Files, SessionFile, State, state_of
+from foliolab.gui.window import dialogs
+from foliolab.gui.window.commands import Command
+from foliolab.gui.window.everything import FILES as OPENED
+from foliolab.gui.window.notebook import Notebook
+from foliolab.gui.window.session_file import KIND, SUFFIX, Bookmark, Files, SessionFile, State, state_of
 
 if TYPE_CHECKING:
     from foliolab.gui.window.desk import Desk
-    from foliolab.gui.window.notebook import Notebook
     from foliolab.gui.window.workspace import Workspace
 
 FOLDER: Final = "opened"
@@ -28,61 +32,95 @@ class Sessions:
     Args:
         desk: shows workspaces and notices.
         workspaces: by name.
-        notebook: has bookmarks and notes.
         folder: the user's data folder.
+        front: the workspace in front.
+
+    Attributes:
+        notebook: bookmarks and notes.
+        dock: shows them; the window places it.
     """
 
-    def __init__(self, desk: Desk, workspaces: Mapping[str, Workspace], notebook: Notebook, folder: Path) -> None:
+    def __init__(
+        self, desk: Desk, workspaces: Mapping[str, Workspace], folder: Path, front: Callable[[], Workspace]
+    ) -> None:
         self._desk = desk
         self._workspaces = workspaces
-        self._notebook = notebook
+        self._front = front
         self._files = Files(folder / FOLDER)
-        notebook.wanted.connect(self.go)
+        self.notebook = Notebook(desk.undo, self.bookmark)
+        self.notebook.wanted.connect(self.go)
+        self.dock = QDockWidget("Bookmarks and notes")
+        self.dock.setObjectName("notes")
+        self.dock.setWidget(self.notebook)
+        self.dock.hide()
+
+    def commands(self) -> list[Command]:
+        """The commands of the window that concern sessions."""
+        return [
+            Command("file.session", "Save the sessio&n…", self.ask_save, "&File", ("Ctrl+Alt+S",),
+                    "Write what all workspaces show, with bookmarks and notes, to a file that opens again", "save"),
+            Command("edit.bookmark", "&Bookmark this", self.bookmark, "&Edit", ("Ctrl+D",),
+                    "Remember what this workspace shows, to come back to it"),
+            Command("view.notes", "&Bookmarks and notes", self.toggle, "&View", ("Ctrl+B",),
+                    "Show or hide the bookmarks and notes of this session"),
+        ]  # fmt: skip
+
+    def toggle(self) -> None:
+        """Show or hide the bookmarks and notes."""
+        self.dock.setVisible(self.dock.isHidden())
 
     # -- saving ----------------------------------------------------------------------------------------
-    def save(self, path: Path, workspace: str) -> None:
-        """Write the session; `workspace` is the one in front.
+    def ask_save(self) -> None:
+        """Ask for a file, and write the session to it."""
+        name = f"session{SUFFIX}"
+        path = dialogs.ask_save(self._front(), self._desk.settings, "Save the session", name, KIND)
+        if path is not None:
+            try:
+                self.save(path)
+            except FolioLabError as fault:
+                self._desk.notices.fault(fault)
+
+    def save(self, path: Path) -> None:
+        """Write the session.
 
         Raises:
             NotWritten: the file cannot be written.
         """
         path = path if path.suffix == SUFFIX else path.with_name(path.name + SUFFIX)
-        self.now(workspace).save(path)
+        self.now().save(path)
         self._desk.notices.say(f"the session is written to {path}; `foliolab gui {path.name}` opens it again")
 
-    def now(self, workspace: str) -> SessionFile:
+    def now(self) -> SessionFile:
         """The session as it is."""
         from foliolab.framework.results.provenance import now
 
         files = Files(Path(), {})
         states = {name: one.state(files) for name, one in self._workspaces.items()}
-        for bookmark in self._notebook.bookmarks:
+        for bookmark in self.notebook.bookmarks:
             for digest, file in self._files.found.items():
                 if digest.encode() in bytes(bookmark.state):
                     files.found[digest] = file
         return SessionFile(
-            workspace=workspace,
+            workspace=self._front().name,
             saved=now(),
             states={name: _raw(state) for name, state in states.items() if state is not None},
-            bookmarks=self._notebook.bookmarks,
-            notes=self._notebook.notes.toPlainText(),
+            bookmarks=self.notebook.bookmarks,
+            notes=self.notebook.notes.toPlainText(),
             files=files.found,
         )
 
     # -- bookmarks -------------------------------------------------------------------------------------
-    def bookmark(self, workspace: Workspace) -> None:
-        """Make a bookmark of what a workspace shows.
-
-        Raises:
-            UsageError: it shows nothing yet.
-        """
+    def bookmark(self) -> None:
+        """Bookmark what the workspace in front shows; a notice says so if it shows nothing yet."""
         from foliolab.framework.results.provenance import now
 
+        workspace = self._front()
         title, state = workspace.place(), workspace.state(self._files)
         if not title or state is None:
-            raise UsageError("this view has nothing to bookmark yet", "explore, measure or verify something first")
-        made = Bookmark(workspace=workspace.name, title=title[:MOST_TITLE], made=now(), state=_raw(state))
-        self._notebook.put(made)
+            self._desk.notices.say("this view has nothing to bookmark yet: explore, measure or verify something first")
+            return
+        self.notebook.put(Bookmark(workspace=workspace.name, title=title[:MOST_TITLE], made=now(), state=_raw(state)))
+        self.dock.show()
 
     def go(self, bookmark: Bookmark) -> None:
         """Show the place of a bookmark. An error becomes a notice."""
@@ -97,6 +135,17 @@ class Sessions:
             self._desk.notices.fault(fault)
 
     # -- opening ---------------------------------------------------------------------------------------
+    def show(self, path: Path) -> bool:
+        """Open a session file. An error becomes a notice; returns whether it is shown."""
+        try:
+            self.open(path)
+        except FolioLabError as fault:
+            self._desk.notices.fault(fault)
+            return False
+        self.dock.setVisible(bool(self.notebook.bookmarks or self.notebook.notes.toPlainText()))
+        self._desk.settings.remember(OPENED, str(path))
+        return True
+
     def open(self, path: Path) -> None:
         """Open a session file in place of the present session.
 
@@ -113,8 +162,8 @@ class Sessions:
             if one.workspace in self._workspaces and (kind := self._workspaces[one.workspace].STATE) is not None:
                 state_of(one.state, kind, f"{path}, bookmark {one.title!r},")
         self._files.found |= found.files
-        self._notebook.show_bookmarks(found.bookmarks)
-        self._notebook.notes.setPlainText(found.notes)
+        self.notebook.show_bookmarks(found.bookmarks)
+        self.notebook.notes.setPlainText(found.notes)
         self._restore(states, found.workspace)
         self._offer_policies(path, found, partial(self._restore, states, found.workspace))
 

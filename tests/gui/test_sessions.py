@@ -47,12 +47,13 @@ def test_it_opens_the_same_on_another_machine(
     explore.inspecting.pick(1, 2, 3)
     qtbot.waitUntil(lambda: explore.inspector.now is not None and explore.inspector.now.policy == "exact")
     first.commands.trigger("edit.bookmark")
-    qtbot.keyClicks(first.notebook.note, "here it is wrong")
-    first.notebook.notes.setPlainText("ask the list about this")
+    qtbot.keyClicks(first.sessions.notebook.note, "here it is wrong")
+    first.sessions.notebook.notes.setPlainText("ask the list about this")
     explore.controls.goto(2)
     settled(explore, qtbot, 2)
     first.send("benchmark", {"policies": ["exact", "mm-id"], "workloads": ["fork"], "sizes": "16K"})
-    first.sessions.save(file, "explore")
+    first.go("explore")
+    first.sessions.save(file)
     first.close()
     scenario.unlink()
     monkeypatch.setenv("FOLIOLAB_DATA", str(tmp_path / "there"))
@@ -69,20 +70,20 @@ def test_it_opens_the_same_on_another_machine(
     assert again.maps.seen()[0] == seen[0] and again.maps.seen()[1] == pytest.approx(seen[1], rel=0.01)
     wish = second.workspaces["benchmark"].controls.wish()  # type: ignore[attr-defined]
     assert (wish.policies, wish.workloads, wish.sizes) == (("mm-id", "exact"), ("fork",), "16K")
-    assert second.notebook.notes.toPlainText() == "ask the list about this"
-    (bookmark,) = second.notebook.bookmarks
+    assert second.sessions.notebook.notes.toPlainText() == "ask the list about this"
+    (bookmark,) = second.sessions.notebook.bookmarks
     assert bookmark.note == "here it is wrong" and "step 4" in bookmark.title
     second.go("compare")
-    second.notebook.list.setCurrentRow(0)
-    second.notebook.go.click()
+    second.sessions.notebook.list.setCurrentRow(0)
+    second.sessions.notebook.go.click()
     assert second.here.name == "explore"
     settled(again, qtbot, 4)
     qtbot.waitUntil(lambda: again.inspector.now is not None and again.inspector.now.verdict != "", timeout=PATIENCE)
     assert again.inspector.now.policy == "exact"
-    second.notebook.remove.click()
-    assert not second.notebook.bookmarks
+    second.sessions.notebook.remove.click()
+    assert not second.sessions.notebook.bookmarks
     second.undo.undo()
-    assert [one.note for one in second.notebook.bookmarks] == ["here it is wrong"]
+    assert [one.note for one in second.sessions.notebook.bookmarks] == ["here it is wrong"]
 
 
 def explored(window: Window, qtbot: Any, scenario: Path) -> Any:
@@ -133,11 +134,11 @@ def test_a_wrong_file_is_refused_in_one_sentence(tmp_path: Path, changed: dict[s
     ],
 )
 def test_a_wrong_state_changes_nothing(window: Window, tmp_path: Path, state: object) -> None:
-    window.notebook.notes.setPlainText("kept")
+    window.sessions.notebook.notes.setPlainText("kept")
     assert not window.open(written(tmp_path, states={"explore": state}, notes="of the file"))
     notice = window.notices.all[-1]
     assert notice.severity == "error" and "explore" in notice.text and "\n" not in notice.text
-    assert window.notebook.notes.toPlainText() == "kept"
+    assert window.sessions.notebook.notes.toPlainText() == "kept"
     assert window.workspaces["explore"].run is None  # type: ignore[attr-defined]
 
 
@@ -155,7 +156,7 @@ def test_what_cannot_be_shown_here_is_said_and_the_rest_is_shown(window: Window,
     states = {"explore": state, "policies": {"policy": "exact"}, "of-a-later-version": {"a": 1}}
     assert window.open(written(tmp_path, states=states, workspace="policies", notes="read me"))
     assert window.here.name == "policies" and window.here.place() == "exact"
-    assert window.notebook.notes.toPlainText() == "read me"
+    assert window.sessions.notebook.notes.toPlainText() == "read me"
     assert window.notices.all and window.workspaces["explore"].run is None  # type: ignore[attr-defined]
 
 
@@ -169,7 +170,7 @@ def test_policies_in_it_are_code_and_load_only_on_request(
     mine.write_text(starter.text("mine") + f"\nopen({str(ran)!r}, 'w')\n")
     first = open_window(mine)
     first.send("policies", {"policy": "mine"})
-    first.sessions.save(file, "policies")
+    first.sessions.save(file)
     first.close()
     mine.unlink()
     ran.unlink()
@@ -187,12 +188,12 @@ def test_policies_in_it_are_code_and_load_only_on_request(
 def test_there_is_nothing_to_bookmark_at_first(window: Window) -> None:
     window.go("explore")
     window.commands.trigger("edit.bookmark")
-    assert "nothing to bookmark" in window.notices.all[-1].text and not window.notebook.bookmarks
+    assert "nothing to bookmark" in window.notices.all[-1].text and not window.sessions.notebook.bookmarks
 
 
 def test_a_file_that_cannot_be_written_is_said(window: Window, tmp_path: Path) -> None:
     with pytest.raises(FolioLabError, match="cannot be written"):
-        window.sessions.save(tmp_path / "no" / "such" / "folder", "compare")
+        window.sessions.save(tmp_path / "no" / "such" / "folder")
 
 
 def test_files_go_with_it_once_and_are_written_under_their_digest(tmp_path: Path) -> None:
