@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from foliolab.framework.engine import fault, fork, huge, mm, procfs, reference, zap
+from foliolab.framework.engine import fault, fork, huge, lazyfree, mm, procfs, reference, zap
 from foliolab.framework.engine.folio import leave_lru_batch, page_head_pfn
 from foliolab.framework.engine.fork import ENOMEM, OK
 from foliolab.framework.engine.pagetable import PTRS_PER_PTE, pmd_ref
@@ -221,6 +221,17 @@ def swap_in(vm: Memory, cpu: int, who: int, vpn: int) -> int:
     return OK
 
 
+def free_range(vm: Memory, cpu: int, zone: int, who: int, start: int, nr: int) -> int:
+    """MADV_FREE of nr pages that PTEs map."""
+    lazyfree.free_range(vm, cpu_at(vm, cpu), zone_at(vm, zone), mm_at(vm, who), start, start + nr)
+    return OK
+
+
+def discard(vm: Memory, cpu: int, zone: int, who: int, vpn: int) -> int:
+    """Reclaim a lazily freed folio that one MM maps from `vpn` on; whether all of it went."""
+    return int(lazyfree.discard(vm, cpu_at(vm, cpu), zone_at(vm, zone), mm_at(vm, who), vpn))
+
+
 def kpagecount(vm: Memory, pfn: int) -> int:
     """/proc/kpagecount of a frame."""
     return procfs.kpagecount(vm, pfn)
@@ -252,7 +263,7 @@ ENTRY_POINTS: Final[dict[Callable[..., Any], str]] = {
     protect_range: "miiiii",
     move_range: "miiiiii", file_alloc: "miii", file_map: "miiiiii", file_map_huge: "miiiii", file_drop: "miii",
     get_user: "mii", put_user: "miiii", pin: "mii", unpin: "miii", drain: "miii", swap_cache: "mi",
-    swap_out: "miiii", swap_in: "miii", kpagecount: "mi", exclusive: "mi", maybe_shared: "mi", mapcount: "mi",
-    smaps: "miii",
+    swap_out: "miiii", swap_in: "miii", free_range: "miiiii", discard: "miiii", kpagecount: "mi", exclusive: "mi",
+    maybe_shared: "mi", mapcount: "mi", smaps: "miii",
 }  # fmt: skip
 """Every entry point and the kinds of its arguments."""

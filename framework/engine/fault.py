@@ -28,6 +28,7 @@ from foliolab.framework.engine.fork import copy_to_new_anon, new_small_anon
 from foliolab.framework.engine.huge import huge_wp_fault, split_huge_pmd
 from foliolab.framework.engine.pagetable import (
     PFN_SHIFT,
+    PTE_ACCESSED,
     PTE_ANON,
     PTE_DIRTY,
     PTE_FLAGS,
@@ -226,6 +227,8 @@ def write_page(vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, mm: MM, vpn: 
     entry = READ_ONCE(pte_ref(vm, mm, vpn))
     if entry & PTE_WRITE == 0 or entry & PTE_PRESENT == 0:
         outcome = _write_fault(vm, contents, cpu, zone, mm, vpn)
+    elif entry & PTE_DIRTY == 0:  # after MADV_FREE; hardware sets the bits
+        WRITE_ONCE(pte_ref(vm, mm, vpn), entry | PTE_ACCESSED | PTE_DIRTY)
     if outcome <= COPIED and load(zone.has_contents):
         fill_page(contents, frame_of(vm, mm, vpn), value, nbytes)
     return outcome

@@ -15,7 +15,15 @@ from foliolab.framework.engine.fork import OK
 from foliolab.framework.engine.operation import Operation
 from foliolab.framework.engine.pagecounts import PageCounts
 from foliolab.framework.engine.pagetable import PTE_DIRTY, PTE_PRESENT, PTE_PROT, PTE_VM_SHARED, PTE_WRITE, PTRS_PER_PTE
-from foliolab.framework.engine.structs import MAPPING_ANON, MAPPING_FILE, ORDER_MASK, PG_buddy, PG_head, PG_swapcache
+from foliolab.framework.engine.structs import (
+    MAPPING_ANON,
+    MAPPING_FILE,
+    ORDER_MASK,
+    PG_buddy,
+    PG_head,
+    PG_lazyfree,
+    PG_swapcache,
+)
 from foliolab.framework.engine.truth import Counts
 from foliolab.framework.errors import BeyondDeclared, ModelError
 from foliolab.framework.machine.layout import PMD_ORDER
@@ -405,6 +413,25 @@ class Machine(Engine):
         if entry == 0 or entry & PTE_PRESENT:
             raise ModelError(f"page {vpn} of MM {mm} is not swapped out", "swap it out first")
         self._call(entrypoints.swap_in, self._here[0], off, vpn)
+
+    def free(self, mm: int, start: int, nr: int) -> None:
+        """MADV_FREE of nr pages that PTEs map; a folio of which the range has a part only stays as it is."""
+        off = self._live(mm, start, nr)
+        tables = slice(start // PTRS_PER_PTE, (start + nr - 1) // PTRS_PER_PTE + 1)
+        if self.pmds(mm)[tables].any():
+            raise ModelError(f"a PMD maps some of pages {start} to {start + nr - 1} of MM {mm}", "split it first")
+        self._call(entrypoints.free_range, *self._here, off, start, nr)
+
+    def discard(self, mm: int, vpn: int) -> bool:
+        """Reclaim the lazily freed folio that an MM maps from page `vpn` on, by PTEs; False if some of it stays."""
+        off = self._live(mm, vpn)
+        head, pages = self._folio(self.frame(mm, vpn), MAPPING_ANON)
+        frames = [self.frame(mm, at) for at in range(vpn, min(vpn + pages, self.shape.nr_vpns))]
+        if frames != [*range(head, head + pages)] or self.pmds(mm)[vpn // PTRS_PER_PTE]:
+            raise ModelError(f"PTEs of MM {mm} do not map a whole folio from page {vpn} on", "name its first page")
+        if not self.page(head).flags.peek() >> PG_lazyfree & 1:
+            raise ModelError(f"the folio of page {vpn} of MM {mm} was not freed lazily", "call free first")
+        return bool(self._call(entrypoints.discard, *self._here, off, vpn))
 
     # -- questions ---------------------------------------------------------------------------------
     def maybe_shared(self, pfn: int) -> bool:

@@ -64,6 +64,8 @@ OPERATIONS: Final[dict[str, Signature]] = {
     "swap_cache": Signature("pfn", "frame {pfn} enters the swap cache"),
     "swap_out": Signature("mm vpn", "{mm} has {pages} swapped out"),
     "swap_in": Signature("mm vpn", "{mm} has {pages} swapped in"),
+    "free": Signature("mm start nr", "{mm} frees {pages} lazily (MADV_FREE)"),
+    "discard": Signature("mm vpn", "reclaim discards the lazily freed folio at {pages} of {mm}"),
     "maybe_shared": Signature("pfn", "the policy is asked whether several MMs may map the folio of frame {pfn}"),
     "mapcount": Signature("pfn", "the policy is asked for the mapcount of the folio of frame {pfn}"),
     "kpagecount": Signature("pfn", "/proc/kpagecount is read for frame {pfn}"),

@@ -35,6 +35,7 @@ PTE_SWAP: Final = 1 << 1  # in an entry that is not present
 PTE_SWAP_EXCLUSIVE: Final = 1 << 2
 PFN_SHIFT: Final = 12
 PTE_FLAGS: Final = (1 << PFN_SHIFT) - 1
+PTE_MAY_DIFFER: Final = PTE_WRITE | PTE_ACCESSED | PTE_DIRTY
 PTE_PROT: Final = PTE_PRESENT | PTE_ACCESSED
 PTE_ANON: Final = PTE_PROT | PTE_WRITE | PTE_DIRTY
 
@@ -63,12 +64,17 @@ def frame_of(vm: Memory, mm: MM, vpn: int) -> int:
 def next_ptes(vm: Memory, pgd: int, vpn: int, value: int, limit: int) -> int:
     """`folio_pte_batch`: how many PTEs from `vpn` on map consecutive frames alike, at most `limit`.
 
-    The writable bit may differ, as in the kernel.
+    As in the kernel, the writable bit and the bits that hardware sets may differ.
     """
-    expected = value & ~PTE_WRITE
+    return alike_ptes(vm, pgd, vpn, value, limit, PTE_MAY_DIFFER)
+
+
+def alike_ptes(vm: Memory, pgd: int, vpn: int, value: int, limit: int, differing: int) -> int:
+    """`folio_pte_batch_flags`: the same, with the bits that may differ."""
+    expected = value & ~differing
     nr = 1
     while nr < limit:
-        if READ_ONCE(pte_at(vm, pgd + 8 * (vpn + nr)).pte) & ~PTE_WRITE != expected + (nr << PFN_SHIFT):
+        if READ_ONCE(pte_at(vm, pgd + 8 * (vpn + nr)).pte) & ~differing != expected + (nr << PFN_SHIFT):
             break
         nr += 1
     return nr

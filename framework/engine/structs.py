@@ -22,6 +22,7 @@ NR_ORDERS: Final = 20
 
 # page->flags (bit numbers are the model's own; the kernel's depend on its configuration)
 PG_locked: Final = 0
+PG_dirty: Final = 4
 PG_lru: Final = 5
 PG_head: Final = 6
 PG_swapcache: Final = 10
@@ -30,6 +31,7 @@ PG_buddy: Final = 15
 PG_anon_exclusive: Final = 17
 PG_lru_batch: Final = 20  # stands for "in a per-CPU LRU batch", which holds one reference
 PG_pagecache: Final = 21  # stands for page->mapping's i_pages entry, which holds one reference a page
+PG_lazyfree: Final = 22  # stands for an anonymous folio without PG_swapbacked: MADV_FREE
 PG_partially_mapped: Final = 9  # second page
 ORDER_MASK: Final = 0xFF  # second page, low bits of _flags_1
 

@@ -92,6 +92,13 @@ def free_swap_entry(vm: Memory, cpu: Cpu, zone: Zone, pfn: int) -> None:
         folio_put_refs(vm, cpu, zone, page_head_pfn(vm, pfn), nr)
 
 
+def zap_swap_entry(vm: Memory, cpu: Cpu, zone: Zone, mm: MM, pgd: int, vpn: int, value: int) -> None:
+    """Remove a swap entry from a page table."""
+    store(pte_at(vm, pgd + 8 * vpn).pte, 0)
+    store(mm.rss_swap, load(mm.rss_swap) - 1)
+    free_swap_entry(vm, cpu, zone, value >> PFN_SHIFT)
+
+
 def _zap_present(vm: Memory, cpu: Cpu, zone: Zone, mm: MM, pgd: int, vpn: int, end: int, value: int) -> int:
     """Unmap one batch of PTEs that map consecutive pages of a folio; how many they were."""
     pfn = value >> PFN_SHIFT
@@ -119,9 +126,7 @@ def _zap_ptes(vm: Memory, cpu: Cpu, zone: Zone, mm: MM, start: int, end: int) ->
             vpn += _zap_present(vm, cpu, zone, mm, pgd, vpn, end, value)
             continue
         if value:
-            store(pte_at(vm, pgd + 8 * vpn).pte, 0)
-            store(mm.rss_swap, load(mm.rss_swap) - 1)
-            free_swap_entry(vm, cpu, zone, value >> PFN_SHIFT)
+            zap_swap_entry(vm, cpu, zone, mm, pgd, vpn, value)
         vpn += 1
 
 

@@ -258,7 +258,7 @@ _SCENARIO_VERBS: Final = {
     "pin": "pins {pages} for DMA as {name}", "unpin": "undoes the pin {name}",
     "vmsplice": "puts a reference to {pages} into the pipe {name}", "close": "closes the pipe {name}",
     "peek": "reads through {name}", "cold": "marks {pages} as cold (MADV_COLD)",
-    "pageout": "asks for {pages} to be paged out (MADV_PAGEOUT)",
+    "free": "frees {pages} lazily (MADV_FREE)", "pageout": "asks for {pages} to be paged out (MADV_PAGEOUT)",
 }  # fmt: skip
 """What a step does that is no single operation of the machine, or has a name of its own in scenarios."""
 _SCENARIO_OPERATIONS: Final = {

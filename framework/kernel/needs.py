@@ -10,7 +10,7 @@ from foliolab.framework.scenario.syntax import Scenario
 ALWAYS: Final = ("vmstat", "pidfd")
 """What every scenario needs; `probe.require` checks it."""
 
-ACTIONS: Final = {"pageout": "swap", "pin": "io_uring buffers", "vmsplice": "vmsplice"}
+ACTIONS: Final = {"pin": "io_uring buffers", "vmsplice": "vmsplice"}
 """The capabilities that single actions need."""
 
 
@@ -45,11 +45,29 @@ def missing(scenario: Scenario) -> str:
         closed = [r.size_kib for r in scenario.regions if r.order and settings.resolved_mode(r.size_kib) == "never"]
         if closed:
             return f"folios of {closed[0]} KiB are switched off, and cannot be switched on ({why})"
+    if swaps(scenario) and not (found := probe.capability("swap")).available:
+        return f"it needs swap: {found.reason}"
     for name in dict.fromkeys(ACTIONS[step.action] for step in scenario.steps if step.action in ACTIONS):
         found = probe.capability(name)
         if not found.available:
             return f"it needs {name}: {found.reason}"
     return ""
+
+
+def swaps(scenario: Scenario) -> bool:
+    """Whether a scenario pages out memory that was not freed by MADV_FREE before, which takes swap."""
+    freed: set[tuple[str, int]] = set()
+    for step in scenario.steps:
+        pages = (
+            {(step.pages.region, page) for page in range(step.pages.first, step.pages.last + 1)}
+            if step.pages
+            else set()
+        )
+        if step.action == "free":
+            freed |= pages
+        elif step.action == "pageout" and not pages <= freed:
+            return True
+    return False
 
 
 def unseen(scenario: Scenario) -> str:

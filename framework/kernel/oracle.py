@@ -193,7 +193,7 @@ class Attempt:
             getattr(self, f"_{step.action}")(record, step, default_byte(number) if step.value is None else step.value)
         self._lines += self._awaited or []
         self._awaited = None
-        if records[0].step.action in ("cold", "pageout"):
+        if records[0].step.action in ("cold", "pageout", "free"):
             self._counters(self._allow_splits)
         self._look()
         self._nr_anon(self._count_population)
@@ -329,7 +329,7 @@ class Attempt:
             fewer = self._population < self._population_before if hidden else new.large(pages) < old.large(pages)
             record.answer = "split" if fewer else "kept"
         elif step.action == "pageout":
-            record.answer = "out" if (new.swapped[pages] & (old.frames[pages] != ABSENT)).any() else "kept"
+            record.answer = "out" if ((new.frames[pages] == ABSENT) & (old.frames[pages] != ABSENT)).any() else "kept"
         else:
             self._judge(record, old.frames[pages], new.frames[pages])
             if step.action == "write" and not hidden:
@@ -388,7 +388,7 @@ class Attempt:
     def _munmap(self, record: Record, step: ScenarioStep, value: int) -> None:
         self._command(step.action, *self._range(step))
 
-    _dontneed = _mprotect = _cold = _pageout = _munmap
+    _dontneed = _mprotect = _cold = _pageout = _free = _munmap
 
     def _mremap(self, record: Record, step: ScenarioStep, value: int) -> None:
         assert step.to is not None

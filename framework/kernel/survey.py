@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from foliolab.framework import intake
 from foliolab.framework.errors import KernelError, ResultFileError
+from foliolab.framework.kernel import needs
 from foliolab.framework.kernel.agent.channel import Gone
 from foliolab.framework.kernel.guest.machine import Guest
 from foliolab.framework.kernel.images.store import Image, version_key
@@ -109,7 +110,7 @@ def deed(session: Session, scenario: Scenario) -> Deed:
 
 def lacks(session: Session, scenario: Scenario) -> str:
     """Why a guest cannot play a scenario; empty if nothing is known to be missing."""
-    if not session.conditions.swap and any(step.action == "pageout" for step in scenario.steps):
+    if not session.conditions.swap and needs.swaps(scenario):
         return NO_SWAP
     sizes = session.conditions.switches or {}
     closed = next((one.size_kib for one in scenario.regions if one.order and one.size_kib not in sizes), 0)

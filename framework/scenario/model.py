@@ -25,6 +25,8 @@ from foliolab.framework.scenario.swap import Swap, can_split
 from foliolab.framework.scenario.syntax import INITIAL_BYTE, Pages, Region, Scenario, ScenarioStep
 
 SPARE_FRAMES: Final = 1024
+SPLITTING: Final = ("pageout", "free")
+"""Actions that may split a folio, for which the engine takes new frames and an MM of its own."""
 
 
 def default_byte(number: int) -> int:
@@ -39,7 +41,7 @@ def unfit(scenario: Scenario, scheme: Scheme) -> str:
     order = max((region.order for region in scenario.regions), default=0)
     if order > scheme.policy.max_order:
         return f"{scenario.name} has folios of order {order}, the policy is for orders up to {scheme.policy.max_order}"
-    alive = most = 1 + any(step.action == "pageout" for step in scenario.steps)
+    alive = most = 1 + any(step.action in SPLITTING for step in scenario.steps)
     for step in scenario.steps:
         alive += (step.action == "fork") - (step.action == "exit")
         most = max(most, alive)
@@ -107,7 +109,7 @@ class Model:
         populated = sum(region.populated for region in self.scenario.regions)
         # a fork copies pages that may be pinned, at most all of them
         copied = forks * populated if any(step.action == "pin" for step in self.scenario.steps) else 0
-        swapped = sum(step.pages.nr for step in self.scenario.steps if step.action == "pageout" and step.pages)
+        swapped = sum(step.pages.nr for step in self.scenario.steps if step.action in SPLITTING and step.pages)
         swapped = populated + swapped if swapped else 0  # a folio that is split keeps its other pages
         frames = populated + touched + copied + swapped + SPARE_FRAMES
         return Shape(
@@ -295,6 +297,9 @@ class Model:
         self._do("unmap", mm=mm, start=start, nr=nr)
 
     _dontneed = _munmap
+
+    def _free(self, record: Record, step: ScenarioStep, value: int) -> None:
+        self.swap.free(*self._at(step))
 
     def _mremap(self, record: Record, step: ScenarioStep, value: int) -> None:
         mm, start, nr = self._at(step)

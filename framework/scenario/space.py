@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foliolab.framework.engine.pagetable import PTRS_PER_PTE
+from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.scenario.syntax import (
     AT_ONCE,
     MOST_AT_ONCE,
@@ -234,6 +235,13 @@ class Space:
         self._mapped(who, step)
 
     _mprotect = _pageout = _read
+
+    def _free(self, who: _AddressSpace, step: ScenarioStep) -> None:
+        self._mapped(who, step)
+        if any(region.order == PMD_ORDER for region in self.regions.values()):
+            self._refuse(
+                "action", "free beside folios of 2M", "use folios of up to 1M: how PMDs are freed is not modelled"
+            )
 
     def _munmap(self, who: _AddressSpace, step: ScenarioStep) -> None:
         where = self._mapped(who, step)

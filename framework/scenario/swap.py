@@ -18,7 +18,15 @@ from numpy.typing import NDArray
 
 from foliolab.framework.engine.folio import GUP_PIN_COUNTING_BIAS, folio_nr_pages
 from foliolab.framework.engine.machine import Machine
-from foliolab.framework.engine.pagetable import PFN_SHIFT, PTE_PRESENT, PTE_SWAP_EXCLUSIVE, PTE_WRITE, PTRS_PER_PTE
+from foliolab.framework.engine.pagetable import (
+    PFN_SHIFT,
+    PTE_DIRTY,
+    PTE_PRESENT,
+    PTE_SWAP_EXCLUSIVE,
+    PTE_WRITE,
+    PTRS_PER_PTE,
+)
+from foliolab.framework.engine.structs import PG_dirty, PG_lazyfree
 from foliolab.framework.engine.truth import frames_of
 from foliolab.framework.machine.primitives import PAGE_SIZE
 from foliolab.framework.scenario.observe import ModelView, view_of
@@ -54,6 +62,8 @@ class Swap:
         if size > 1:
             if here.pmd[pages[0]] or not is_batch(start + pages, here.frames[pages], size):
                 free = can_split(self.machine, head)
+            elif self.is_lazy(head):
+                return self.machine.mapcount(head) == size and self._discard(mm, start + int(pages[0]))
             else:
                 free = int(self.machine.folio(head)._refcount.peek()) == self.machine.mapcount(head) == size
             if not free:
@@ -64,8 +74,29 @@ class Swap:
     def _small_out(self, mm: int, vpn: int) -> bool:
         """Page out a page of a small folio, if no other MM maps it and nobody has pinned it."""
         frame = self.machine.frame(mm, vpn)
+        if self.is_lazy(frame):
+            return self.machine.mapcount(frame) == 1 and self._discard(mm, vpn)
         pinned = int(self.machine.folio(frame)._refcount.peek()) >= GUP_PIN_COUNTING_BIAS
         return self.machine.mapcount(frame) == 1 and not pinned and self._page_out(mm, vpn)
+
+    def is_lazy(self, head: int) -> bool:
+        """Whether a folio was freed by MADV_FREE, and not found written since."""
+        return bool(int(self.machine.page(head).flags.peek()) >> PG_lazyfree & 1)
+
+    def free(self, mm: int, start: int, nr: int) -> None:
+        """MADV_FREE on a range: a large folio of which the range has a part only is split, if that is possible."""
+        here = view_of(self.machine, mm, start, nr)
+        for head in dict.fromkeys(here.heads[here.sizes > 1].tolist()):
+            pages = np.flatnonzero(here.heads == head)
+            whole = is_batch(start + pages, here.frames[pages], int(here.sizes[pages[0]]))
+            if not whole and can_split(self.machine, head):
+                self._split(head)
+        self._do("free", mm=mm, start=start, nr=nr)
+
+    def _discard(self, mm: int, vpn: int) -> bool:
+        """Reclaim a lazily freed folio; whether any of its pages went: it stays in part if a later page was written."""
+        self._do("discard", mm=mm, vpn=vpn)
+        return self.machine.frame(mm, vpn) < 0
 
     def _page_out(self, mm: int, vpn: int) -> bool:
         frame = self.machine.frame(mm, vpn)
@@ -81,8 +112,18 @@ class Swap:
 
         The kernel keeps the frames, the engine takes new ones.
         """
-        for frame, places in self._mappings(head).items():
+        found = self._mappings(head)
+        dirty = any(self._entry(mm, vpn) & PTE_DIRTY for places in found.values() for mm, vpn in places)
+        flags = int(self.machine.page(head).flags.peek()) & (1 << PG_lazyfree | 1 << PG_dirty) | dirty << PG_dirty
+        for frame, places in found.items():
+            clean = [(mm, vpn) for mm, vpn in places if not self._entry(mm, vpn) & PTE_DIRTY]
             self._make_small(frame, places)
+            for mm, vpn in clean:
+                self.machine.ptes(mm)[vpn] &= ~np.uint64(PTE_DIRTY)
+            self.machine.column("page", "flags")[self.machine.frame(*places[0])] |= np.uint64(flags)
+
+    def _entry(self, mm: int, vpn: int) -> int:
+        return int(self.machine.ptes(mm)[vpn])
 
     def _mappings(self, head: int) -> dict[int, list[tuple[int, int]]]:
         """The PTEs that map each page of a large folio, as MM and page of address space. PMDs are split first."""

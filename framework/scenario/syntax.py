@@ -68,6 +68,7 @@ ACTIONS: Final[dict[str, Action]] = {
     "read": Action((_PAGES,), "loads the byte of each page", "byte"),
     "munmap": Action((_PAGES,), "unmaps the pages"),
     "dontneed": Action((_PAGES,), "MADV_DONTNEED: drops the pages, keeps the mapping"),
+    "free": Action((_PAGES,), "MADV_FREE: pageout discards the pages, unless they are written before"),
     "mremap": Action((_PAGES, Operand("PAGE", "to", "to")), "moves the pages; pages at the target are unmapped"),
     "mprotect": Action((_PAGES,), "makes the pages read-only and writable again; splits a PMD that it covers in part"),
     "pin": Action((_PAGE, _AS), "registers an io_uring buffer: FOLL_PIN after a write fault", "outcome"),
@@ -76,7 +77,7 @@ ACTIONS: Final[dict[str, Action]] = {
     "close": Action((_NAME,), "closes the pipe of a vmsplice"),
     "peek": Action((_NAME,), "reads the byte through a pin or a pipe", "byte"),
     "cold": Action((_PAGES,), "MADV_COLD: splits an exclusive folio that it covers in part; only at the end", "split"),
-    "pageout": Action((_PAGES,), "MADV_PAGEOUT; needs swap", "out"),
+    "pageout": Action((_PAGES,), "MADV_PAGEOUT; needs swap, but for what `free` has freed", "out"),
 }
 
 AT_ONCE: Final = frozenset(

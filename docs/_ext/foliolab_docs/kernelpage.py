@@ -10,13 +10,14 @@ from typing import Final
 from foliolab.framework.kernel import survey
 from foliolab.framework.kernel.survey import Deed, Deeds
 from foliolab.framework.plugins.registry import Registry
-from foliolab.framework.report.kernelscenarios import LOST, MEETS, cell, instead
+from foliolab.framework.report.kernelscenarios import MEETS, cell, instead
 from foliolab.framework.scenario import parser
 from foliolab.framework.scenario.heading import summary
 from foliolab_docs.markdown import code, prose, table
 
 STORED: Final = Path(__file__).parents[2] / "kernels.json"
 """What `foliolab kernel scenarios --matrix --save docs/kernels.json` found."""
+UNPLAYED: Final = "–"
 STALE: Final = "?"
 """The cell of a record of another text of the scenario."""
 
@@ -35,7 +36,7 @@ def part(registry: Registry, stored: Path = STORED) -> Iterator[str]:
         rows.append((code(name), *cells))
     yield from table(("scenario", *(_short(kernel) for kernel in kernels)), rows)
     yield f"{MEETS}: it does all that the scenario's text expects. A word: the first thing that it does instead."
-    yield "–: not played."
+    yield f"{UNPLAYED}: not played."
     if any(STALE in row for row in rows):
         yield f"{STALE}: the text has changed since; play it again."
     yield from ("", "## What they do instead", "")
@@ -85,5 +86,5 @@ def _short(kernel: Deeds) -> str:
 
 def _cell(one: Deed | None, text: str) -> str:
     if one is None:
-        return LOST
+        return UNPLAYED
     return prose(cell(one).removeprefix("✗ ")) if one.text == text else STALE

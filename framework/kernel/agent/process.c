@@ -271,6 +271,8 @@ static const char *carry_out(const struct command *command, size_t *nr, int *ans
 		return discard(addr, size);
 	if (!strcmp(name, "cold"))
 		return madvise(addr, size, MADV_COLD) < 0 ? "madvise" : NULL;
+	if (!strcmp(name, "free"))
+		return madvise(addr, size, MADV_FREE) ? "madvise" : NULL;
 	if (!strcmp(name, "pageout"))
 		return madvise(addr, size, MADV_PAGEOUT) < 0 ? "madvise" : NULL;
 	if (!strcmp(name, "mprotect"))
