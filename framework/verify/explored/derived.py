@@ -32,6 +32,8 @@ LEFT_OUT: Final = {
     "populate": "allocates a large folio, and the allocator is not explored",
     "file_folio": "the same",
     "drop_file": "the kernel truncates with the folio locked and unmapped, and the folio's lock is not modelled",
+    "free": "makes page-table entries clean, and touches no field of a policy",
+    "discard": "reclaim holds the folio's lock, which is not modelled",
     "copy_range": "fork is made of it",
     "flush_gather": "after an unmap without a flush only",
     "pin of a shared anonymous page": "the write fault before it decides which page is pinned",
