@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
@@ -58,6 +58,7 @@ NAMES: Final = {
 }  # fmt: skip
 """Values of the constants that strace prints by name; the others have no effect on a trace."""
 COMM: Final = 15
+DIGITS: Final = frozenset("0123456789")
 
 
 class _Thread:
@@ -85,10 +86,12 @@ class _Thread:
 
 def _number(text: str) -> int:
     """The value of an argument."""
-    try:
-        return max(int(text, 0), 0)
-    except ValueError:
-        return _named(text)
+    if text.lstrip(" ")[:1] in DIGITS:  # an exception for each name takes longer than all else
+        try:
+            return int(text, 0)
+        except ValueError:
+            pass
+    return _named(text)
 
 
 @lru_cache(1 << 12)
@@ -122,7 +125,8 @@ class _Reader:
         exited: processes whose exit has begun.
         guessed: tasks whose maker the text does not name.
         contradictions: tasks whose maker turned out to be another one.
-        unread: what was wrong with calls that cannot be read.
+        unread: calls that cannot be read; `first_unread`: what was wrong with the first of them.
+        found: the records of the present line.
     """
 
     def __init__(self, source: TraceSource) -> None:
@@ -134,15 +138,21 @@ class _Reader:
         self.exited: set[int] = set()
         self.guessed = 0
         self.contradictions = 0
-        self.unread: list[str] = []
+        self.unread = 0
+        self.first_unread = ""
+        self.found: list[Record] = []
         self._root = ROOT
         self._appeared = 0
         self._called_root: dict[int, int] = {}
 
     def records(self) -> Iterator[Record]:
+        found = self.found
         for line in self.lines:
             tid = self.whose(line)
-            yield from self.line(line, tid)
+            self.line(line, tid)
+            if found:
+                yield from found
+                found.clear()
             thread = self.threads.get(tid)
             if thread is not None and thread.call in MAKERS and not thread.child:
                 self.makers.add(tid)
@@ -158,8 +168,8 @@ class _Reader:
         if self.contradictions:
             yield f"{self.contradictions} tasks turned out to have another parent than it seemed."
         if self.unread or self.lines.incomplete:
-            first = f" (first: {self.unread[0]})" if self.unread else ""
-            yield f"{len(self.unread) + self.lines.incomplete} calls cannot be read and are left out{first}."
+            first = f" (first: {self.first_unread})" if self.unread else ""
+            yield f"{self.unread + self.lines.incomplete} calls cannot be read and are left out{first}."
         if silent := sum(thread.silent for thread in self.threads.values()):
             yield f"{silent} tasks that a call made have no line: strace -f follows them."
 
@@ -173,7 +183,8 @@ class _Reader:
         self.contradictions += len(known) > 1
         return known[-1]
 
-    def line(self, line: StraceLine, tid: int) -> Iterator[Record]:
+    def line(self, line: StraceLine, tid: int) -> None:
+        """Add the records of a line."""
         number, _, time, text = line
         ends = text.startswith("+++")
         if ends and (superseded := SUPERSEDED.match(text)):
@@ -182,40 +193,43 @@ class _Reader:
         if tid not in self.threads:
             if ends:
                 return  # of a thread that an execve ended, or that the text does not follow
-            tid, task = self.appear(time, tid)
-            yield from task
+            tid = self.appear(time, tid)
         thread = self.threads[tid]
         thread.silent = False
         if ends:
-            yield from self.ended(time, tid, thread)
+            self.ended(time, tid, thread)
         elif text.startswith("<...") and (resumed := RESUMED.match(text)):
             if resumed[1] == thread.call:
-                yield from self.returned(time, tid, thread, thread.text + resumed[2], number)
+                self.returned(time, tid, thread, thread.text + resumed[2], number)
         elif call := CALL.match(text):
             name, rest = ALIASES.get(call[1], call[1]), call[2].rstrip()
             thread.call, thread.text, thread.child = call[1], rest, 0
             if name in ("exit_group", "exit"):
-                yield from self.leaving(time, tid, thread)
+                self.leaving(time, tid, thread)
             elif rest.endswith(UNFINISHED):
                 thread.text = rest.removesuffix(UNFINISHED)
             elif changed := CHANGED.search(rest):
                 thread.text = rest[: changed.start()]
                 self.moved(tid, int(changed[1]))
             else:
-                yield from self.returned(time, tid, thread, rest, number)
+                self.returned(time, tid, thread, rest, number)
         else:
             self.source.foreign += 1  # a signal
 
     # -- tasks -------------------------------------------------------------------------------------
-    def appear(self, time: int, tid: int) -> tuple[int, Iterable[Record]]:
-        """Handle a task without a line before: what made it will return its TID, or it is older than the text."""
+    def appear(self, time: int, tid: int) -> int:
+        """Handle a task without a line before: what made it will return its TID, or it is older than the text.
+
+        Returns:
+            its TID in `threads`.
+        """
         if not self.makers:
             if tid != ROOT and self._root == ROOT and ROOT in self.threads:
                 self._called_root[tid] = ROOT  # the first one is named now that strace follows several
                 self._root = -1
-                return ROOT, ()
+                return ROOT
             self.add(tid, tid)
-            return tid, ()
+            return tid
         parent = self.lines.maker_of(tid, self.makers)
         if parent > 0 and parent not in self.threads and ROOT in self.makers:
             self._called_root[parent] = ROOT
@@ -227,23 +241,24 @@ class _Reader:
             parent = min(self.makers, key=lambda maker: self.threads[maker].number)
         if parent not in self.makers:
             self.add(tid, tid)
-            return tid, ()
+            return tid
         self.makers.discard(parent)
-        return tid, list(self.made(time, parent, self.threads[parent], tid))
+        self.made(time, parent, self.threads[parent], tid)
+        return tid
 
     def add(self, tid: int, pid: int, silent: bool = False) -> None:
         self._appeared += 1
         self.threads[tid] = _Thread(pid, self._appeared, silent)
         self.members[pid] += 1
 
-    def made(self, time: int, tid: int, parent: _Thread, child: int, silent: bool = False) -> Iterator[Record]:
+    def made(self, time: int, tid: int, parent: _Thread, child: int, silent: bool = False) -> None:
         parent.child = child
         if child in self.threads:
             self.contradictions += 1
             return
         flags = _clone_flags(parent.call, parent.text) & (CLONE_VM | CLONE_THREAD)
         self.add(child, parent.pid if flags & CLONE_THREAD else child, silent)
-        yield Task(time, 0, parent.pid, tid, child, flags, "")
+        self.found.append(Task(time, 0, parent.pid, tid, child, flags, ""))
 
     def moved(self, tid: int, to: int) -> None:
         """A thread executed a program, and got the TID of its process; the other threads end."""
@@ -256,24 +271,24 @@ class _Reader:
         self.threads[to] = thread
         self.makers.discard(tid)
 
-    def leaving(self, time: int, tid: int, thread: _Thread) -> Iterator[Record]:
+    def leaving(self, time: int, tid: int, thread: _Thread) -> None:
         if thread.call == "exit_group" and thread.pid not in self.exited:
             self.exited.add(thread.pid)
-            yield Exit(time, 0, thread.pid, tid, last=True)
+            self.found.append(Exit(time, 0, thread.pid, tid, last=True))
 
-    def ended(self, time: int, tid: int, thread: _Thread) -> Iterator[Record]:
+    def ended(self, time: int, tid: int, thread: _Thread) -> None:
         del self.threads[tid]
         self.members[thread.pid] -= 1
         if self.members[thread.pid] > 0:
             return
         del self.members[thread.pid]
         if thread.pid not in self.exited:
-            yield Exit(time, 0, thread.pid, tid, last=True)
+            self.found.append(Exit(time, 0, thread.pid, tid, last=True))
         self.exited.discard(thread.pid)
-        yield Torn(time, 0, thread.pid, tid)
+        self.found.append(Torn(time, 0, thread.pid, tid))
 
     # -- calls -------------------------------------------------------------------------------------
-    def returned(self, time: int, tid: int, thread: _Thread, text: str, number: int) -> Iterator[Record]:
+    def returned(self, time: int, tid: int, thread: _Thread, text: str, number: int) -> None:
         call, thread.call = ALIASES.get(thread.call, thread.call), ""
         if call not in FOLLOWED:
             return
@@ -289,27 +304,26 @@ class _Reader:
             if len(given) < needed:
                 self.refuse(number, f"{call} has {len(given)} arguments instead of {needed}")
                 return
-            yield Enter(*context, call, tuple(map(_number, given[:needed])))
-            yield Leave(*context, call, result)
+            self.found.append(Enter(*context, call, tuple(map(_number, given[:needed]))))
+            self.found.append(Leave(*context, call, result))
         elif call in MAKERS and result > 0:
             if not thread.child:
                 thread.call, thread.text = call, text
-                yield from self.made(time, tid, thread, result, silent=True)
+                self.made(time, tid, thread, result, silent=True)
                 thread.call = ""
             elif thread.child != result:
                 self.contradictions += 1
         elif call.startswith("execve") and result == 0:
             program = PROGRAM.search(text)
             comm = program[1].rpartition("/")[2][:COMM] if program else ""
-            yield ExecBegin(*context)
-            yield Exec(*context, comm)
-            yield Name(time, thread.pid, comm)
+            self.found += (ExecBegin(*context), Exec(*context, comm), Name(time, thread.pid, comm))
         elif call == "wait4" and result > 0:
-            yield Reaped(*context, result)
+            self.found.append(Reaped(*context, result))
 
     def refuse(self, number: int, why: str) -> None:
         """Leave out a call that cannot be read."""
-        self.unread.append(f"line {number}: {why}")
+        self.unread += 1
+        self.first_unread = self.first_unread or f"line {number}: {why}"
 
 
 def read(source: TraceSource) -> Iterator[Record]:

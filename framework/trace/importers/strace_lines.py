@@ -159,21 +159,32 @@ class StraceLines:
             if not TEXT.match(line, prefix.end()):
                 self.source.foreign += 1
                 continue
-            tid = int(prefix["boxed"] or prefix["plain"] or 0)
-            yield StraceLine(self.source.number, tid, self._time(prefix), line[prefix.end() :].rstrip("\n"))
+            boxed, plain, *time = prefix.groups()
+            yield StraceLine(
+                self.source.number, int(boxed or plain or 0), self._time(*time), line[prefix.end() :].rstrip("\n")
+            )
         self.incomplete += bool(cut)
 
-    def _time(self, prefix: re.Match[str]) -> int:
-        """The time of a line in ns."""
-        if prefix["seconds"]:
+    def _time(
+        self,
+        seconds: str | None,
+        fraction: str | None,
+        hour: str | None,
+        minute: str | None,
+        second: str | None,
+        part: str | None,
+    ) -> int:
+        """The time of a line in ns, of the groups of PREFIX that have it."""
+        if seconds:
             self.timed += 1
-            time = int(prefix["seconds"]) * 1_000_000_000 + int((prefix["fraction"] or "0")[:9].ljust(9, "0"))
-            self._now = time if int(prefix["seconds"]) >= EARLIEST else self._now + time
-        elif prefix["hour"]:
+            whole = int(seconds)
+            time = whole * 1_000_000_000 + int((fraction or "0")[:9].ljust(9, "0"))
+            self._now = time if whole >= EARLIEST else self._now + time
+        elif hour and minute and second:
             self.timed += 1
-            minutes = int(prefix["hour"]) * 60 + int(prefix["minute"])
-            time = (minutes * 60 + int(prefix["second"])) * 1_000_000_000
-            time += int((prefix["part"] or "0")[:9].ljust(9, "0")) + self._days * DAY
+            minutes = int(hour) * 60 + int(minute)
+            time = (minutes * 60 + int(second)) * 1_000_000_000
+            time += int((part or "0")[:9].ljust(9, "0")) + self._days * DAY
             if time < self._now - HALF_A_DAY:
                 self._days += 1
                 time += DAY
