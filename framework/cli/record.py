@@ -47,6 +47,12 @@ def run(  # noqa: PLR0913  (one parameter per option)
         str, typer.Option("--folios", metavar="SIZE", help="Give all memory large folios of this size meanwhile: 64K.")
     ] = "",
     wait: _common.Wait = 0.0,
+    every: Annotated[
+        float, typer.Option("--every", min=0, metavar="N", help="With --by snapshots: one each N seconds. [0.25]")
+    ] = 0,
+    limit: Annotated[
+        str, typer.Option("--limit", metavar="SIZE", help="Stop when the raw data has this size, such as 4G.")
+    ] = "",
     by: Annotated[
         str, typer.Option("--by", metavar="WAY", help="perf, bpftrace, snapshots or strace. [the best that works]")
     ] = "",
@@ -71,7 +77,9 @@ def run(  # noqa: PLR0913  (one parameter per option)
         return
     if runs > 1 and (pid or cgroup or container):
         raise UsageError("--runs repeats a command, not a process that runs already", "name one: -- COMMAND")
-    from foliolab.framework.kernel.recording.session import record
+    if every and by != "snapshots":
+        raise UsageError("--every is the time between two snapshots", "add --by snapshots")
+    from foliolab.framework.kernel.recording.session import Options, record
     from foliolab.framework.kernel.recording.target import Target
     from foliolab.framework.plugins.selection import parse_memory
     from foliolab.framework.report import recording
@@ -80,11 +88,12 @@ def run(  # noqa: PLR0913  (one parameter per option)
     from foliolab.framework.trace.importers.summary import summarise
 
     target = Target(tuple(command or ()), pid, seconds, user, cgroup, container)
-    kib = parse_memory(folios) >> 10 if folios else 0
+    kib, most = (parse_memory(size) if size else 0 for size in (folios, limit))
+    options = Options(kib >> 10, wait, most, every, lambda what: sys.stderr.write(f"foliolab: {what}\n"))
     numbered = [out.with_name(f"{out.stem}-{number}{out.suffix}") for number in range(1, runs + 1)]
     done = []
     for path in numbered if runs > 1 else [out]:
-        _, status = record(target, path, by, kib, wait)
+        _, status = record(target, path, by, options)
         if status:
             sys.stderr.write(f"foliolab: the command ended with status {status}\n")
         done.append(path)

@@ -16,12 +16,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foliolab.framework.errors import KernelError, UsageError
+from foliolab.framework.errors import KernelError, TraceFileError, UsageError
 from foliolab.framework.kernel import settings
 from foliolab.framework.kernel.recording import bpftrace, probe, session, snapshots, tracefs
 from foliolab.framework.kernel.recording.processes import process_tree
+from foliolab.framework.kernel.recording.session import Options
 from foliolab.framework.kernel.recording.target import Target, gated, until
 from foliolab.framework.trace import events as ev
+from foliolab.framework.trace import importers
 from foliolab.framework.trace.file import Trace
 
 pytestmark = pytest.mark.host
@@ -240,6 +242,64 @@ def test_a_signal_before_the_tool_has_opened_its_file_ends_a_recording_of_nothin
 
 
 # -- without it -------------------------------------------------------------------------------------
+@pytest.fixture
+def endless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for a trace; `strace` is a program that writes a line of a call again and again."""
+    tool = tmp_path / "bin" / "strace"
+    tool.parent.mkdir()
+    line = "7 1700000000.1 munmap(0x10000, 4096) = 0"
+    tool.write_text(
+        f'#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\nwhile :; do echo "{line}"; sleep 0.01; done > "$2"\n'
+    )
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}{os.pathsep}{os.environ['PATH']}")
+    folder = tmp_path / "traces"
+    folder.mkdir()
+    return folder
+
+
+@linux
+def test_a_recording_ends_at_its_limit(endless: Path) -> None:
+    header, _ = session.record(Target(("true",)), endless / "t", "strace", Options(most=200))
+    assert any("ended when its raw data reached 200 bytes" in note for note in header.notes)
+    assert {path.name for path in endless.iterdir()} == {"t"}
+
+
+@linux
+def test_raw_data_that_cannot_be_converted_is_kept(endless: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise TraceFileError("the disk is full", "make room")
+
+    monkeypatch.setattr(importers, "assemble", fail)
+    with pytest.raises(TraceFileError) as caught:
+        session.record(Target(("true",)), endless / "t", "strace", Options(most=100))
+    assert caught.value.hint == f"make room; the raw data is kept: {endless / 't.main.txt'}"
+    assert (endless / "t.main.txt").stat().st_size >= 100
+    assert {path.name for path in endless.iterdir()} == {"t.main.txt"}
+
+
+@linux
+def test_what_runs_is_recorded_since_a_time(endless: Path) -> None:
+    said: list[str] = []
+    with subprocess.Popen(["sleep", "60"]) as program:
+        options = Options(most=100, tell=said.append)
+        session.record(Target(pid=program.pid), endless / "t", "strace", options)
+        program.kill()
+    (line,) = said
+    assert line.startswith("recording with strace since ")
+    assert line.endswith("; Ctrl-C ends it")
+
+
+@linux
+def test_snapshots_are_as_far_apart_as_they_should_be(tmp_path: Path) -> None:
+    need("snapshots")
+    options = Options(every=3600)
+    header, _ = session.record(Target(pid=os.getpid(), seconds=0.3), tmp_path / "t", "snapshots", options)
+    assert any(note.startswith("1 snapshots, 3600 s and more apart") for note in header.notes)
+    done = foliolab("record", "--every", "60", "--", "true")
+    assert (done.returncode, "add --by snapshots" in done.stderr) == (2, True)
+
+
 def test_elsewhere_each_way_says_why_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(platform, "system", lambda: "Darwin")
     assert {way.reason for way in probe.probe()} == {"this is Darwin, not Linux"}

@@ -23,7 +23,6 @@ from foliolab.framework.kernel.recording.target import (
     last_message,
     require_tool,
     until,
-    wait,
 )
 from foliolab.framework.trace.header import Shows
 from foliolab.framework.trace.importers import READERS, bpftrace
@@ -80,14 +79,14 @@ class BpftraceRecorder(Recorder):
                 command = stack.enter_context(gated(target.command, target.account))
                 stack.enter_context(self._running([command.pid], "main"))
                 command.go()
-                wait(target, lambda: command.process.poll() is not None)
+                self.wait(target, lambda: command.process.poll() is not None)
                 finish(command.process)
                 self.status = command.process.returncode
             else:
                 attachment.whole_host = True
                 process = stack.enter_context(self._running([], "main", attachment.look))
                 attachment.read()
-                wait(target, lambda: process.poll() is not None or target.over(), attachment.watch)
+                self.wait(target, lambda: process.poll() is not None or target.over(), attachment.watch)
 
     @contextmanager
     def _running(

@@ -32,7 +32,6 @@ from foliolab.framework.kernel.recording.target import (
     last_message,
     require_tool,
     until,
-    wait,
 )
 from foliolab.framework.trace.header import Shows
 from foliolab.framework.trace.importers import READERS, perf
@@ -120,7 +119,7 @@ class PerfRecorder(Recorder):
                 command = stack.enter_context(gated(target.command, account))
                 stack.callback(self._stop, self._start(perf.EVENTS, buffer, ["-p", str(command.pid)], "main"))
                 command.go()
-                wait(target, lambda: command.process.poll() is not None)
+                self.wait(target, lambda: command.process.poll() is not None)
                 finish(command.process)
                 self.status = command.process.returncode
             elif target.command:
@@ -130,14 +129,14 @@ class PerfRecorder(Recorder):
                 process = self._start(perf.EVENTS, buffer, ["-a"], "main", attachment.look)
                 stack.callback(self._stop, process)
                 attachment.read()
-                wait(target, lambda: process.poll() is not None or target.over(), attachment.watch)
+                self.wait(target, lambda: process.poll() is not None or target.over(), attachment.watch)
 
     def _command(self, target: Target, buffer: int) -> None:
         out = self.folder / "main.data"
         self._data.append(out)
         process = subprocess.Popen(kept([*_options(perf.EVENTS, buffer, out), "--", *target.command]))
         try:
-            wait(target, lambda: process.poll() is not None)
+            self.wait(target, lambda: process.poll() is not None)
         finally:
             self._stop(process)
         self.status = process.returncode

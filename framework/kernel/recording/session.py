@@ -6,13 +6,14 @@ import os
 import platform
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from foliolab.framework import host
 from foliolab.framework.contract.trace_reader import TraceSource
-from foliolab.framework.errors import KernelError, NoEvents, StoppedEarly, UsageError
+from foliolab.framework.errors import FolioLabError, KernelError, NoEvents, StoppedEarly, UsageError
 from foliolab.framework.isolation import signals
 from foliolab.framework.isolation.scratch import scratch
 from foliolab.framework.kernel import guards, running, settings
@@ -27,8 +28,27 @@ from foliolab.framework.trace.header import Header
 from foliolab.framework.trace.importers.assembly import Assembly
 
 
+@dataclass(frozen=True)
+class Options:
+    """How to record.
+
+    Args:
+        folios: the size in KiB of large folios that all memory gets meanwhile; 0: as the host is set.
+        wait: seconds to wait for another run that uses the host's settings.
+        most: bytes of raw data that end the recording; 0: any number.
+        every: seconds between two snapshots; 0: as often as is usual.
+        tell: is told when the recording of a target that runs already has begun.
+    """
+
+    folios: int = 0
+    wait: float = 0.0
+    most: int = 0
+    every: float = 0.0
+    tell: Callable[[str], object] = bool
+
+
 def record(
-    target: Target, out: str | os.PathLike[str], by: str = "", folios: int = 0, wait: float = 0.0
+    target: Target, out: str | os.PathLike[str], by: str = "", options: Options | None = None
 ) -> tuple[Header, int]:
     """Record a command or a process into a trace.
 
@@ -36,8 +56,7 @@ def record(
         target: the command or process.
         out: the trace; the temporary files of the tools, which may be large, are in the same folder.
         by: the method of recording; empty for the best one that works.
-        folios: the size in KiB of large folios that all memory gets meanwhile; 0: as the host is set.
-        wait: seconds to wait for another run that uses the host's settings.
+        options: how to record.
 
     Returns:
         The trace's header, and the exit status of the command.
@@ -45,8 +64,10 @@ def record(
     Raises:
         UsageError: there is no such method, command or process.
         KernelError: the method does not work on this host, or the settings cannot be had.
-        TraceFileError: the trace cannot be written, or nothing was recorded.
+        TraceFileError: the trace cannot be written, or nothing was recorded. If the raw data cannot be converted, it
+            is kept beside the trace, and the error names it.
     """
+    chosen = options or Options()
     if by and by not in probe.RECORDERS:
         raise UsageError(f"there is no way to record called {by!r}", f"choose {', '.join(probe.RECORDERS)}")
     if platform.system() != "Linux":
@@ -58,8 +79,9 @@ def record(
         raise UsageError(f"there is no folder {parent} that can be written to", "choose another with -o")
     with scratch(parent) as folder:
         recorder = probe.RECORDERS[method](folder)
+        recorder.most, recorder.tell, recorder.every = chosen.most, chosen.tell, chosen.every
         attachment, notes = Attachment(target), list[str]()
-        with large_folios.only(folios, wait):
+        with large_folios.only(chosen.folios, chosen.wait):
             header, counters, chances = _header(target, method), _counters(), Chances.now()
             with tracefs.unmounted_after(notes):
                 recorder.run(target, attachment)
@@ -92,6 +114,10 @@ def _written(
         except NoEvents as fault:
             if signals.received():
                 raise StoppedEarly("a signal ended the recording before its first event") from fault
+            raise
+        except FolioLabError as fault:
+            if kept := recorder.keep(out):
+                raise type(fault)(fault.what, f"{fault.hint}; the raw data is kept: {', '.join(kept)}") from fault
             raise
 
 

@@ -19,7 +19,7 @@ from foliolab.framework.kernel.recording.attachment import Attachment
 from foliolab.framework.kernel.recording.processes import process_tree
 from foliolab.framework.kernel.recording.recorder import Recorder
 from foliolab.framework.kernel.recording.snapshots import line, take
-from foliolab.framework.kernel.recording.target import Target, finish, gated, wait
+from foliolab.framework.kernel.recording.target import Target, finish, gated
 from foliolab.framework.trace.importers import READERS, snapshots
 
 INTERVAL: Final = 0.25
@@ -57,15 +57,15 @@ class SnapshotRecorder(Recorder):
             else:
                 self._follow(target, file, target.over)
         self.notes.append(
-            f"{self._taken} snapshots, {INTERVAL:g} s and more apart: what came and went between two is missed, "
-            "and the order of what happened between two is not known."
+            f"{self._taken} snapshots, {self.every or INTERVAL:g} s and more apart: what came and went between two is "
+            "missed, and the order of what happened between two is not known."
         )
 
     def _follow(self, target: Target, file: IO[str], done: Callable[[], bool]) -> None:
         last = [0.0]
 
         def tick() -> None:
-            if time.monotonic() - last[0] < INTERVAL:
+            if last[0] and time.monotonic() - last[0] < (self.every or INTERVAL):
                 return
             # init adopts a process whose parent has exited, so every process stays a root of the search while it lives
             self._known = {*process_tree(*self._known), *(target.running() if target.runs_already else ())}
@@ -74,7 +74,7 @@ class SnapshotRecorder(Recorder):
             last[0] = time.monotonic()
 
         with suppress(KeyboardInterrupt):
-            wait(target, done, tick)
+            self.wait(target, done, tick)
 
     def records(self, sources: list[TraceSource]) -> Iterator[Record]:
         # what was recorded here is as large as it is

@@ -17,7 +17,6 @@ from foliolab.framework.kernel.recording.target import (
     finish,
     last_message,
     require_tool,
-    wait,
 )
 from foliolab.framework.trace.importers import READERS
 
@@ -54,7 +53,7 @@ class StraceRecorder(Recorder):
         traced = started or [word for pid in pids for word in ("-p", str(pid))]
         process = subprocess.Popen(kept(["strace", *OPTIONS, "-o", str(self.folder / "main.txt"), *traced]))
         try:
-            wait(target, lambda: process.poll() is not None)
+            self.wait(target, lambda: process.poll() is not None)
         finally:
             finish(process)
         self.status = process.returncode

@@ -1,13 +1,14 @@
 #!/bin/sh
 # FolioLab: which process maps which folio, again and again, with sh, awk, dd and od only. As root:
 #   sh FILE SECONDS TIMES PID... > foliolab.jsonl      the processes and their descendants
+# TIMES 0: until Ctrl-C. For days: nohup sh FILE 60 0 PID... > foliolab.jsonl & and gzip it afterwards.
 # Then, where FolioLab is installed: foliolab import foliolab.jsonl
 pause=$1 times=$2; shift 2
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
 trap 'exit 1' INT TERM
 echo '{"foliolab":"snapshots","version":1}'
-while [ "$times" -gt 0 ]; do
+while :; do
   cat /proc/[0-9]*/stat 2>/dev/null | awk -v roots="$*" '
     { pid = $1; name = $0; sub(/^[^(]*\(/, "", name); rest = name; sub(/\)[^)]*$/, "", name); sub(/^.*\) /, "", rest)
       split(rest, f, " "); up[pid] = f[2]; start[pid] = f[20]; state[pid] = f[1]; gsub(/["\\[:cntrl:]]/, "?", name); comm[pid] = name }
@@ -51,5 +52,5 @@ while [ "$times" -gt 0 ]; do
         if (!(nr && f[1] == first + nr && f[2] == frame + nr && size == order && (!order || folio == last))) { flush(); first = f[1] + 0; frame = f[2] + 0; order = size; last = folio }
         nr++ }
       flush(); print (any ? "]}" : "") "]}" }'
-  times=$((times - 1)); if [ "$times" -gt 0 ]; then sleep "$pause"; fi
+  times=$((times - 1)); [ "$times" -eq 0 ] && exit; sleep "$pause"
 done
