@@ -98,6 +98,7 @@ class CountedBars(Painted):
             label = QRectF(area.left() + at * group, area.bottom() + 2, group, 14)
             painter.drawText(label, Qt.AlignmentFlag.AlignCenter, size_name(kib))
         self._legend(painter)
+        self._names(painter, list(dict.fromkeys(policy for _, policy, _ in cells)))
         painter.end()
 
     def _axis(self, painter: QPainter, area: QRectF, most: float) -> None:
@@ -123,13 +124,20 @@ class CountedBars(Painted):
             painter.drawRect(box)
             self._bars.append((box, f"{policy}: {values[name]:.3f} {words} per page"))
             bottom -= tall
-        painter.save()
-        painter.setPen(self._theme.colour("quiet"))
-        painter.drawText(
-            QRectF(room.left() - 6, room.bottom() + 15, room.width() + 12, 14), Qt.AlignmentFlag.AlignCenter,
-            painter.fontMetrics().elidedText(policy, Qt.TextElideMode.ElideRight, int(room.width() + 10)),
-        )  # fmt: skip
-        painter.restore()
+
+    def _names(self, painter: QPainter, policies: Sequence[str]) -> None:
+        """Name the colours of the bars below them, as far as there is room; each bar's tool tip has its policy."""
+        x, y = float(LEFT), self.height() - 17.0
+        for at, policy in enumerate(policies):
+            wide = painter.fontMetrics().horizontalAdvance(policy)
+            if x + 16 + wide > self.width() - (24 if at + 1 < len(policies) else 4):
+                painter.setPen(self._theme.colour("quiet"))
+                painter.drawText(QRectF(x, y - 1, 16, 16), Qt.AlignmentFlag.AlignVCenter, "…")
+                return
+            painter.fillRect(QRectF(x, y + 2, 10, 10), self._theme.of_series(self._order(policy)))
+            painter.setPen(self._theme.colour("text"))
+            painter.drawText(QRectF(x + 14, y - 1, wide + 2, 16), Qt.AlignmentFlag.AlignVCenter, policy)
+            x += wide + 26
 
     def _legend(self, painter: QPainter) -> None:
         x = float(LEFT)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from foliolab.framework.results.result import Result
 
 ALL: Final = "all workloads"
+NARROW: Final = 80
+"""Least width of a choice in a narrow window."""
 
 
 class Views(QWidget):
@@ -41,6 +43,7 @@ class Views(QWidget):
         combos = (self.workload, self.baseline, self.scale, self.rest)
         for combo in combos:
             combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+            combo.setMinimumWidth(NARROW)
             combo.currentIndexChanged.connect(self.changed)
         row(*combos, self.published, 1, of=self, margins=FLUSH)
 

@@ -104,6 +104,7 @@ class BenchmarkWorkspace(Workspace):
 
         theme = self.desk.themes.now
         self.plot, self.bars, self.table = CurvePlot(theme), CountedBars(theme), VerdictTable(theme)
+        self.table.remember(self.desk.settings)
         named(self.plot, "Curves over folio size").setObjectName("benchmark.curves")
         self.plot.pointed.connect(self.point.setText)
         parts = ((self.plot, 0), (self.bars, 0))

@@ -136,7 +136,11 @@ class CellDelegate(QStyledItemDelegate):
             badge = self._badge(painter, inner, font, BADGE if wide else "ref.")
             curve.setBottom(badge.top() - 2)
             second.setRight(min(left.right(), badge.left() - 4))
-        _line(painter, second.adjusted(0, 0, 0, 4), _sized(font, 0.88), caption)
+        small = _sized(font, 0.88)
+        smallest = QFontMetricsF(fitted(small, caption, second.width()))
+        if answer.old and smallest.horizontalAdvance(caption) > second.width():
+            caption = "stale"  # the tool tip and the evidence say why
+        _line(painter, second.adjusted(0, 0, 0, 4), small, caption)
         if drawn:
             if is_faded(answer):
                 painter.setOpacity(0.4)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QButtonGroup, QProgressBar, QPushButton, QSizePolicy, QWidget
 
 from foliolab.gui.compare.scatter import Scatter
 from foliolab.gui.widgets.basics import button
 from foliolab.gui.window.building import column, label, named, primary, row
+from foliolab.gui.window.plain import OneLine
 
 if TYPE_CHECKING:
     from foliolab.gui.compare.scatter import Spot
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 WHAT: Final = "FolioLab compares schemes that track who owns a large folio, on the same events and with the same clock."
 FIRST_GUESS: Final = "about three minutes"
 HIGHEST: Final = 460
+NARROWEST: Final = 300
+BESIDE: Final = 740
+"""Least width for words and picture side by side."""
 LEFT: Final = 430
 """Least width of the words."""
 
@@ -58,17 +63,28 @@ class Home(QWidget):
         self._group = QButtonGroup(self)
         self._group.buttonClicked.connect(self._chosen)
         self.names: list[str] = []
+        self._picture = QWidget()
+        self._words = QWidget()
         self._lay_out()
         self.show_progress(None, None)
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(NARROWEST, super().minimumSizeHint().height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """In a narrow window only the words are shown."""
+        wide = event.size().width() >= BESIDE
+        self._picture.setVisible(wide)
+        self._words.setMinimumWidth(LEFT if wide else 0)
+        super().resizeEvent(event)
 
     def _lay_out(self) -> None:
         for part in (self.measure, self.stop):
             part.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         line = row(self.measure, self.stop, (self.bar, 1), self.left, 0)
-        words = QWidget()
+        words, picture = self._words, self._picture
         words.setMinimumWidth(LEFT)
         column(self.first, (self.words, 1), self.badge, line, of=words, margins=(0, 0, 0, 0))
-        picture = QWidget()
         column((self.scatter, 1), self._workloads, of=picture, margins=(0, 0, 0, 0), spacing=2)
         self.setMaximumHeight(HIGHEST)
         row((words, 4), (picture, 5), of=self, margins=(10, 8, 10, 6), spacing=14)
@@ -148,10 +164,11 @@ class More(QWidget):
         self.fold = named(QPushButton(), "Show all policies, or only the first ones")
         self.fold.setCheckable(True)
         self.fold.toggled.connect(self.unfolded)
-        self.yours = label("Yours: a policy of your own gets a row here.", "quiet")
+        self.yours = OneLine("Yours: a policy of your own gets a row here.")
+        self.yours.setProperty("role", "quiet")
         make = button("New policy…", "Begin a policy file from a commented text", self.new.emit)
         load = button("Open…", "Open a policy file, or a kernel tree", self.open.emit)
-        row(self.fold, 1, self.yours, make, load, of=self, margins=(10, 4, 10, 4))
+        row(self.fold, (self.yours, 20), 1, make, load, of=self, margins=(10, 4, 10, 4))
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
 
     def show_rows(self, hidden: int, unfolded: bool, yours: bool) -> None:

@@ -10,6 +10,7 @@ from PySide6.QtCore import QPoint, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFontMetricsF, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy
 
+from foliolab.gui.compare.delegate import fitted
 from foliolab.gui.compare.pictures import number_text, ticks
 from foliolab.gui.widgets.painted import Painted
 
@@ -142,7 +143,9 @@ class Scatter(Painted):
             x = self._inner().left() + (value - xs[0]) / (xs[-1] - xs[0]) * self._inner().width()
             box = QRectF(x - 24, frame.bottom() + 3, 48, line)
             painter.drawText(box, Qt.AlignmentFlag.AlignHCenter, f"{number_text(value)} %")
+        painter.setFont(fitted(self.font(), self.title, self.width() - 12))
         painter.drawText(QRectF(6, 1, self.width() - 12, line + 2), Qt.AlignmentFlag.AlignLeft, self.title)
+        painter.setFont(self.font())
         below = QRectF(frame.left(), frame.bottom() + line + 2, frame.width(), line + 2)
         painter.drawText(below, Qt.AlignmentFlag.AlignHCenter, "false shared, share of the time")
 

@@ -6,7 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import QSize, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QPushButton, QSizePolicy, QWidget
 
 from foliolab.framework.replay.result import ReplayResult
@@ -39,8 +40,20 @@ class Welcome(QWidget):
         self.tours = [
             button(tour.title, f"Tour: {tour.summary}", partial(self.chosen.emit, tour.name)) for tour in TOURS
         ]
-        row(label("Tours:", "quiet"), *self.tours, 1, self.close_button, of=self, margins=(10, 4, 10, 4))
+        self._hint = label("Tours:", "quiet")
+        row(self._hint, *self.tours, 1, self.close_button, of=self, margins=(10, 4, 10, 4))
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(0, super().minimumSizeHint().height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """In a narrow window leave out the tours that have no room; all are in the Help menu."""
+        left = event.size().width() - self.close_button.sizeHint().width() - self._hint.sizeHint().width() - 50
+        for one in self.tours:
+            left -= one.sizeHint().width() + 8
+            one.setVisible(left >= 0)
+        super().resizeEvent(event)
 
 
 class Banner(QWidget):

@@ -101,6 +101,7 @@ class CompareWorkspace(Workspace):
         self.queue.failed.connect(self._failed)
         self.queue.changed.connect(self._changed)
         self.matrix.dataChanged.connect(self._on_data_changed)
+        self.differences.table.remember(self.desk.settings)
         self.differences.closed.connect(self.show_own)
         self.banner.second.clicked.connect(self.ask_second)
         self.banner.back.clicked.connect(self.show_own)

@@ -9,7 +9,7 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QComboBox, QFormLayout, QSpinBox, QWidget
 
 from foliolab.framework.escaping import visible
-from foliolab.gui.explore.choice import MOST_POLICIES, SIZES, SPANS, Choice, size_text
+from foliolab.gui.explore.choice import MOST_POLICIES, SIZES, SPANS, Choice, size_text, spread
 from foliolab.gui.widgets.policy_chooser import PolicyChooser
 from foliolab.gui.widgets.searchable_combo import SearchableCombo
 from foliolab.gui.window.building import column, label, named, primary
@@ -110,7 +110,7 @@ class Chooser(QWidget):
         pattern = settings.text("explore/pattern")
         choice = Choice(
             "pattern", pattern if pattern in patterns else next(iter(patterns), ""),
-            tuple(self._desk.library.usable(settings.texts("explore/policies"))),
+            tuple(self._desk.library.usable(settings.texts("explore/policies")) or spread(self._desk.library)),
             settings.number("explore/mms", 4), settings.number("explore/size", 64 << 10),
             settings.number("explore/span", 1 << 20),
         )  # fmt: skip

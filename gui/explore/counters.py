@@ -29,6 +29,7 @@ class Counters(CellTable):
         for column, (_, tip) in enumerate(COLUMNS):
             self.horizontalHeaderItem(column).setToolTip(tip)  # type: ignore[union-attr]
         self.setMinimumHeight(60)
+        self.sort_on_click()
 
     def show_lanes(self, lanes: Sequence[LaneView]) -> None:
         """Show the counters of these lanes."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from PySide6.QtWidgets import QComboBox, QSizePolicy, QWidget
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QComboBox, QWidget
 
 from foliolab.framework.explore.commands import FLAT_OUT
 from foliolab.framework.explore.view import View
 from foliolab.gui.explore.position_slider import PositionSlider
 from foliolab.gui.window.building import column, label, named, row
-from foliolab.gui.window.plain import tip
+from foliolab.gui.window.plain import OneLine
 from foliolab.gui.window.theme import Theme
 
 SPEEDS: Final = (1.0, 5.0, 20.0, 100.0, 1000.0, 10_000.0, 100_000.0, FLAT_OUT)
@@ -37,8 +38,8 @@ class RunBar(QWidget):
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
-        self.last_step = named(label(selectable=True), "The last step")
-        self.last_step.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.last_step = named(OneLine(), "The last step")
+        self.last_step.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.position = named(label(role="quiet"), "Position and rate")
         self.speed = named(QComboBox(), "Speed")
         for speed in SPEEDS:
@@ -56,7 +57,6 @@ class RunBar(QWidget):
     def show_view(self, view: View) -> None:
         """Show the last step, the position and the rate of a view."""
         self.last_step.setText(view.description or "No step has been done yet.")
-        self.last_step.setToolTip(tip(view.description))
         rate = f" · {rate_text(view.page_operations_per_second)} page operations/s" if view.playing else ""
         busy = f" · {view.busy}" if view.busy else ""
         self.position.setText(f"step {view.position:,} of {view.nr_steps:,}{rate}{busy}")

@@ -135,6 +135,7 @@ class ExploreWorkspace(Workspace):
 
         theme = self.desk.themes.now
         self.plot, self.counters, self.inspector = PrecisionPlot(theme), Counters(theme), Inspector(self.desk)
+        self.counters.remember(self.desk.settings)
         self.accesses = AccessStepper(self.inspector)
         self.inspector.why.wanted.connect(self.inspecting.ask_origin)
         self.inspector.writer_wanted.connect(self.inspecting.ask_field)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from foliolab.gui.window.theme import Theme
 
 ABOUT, LAYOUT, SOURCE = range(3)
+PADDING = 14
+"""Least pixels of a button beside its text, in a narrow window."""
 
 
 class Details(QWidget):
@@ -62,6 +64,8 @@ class Details(QWidget):
         scroll = named(QScrollArea(widgetResizable=True), "Layout")
         scroll.setFrameShape(QScrollArea.Shape.NoFrame)
         scroll.setWidget(page(self.sharing, self.picture, 1, margins=(9, 9, 9, 9)))
+        for made in self.buttons.values():
+            made.setMinimumWidth(made.fontMetrics().horizontalAdvance(made.text()) + PADDING)
         self.tabs = named(QTabWidget(documentMode=True), "Details")
         self.tabs.addTab(self.about, "&About")
         self.tabs.addTab(scroll, "&Layout")

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QLabel, QSizePolicy
+from PySide6.QtWidgets import QFrame
 
 from foliolab.framework.verify.attack import Progress
 from foliolab.framework.verify.finding import Finding
 from foliolab.gui.verify.growth import Growth
 from foliolab.gui.widgets.basics import VERDICT_ROLES, VERDICT_SIGNS, set_role
-from foliolab.gui.window.building import column, label, named
-from foliolab.gui.window.plain import tip
+from foliolab.gui.window.building import column, named
+from foliolab.gui.window.plain import OneLine, tip
 from foliolab.gui.window.theme import Theme
 
 ATTACKS: Final[Mapping[str, str]] = {
@@ -32,11 +31,14 @@ class Card(QFrame):
         self._name = name
         self.setProperty("role", "card")
         named(self, f"Attack: {name}", ATTACKS[name]).setMinimumWidth(120)
-        self.title, self.what, self.count = label(name, "heading"), label(ATTACKS[name], "quiet"), label(role="quiet")
-        for part in (self.title, self.what, self.count):  # long texts must not widen the window
-            part.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.title, self.verdict, self.what, self.count = (OneLine() for _ in range(4))
+        self.title.setText(name)
+        self.what.setText(ATTACKS[name])
+        for part, role in ((self.title, "heading"), (self.what, "quiet"), (self.count, "quiet")):
+            part.setProperty("role", role)
         self.growth = Growth(theme)
-        column(self.title, self.what, (self.growth, 1), self.count, of=self, margins=(9, 6, 9, 6), spacing=2)
+        texts = self.title, self.verdict, self.what
+        column(*texts, (self.growth, 1), self.count, of=self, margins=(9, 6, 9, 6), spacing=2)
 
     def begin(self, runs: bool) -> None:
         """Start a new run.
@@ -46,19 +48,19 @@ class Card(QFrame):
         """
         self.growth.clear()
         self.setEnabled(runs)
-        self._say(ATTACKS[self._name] if runs else "not chosen")
+        self.what.setText(ATTACKS[self._name] if runs else "not chosen")
         self.count.setText("starts …" if runs else "")
-        self._title("", "heading")
+        self._say_verdict("", "heading")
 
     def show_progress(self, news: Progress, seconds: float) -> None:
         self.growth.add(seconds, news.states, news.depth)
-        self._say(news.what)
+        self.what.setText(news.what)
         depth = f", depth {news.depth:,}" if news.depth else ""
         self.count.setText(f"{news.states:,} states{depth}, {news.rate:,.0f} a second")
 
     def show_refutation(self, finding: Finding) -> None:
         """Show that the attack refuted a claim."""
-        self._title(f"✗ refuted: {finding.claim or 'what every policy owes'}", "bad")
+        self._say_verdict(f"✗ refuted: {finding.claim or 'what every policy owes'}", "bad")
 
     def show_end(self, findings: Sequence[Finding]) -> None:
         """Show the findings of the attack when it has ended."""
@@ -68,23 +70,14 @@ class Card(QFrame):
         verdicts = {finding.verdict for finding in own}
         worst = next(verdict for verdict in ("refuted", "undecided", "held") if verdict in verdicts)
         claims = ", ".join(finding.claim or "every policy" for finding in own if finding.verdict == worst)
-        self._title(f"{VERDICT_SIGNS[worst]} {worst}: {claims}", VERDICT_ROLES[worst])
-        self._say(next(finding.bound for finding in own if finding.verdict == worst))
+        self._say_verdict(f"{VERDICT_SIGNS[worst]} {worst}: {claims}", VERDICT_ROLES[worst])
+        self.what.setText(next(finding.bound for finding in own if finding.verdict == worst))
         lines = [f"{VERDICT_SIGNS[one.verdict]} {one.claim or 'every policy'}: {one.bound}" for one in own]
         self.setToolTip(tip("\n\n".join(lines)))
         states = max(finding.states for finding in own)
         if states:
             self.count.setText(f"{states:,} states in {max(finding.seconds for finding in own):.1f} s")
 
-    def _say(self, text: str) -> None:
-        self._elide(self.what, text)
-
-    def _title(self, text: str, role: str) -> None:
-        set_role(self.title, role)
-        self._elide(self.title, f"{self._name}  {text}".rstrip())
-
-    def _elide(self, where: QLabel, text: str) -> None:
-        """Show a text in one line that fits into the card; the tool tip has all of it."""
-        width = self.width() - 20
-        where.setText(where.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, width))
-        where.setToolTip(tip(text))
+    def _say_verdict(self, text: str, role: str) -> None:
+        set_role(self.verdict, role)
+        self.verdict.setText(text)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidgetItem
+from PySide6.QtWidgets import QAbstractItemView, QTableWidgetItem
 
 from foliolab.framework.contract.policy import CAPABILITIES
 from foliolab.gui.verify.cards import ATTACKS
@@ -25,6 +25,8 @@ OWED: Final = (
     "counters agree with the page tables; every value fits its field; the policy changes only its own fields, and they "
     "have their initial values at the end; no lock is lost; every operation ends"
 )
+WIDTHS: Final = (130, 118, 282, 88, 88, 88, 88)
+"""First widths of the columns: the rows come one after the other."""
 COLUMNS: Final = ("Claim", "Verdict", "Meaning", *ATTACKS, "Within")
 
 
@@ -42,10 +44,7 @@ class Claims(CellTable):
         self._names: list[str] = []
         self._examples: dict[str, Counterexample] = {}
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        header = self.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-        for column, width in enumerate((130, 100, 300, 88, 88, 88, 88)):
-            header.resizeSection(column, width)
+        self._widths = dict(zip(self._columns, WIDTHS, strict=False))
         self.itemActivated.connect(self._activated)
         self.itemClicked.connect(self._activated)
 

@@ -106,6 +106,7 @@ class VerifyWorkspace(Workspace):
 
         theme = self.desk.themes.now
         self.claims, self.stepper = Claims(theme), Stepper(theme)
+        self.claims.remember(self.desk.settings)
         self.cards = {name: Card(name, theme) for name in ATTACKS}
         cards = QWidget()
         row(*((card, 1) for card in self.cards.values()), of=cards, margins=FLUSH)

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
+from foliolab.framework import intake
 from foliolab.framework.escaping import visible
 from foliolab.gui.window.exporting import Row
 from foliolab.gui.window.plain import tip
 from foliolab.gui.window.theme import Theme, Themed
 
+if TYPE_CHECKING:
+    from foliolab.gui.window.settings import Settings
+
 NUMBER = Qt.ItemDataRole.UserRole
+NARROWEST: Final = 20
+WIDEST: Final = 2000
+"""Pixels of a column."""
 
 
 class Cell(NamedTuple):
@@ -57,8 +65,12 @@ class CellTable(QTableWidget, Themed):
         self.setShowGrid(False)
         self.verticalHeader().hide()
         self.verticalHeader().setDefaultSectionSize(24)
-        self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        self._widths: dict[str, int] = {}  # that the user has set, by heading; others are as wide as their contents
+        self._fitting = False
+        self._settings: Settings | None = None
+        self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         self.horizontalHeader().setStretchLastSection(True)
+        self.horizontalHeader().sectionResized.connect(self._resized)
 
     def show_rows(self, rows: Sequence[Sequence[Cell]], columns: Sequence[str] | None = None) -> None:
         """Replace the rows; with `columns`, the headings, too."""
@@ -74,6 +86,47 @@ class CellTable(QTableWidget, Themed):
             for column, cell in enumerate(row):
                 self.setItem(at, column, self._item(cell))
         self.setSortingEnabled(sorts)
+        self.fit()
+
+    def sort_on_click(self) -> None:
+        """Let a click on a heading sort the rows; until then they stay in their order."""
+        self.horizontalHeader().setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
+        self.setSortingEnabled(True)
+
+    # -- widths ----------------------------------------------------------------------------------------
+    def fit(self) -> None:
+        """Make the columns as wide as their contents, except those whose width the user has set."""
+        self._fitting = True
+        self.resizeColumnsToContents()
+        for at, heading in enumerate(self._columns):
+            if heading in self._widths:
+                self.setColumnWidth(at, self._widths[heading])
+        self._fitting = False
+
+    def remember(self, settings: Settings) -> None:
+        """Take the widths that the user has set from the settings, and keep there what he sets."""
+        self._settings = settings
+        for text in settings.texts(self._key):
+            heading, _, width = text.rpartition("=")
+            number = intake.number(width)
+            if number is not None and NARROWEST <= number <= WIDEST:
+                self._widths[heading] = number
+        self.fit()
+
+    @property
+    def _key(self) -> str:
+        return f"columns/{self.accessibleName().replace(' ', '-')}"
+
+    def _resized(self, at: int, before: int, now: int) -> None:
+        """Keep a width that the user has set by the mouse; the last column takes what is left."""
+        if self._fitting or not self._pressed() or at >= len(self._columns) - 1:
+            return
+        self._widths[self._columns[at]] = min(max(now, NARROWEST), WIDEST)
+        if self._settings is not None:
+            self._settings.keep(self._key, [f"{heading}={width}" for heading, width in self._widths.items()])
+
+    def _pressed(self) -> bool:
+        return bool(QGuiApplication.mouseButtons() & Qt.MouseButton.LeftButton)
 
     def set_cell(self, row: int, column: int, cell: Cell) -> None:
         """Replace one cell of a table that is not sorted."""
