@@ -16,13 +16,14 @@ from foliolab.framework.engine.folio import (
 )
 from foliolab.framework.engine.pagetable import (
     PFN_SHIFT,
+    PTE_ACCESSED,
     PTE_ANON,
     PTE_PRESENT,
     PTE_SWAP_EXCLUSIVE,
     PTE_VM_SHARED,
     PTE_WRITE,
     PTRS_PER_PTE,
-    next_ptes,
+    alike_ptes,
     pmd_ref,
     wrprotect,
 )
@@ -85,7 +86,8 @@ def _copy_present(
     head = page_head_pfn(vm, pfn)
     folio = pfn_folio(vm, head)
     page = pfn_to_page(vm, pfn)
-    nr = next_ptes(vm, pgd, vpn, value, min(end - vpn, head + folio_nr_pages(folio) - pfn))
+    limit = min(end - vpn, head + folio_nr_pages(folio) - pfn)
+    nr = alike_ptes(vm, pgd, vpn, value, limit, PTE_WRITE | PTE_ACCESSED)  # what was written is dirty in the child, too
     folio_ref_add(folio, nr)
     if folio_test_anon(folio):
         if not folio_try_dup_anon_rmap_ptes(vm, folio, page, nr, parent, child, vpn):

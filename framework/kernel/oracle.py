@@ -333,7 +333,7 @@ class Attempt:
         else:
             self._judge(record, old.frames[pages], new.frames[pages])
             if step.action == "write" and not hidden:
-                record.causes = old.causes(pages)
+                record.causes = old.causes(pages, any(one.step.action == "free" for one in self.records))
 
     def _judge(self, record: Record, before: NDArray[np.int64], after: NDArray[np.int64]) -> None:
         """Set the outcomes of a record, which has "faulted" or "" for each page, from the PFNs before and after."""

@@ -13,6 +13,7 @@ from foliolab.framework.kernel import pagemap
 from foliolab.framework.scenario.record import ABSENT, UNKNOWN, View
 
 IN_SWAP_CACHE: Final = "the small folio was in the swap cache, which holds a reference; readahead puts it there"
+FREED: Final = "the small folio may be in a per-CPU batch of MADV_FREE, which holds a reference"
 IN_BATCH: Final = "the small folio was in a per-CPU LRU batch, which holds a reference"
 ANON_EXCLUSIVE: Final = 31
 """The bit of a run's flags for PG_anon_exclusive (see `view.c`)."""
@@ -75,10 +76,14 @@ class Seen:
         """The number of these pages that are in large folios."""
         return int(np.count_nonzero(pagemap.has(self.flags[pages], "THP")))
 
-    def causes(self, pages: slice) -> tuple[str, ...]:
-        """For each of these pages the cause, other than its owners, that may decide a write; empty if there is none."""
+    def causes(self, pages: slice, freed: bool = False) -> tuple[str, ...]:
+        """For each of these pages the cause, other than its owners, that may decide a write; empty if there is none.
+
+        Args:
+            freed: whether there was an MADV_FREE before.
+        """
         frames, flags = self.frames[pages], self.flags[pages]
         small = (frames != ABSENT) & ~pagemap.has(flags, "THP")
         in_swap_cache, on_lru = pagemap.has(flags, "SWAPCACHE"), pagemap.has(flags, "LRU")
-        causes = np.where(in_swap_cache, IN_SWAP_CACHE, np.where(on_lru, "", IN_BATCH))
+        causes = np.where(in_swap_cache, IN_SWAP_CACHE, np.where(on_lru, FREED if freed else "", IN_BATCH))
         return tuple(np.where(small, causes, "").tolist())

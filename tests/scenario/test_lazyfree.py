@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 import pytest
 
-from foliolab.framework.engine import lazyfree
+from foliolab.framework.engine import fork, lazyfree
 from foliolab.framework.engine.check import violations
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
@@ -47,6 +47,19 @@ def test_what_is_put_back_is_as_writable_as_it_was() -> None:
         wrong = played("free-referenced")
     found = [(one.number, one.model, one.kernel) for one in differences(wrong, right) if one.aspect == "outcome"]
     assert found == [(7, "unchanged", "copied")]
+
+
+def test_what_was_written_is_dirty_in_a_child_too() -> None:
+    """A batch of fork that is as dirty as its first page would lose the byte when the parent has exited."""
+    right = played("free-forked")
+    assert [record.text for record in right[-3:]] == ["kept", "1", "7"]
+
+    def as_dirty_as_the_first(vm: Any, pgd: int, vpn: int, value: int, limit: int, differing: int) -> int:
+        return alike_ptes(vm, pgd, vpn, value, limit, PTE_MAY_DIFFER)
+
+    with patch.object(fork, "alike_ptes", as_dirty_as_the_first):
+        wrong = played("free-forked")
+    assert [record.text for record in wrong[-3:]] == ["out", "0", "0"]
 
 
 def machine(at: int = 0) -> Machine:
