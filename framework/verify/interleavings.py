@@ -32,6 +32,7 @@ from foliolab.framework.scenario.result import Breach, Interleaving, Interleavin
 from foliolab.framework.scenario.syntax import Expect, Scenario
 from foliolab.framework.verify.counterexample import Counterexample, Turn, schedule_text
 from foliolab.framework.verify.explored.exploration import Explorer, Options, uncollected
+from foliolab.framework.verify.explored.native import native
 from foliolab.framework.verify.explored.nodes import DEAD_AT, WHAT
 from foliolab.framework.verify.explored.programs import Program
 from foliolab.framework.verify.explored.result import Exploration
@@ -151,6 +152,8 @@ def _search(scheme: Scheme, plan: _Plan, seconds: float) -> _Search:
     """Find the last states: all of them, or those within a bound on preemptions."""
     world = World(scheme, replace(plan.shape, contents=False, scratch=0), plan.setup, plan.operations)
     result = _Search([])
+    for function in ("search", "rehash", "follow"):
+        native(function)  # compiled before the time begins
     until = time.monotonic() + seconds
     ignore = frozenset(LAWS)
     examples: dict[str, Counterexample] = {}
