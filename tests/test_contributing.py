@@ -10,6 +10,7 @@ import pytest
 
 from foliolab.framework.consequences.moment import SCRATCH_A_PAGE
 from foliolab.framework.consequences.tally import Tally
+from foliolab.framework.contract.detector import Action, Known
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine import calls
 from foliolab.framework.engine.check import violations
@@ -126,6 +127,14 @@ def test_the_files_of_a_page_table_level_exist_and_each_has_the_present_levels()
     assert len(files) > 15
     for name in files:
         assert "pmd" in (Path(__file__).parents[1] / name).read_text().lower(), name
+
+
+def test_the_detector_walks_large_folios_alone(tmp_path: Path) -> None:
+    (tmp_path / "detector.py").write_text(example("good-detector"))
+    found = load([tmp_path / "detector.py"], strict=True).detectors["walk-large"]
+    doubtful = [Known(1 << order, 1 << order, 0, True, 0, False) for order in (4, 9)]
+    assert [found.at_removal(known) for known in doubtful] == [Action.NOTHING, Action.WALK]
+    assert found.at_removal(Known(16, 3, 0, True, 0, False)) == Action.QUEUE
 
 
 def test_the_asker_is_asked(tmp_path: Path) -> None:
