@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from foliolab.framework.contract.detector import Action, Decide, Detector, Known
+from foliolab.framework.engine.answers import describe
+from foliolab.framework.errors import PluginError
 
 
 @dataclass(eq=False, slots=True)
@@ -170,7 +172,19 @@ class Design:
             self._splits(folio, now)
 
     def _asked(self, decide: Decide, folio: Folio) -> Action:
-        return Action(decide(folio.known(folio in self._queue, self.detector.page_mapcounts)))
+        """The detector's decision.
+
+        Raises:
+            PluginError: its function failed, or what it gives is no Action.
+        """
+        known = folio.known(folio in self._queue, self.detector.page_mapcounts)
+        try:
+            return Action(decide(known))
+        except Exception as fault:  # whatever a detector's own code raises
+            raise PluginError(
+                f"detector {self.detector.name} failed for {known}: {describe(fault)}",
+                "correct it, or leave it out with --detectors",
+            ) from fault
 
     def _walk(self, folio: Folio, scan: bool = False) -> None:
         least = folio.pages * folio.owners

@@ -126,20 +126,25 @@ def _followed(request: PartialRequest, path: str, tell: Progress) -> Followed:
     if blind:
         detected = [Detected(detector=one.name) for one in request.detectors]
         return Followed(recording=recording, teardown=request.teardown, detected=detected, notes=notes)
-    tracker = _played(request, trace, found, tell)
+    tracker, left_out = _played(request, trace, found, tell)
+    notes += [f"not modelled: {number:,} {what}" for what, number in left_out.items()]
     return Followed(
         recording=recording,
         teardown=request.teardown,
         detected=[_detected(design, shows) for design in tracker.designs],
         notes=notes,
         page_ns=None if shows.times is False else tracker.stranded.page_ns,
-        peak_pages=tracker.stranded.peak,
+        peak_pages=None if shows.times is False else tracker.stranded.peak,
         **asdict(tracker.seen),
     )
 
 
-def _played(request: PartialRequest, trace: Trace, found: Survey, tell: Progress) -> Tracker:
-    """Replay a trace, and let the detectors follow it; on a larger machine if the first is too small."""
+def _played(request: PartialRequest, trace: Trace, found: Survey, tell: Progress) -> tuple[Tracker, dict[str, int]]:
+    """Replay a trace, and let the detectors follow it; on a larger machine if the first is too small.
+
+    Returns:
+        what they have followed; and what the replay left out, in words, with counts.
+    """
     late = request.teardown == "gone"
     plan = Plan(trace, found, request.memory, 0, request.execution, tell, late=late, changes=CHANGES)
     player = Player(plan, request.scheme)
@@ -149,7 +154,7 @@ def _played(request: PartialRequest, trace: Trace, found: Survey, tell: Progress
         tracker = Tracker(designs, descent, round(request.interval * 1e9))
         try:
             _play(player, tracker)
-            return tracker
+            return tracker, player.account.replayed(player.scheme.name).not_modelled
         except TooSmall as small:
             player.grow(small.why)
 

@@ -6,6 +6,7 @@ import pytest
 from tests.partial.conftest import BY_NAME, HEAP, SECOND, Run, Script, of
 
 from foliolab.framework.api import Action, Detector, Known
+from foliolab.framework.errors import PluginError
 from foliolab.framework.partial.result import Followed
 from foliolab.framework.trace import events as ev
 
@@ -116,6 +117,20 @@ def test_a_walk_looks_at_all_live_descendants_at_most(script: Script, run: Run) 
     assert walk.entries_least == 16 * (2 + 2 + 2)
     assert walk.entries_most == 16 * (3 + 4 + 3)
     assert (walk.queued, walk.queued_whole) == (1, 0), "when the parent is gone, one MM maps 15 pages"
+
+
+def test_a_detector_that_fails_is_named_with_the_folio(script: Script, run: Run) -> None:
+    def divide(known: Known) -> Action:
+        return Action(known.pages // known.pmds)
+
+    mine = Detector(name="mine", summary="x", references=(), at_removal=divide, in_shrinker=divide)
+    with pytest.raises(PluginError, match=r"detector mine failed for Known\(pages=16.*ZeroDivisionError"):
+        run(script(ev.UNMAP, page=HEAP, nr=1), detectors=[mine])
+
+
+def test_an_unmap_that_was_not_recorded_is_told(script: Script, run: Run) -> None:
+    found = run(script(ev.NEW, page=HEAP, order=2, other=256))
+    assert any("an unmap that was not recorded" in note for note in found.notes)
 
 
 def _always(action: Action) -> Detector:
