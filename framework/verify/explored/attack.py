@@ -22,7 +22,7 @@ LITMUS: Final = 1 / 30
 """The share of the budget that the first search of a litmus program may take."""
 LITMUS_SECONDS: Final = 1.0
 """The same in seconds, at least: the first one prepares the policy's text, too."""
-SHORT: Final = 1 / 240
+SHORT: Final = 1 / 120
 """The same for a derived program."""
 PAIRS_END, DEEPER_END, ALL_PAIRS_END, CUT_END = 0.6, 0.8, 0.9, 0.95
 """Shares of the budget at which the first search of pairs ends, the deeper one of litmus programs, the further one of

@@ -169,6 +169,8 @@ class Explorer:
                         return self.found
             except Reclassified:
                 self.before = None
+                if not self._goes_on(keep_going):
+                    return self.found
             except Asymmetric:
                 self.symmetric = False
 
@@ -182,6 +184,7 @@ class Explorer:
 
     def _prepare(self) -> None:
         world = self.world
+        self.sharing.is_stale = False
         self.words = self.found.columns = list(self.sharing.columns)
         live = [world.words[word] for word in self.words]
         if self.before is None:

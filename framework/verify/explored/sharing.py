@@ -26,6 +26,8 @@ class Sharing:
     Attributes:
         columns: the column of each shared word in a state.
         surveying: during the survey, which runs each thread alone, no access is a step.
+        is_stale: whether the present run has shown that a word is shared after all. The run goes on, to find more such
+            words, and then raises `Reclassified`.
     """
 
     def __init__(self, world: World) -> None:
@@ -36,14 +38,14 @@ class Sharing:
         self._reads: list[dict[int, int]] = [defaultdict(int) for _ in threads]
         self._writes: list[dict[int, int]] = [defaultdict(int) for _ in threads]
         self.surveying = False
+        self.is_stale = False
         self._unseen: dict[int, int] = defaultdict(int)
         """Bits of shared words that were read while no thread wrote them."""
 
     def column(self, thread: int, word: int, shift: int, bits: int, step: int) -> int:
         """The column of the accessed word in a state; -1 if the access is no step.
 
-        Raises:
-            Reclassified: the word is shared after all, or an earlier read of it should have been a step.
+        It becomes stale if the word is shared after all, or if an earlier read of it should have been a step.
         """
         if word in self._elsewhere[0] or word in self._elsewhere[1]:
             return -1
@@ -57,15 +59,27 @@ class Sharing:
         if word not in self.columns:
             if self._is_shared(word):
                 self.columns[word] = len(self.columns)
-                raise Reclassified
+                self.is_stale = True
+            return -1
+        if self.is_stale:
             return -1
         if written & self._unseen[word]:
             self._unseen[word] = 0
-            raise Reclassified
+            self.is_stale = True
         if not written and not self._written(word) & read:
             self._unseen[word] |= read
             return -1
         return self.columns[word]
+
+    def check(self) -> None:
+        """End a run.
+
+        Raises:
+            Reclassified: it is stale.
+        """
+        if self.is_stale:
+            self.is_stale = False
+            raise Reclassified
 
     def settle(self) -> None:
         """End the survey, and give each shared word a column."""

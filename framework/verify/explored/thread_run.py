@@ -23,7 +23,6 @@ from foliolab.framework.machine.ref import Ref
 from foliolab.framework.verify.explored import nodes as n
 from foliolab.framework.verify.explored import steps as s
 from foliolab.framework.verify.explored.history import Boundary, History, LocalAccesses, Returned
-from foliolab.framework.verify.explored.sharing import Reclassified
 from foliolab.framework.verify.explored.world import Call
 from foliolab.framework.verify.laws import failure, fired
 
@@ -97,7 +96,7 @@ class ThreadRun:
             self._fault(Violation("termination", f"{location_outside(fault) or _running()}: {what}"))
         except FolioLabError as fault:
             self._fault(_broken(fault))
-        except (Asymmetric, Reclassified):
+        except Asymmetric:
             raise
         except AssertionError as fault:
             self._fault(fired(fault))
@@ -108,6 +107,7 @@ class ThreadRun:
             interposer.run = None
             for word, value in self._log.items():
                 self.raw[word] = value
+        self.sharing.check()
         return self.first_node
 
     def _begin(self, boundary: int, history: History) -> None:

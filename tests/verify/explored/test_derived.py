@@ -116,3 +116,32 @@ def test_the_report_says_what_was_complete_cut_and_not_reached() -> None:
     assert total == len(derived.pairs(scheme))
     assert re.search(r"pairs: every interleaving of [\d,]+ of [\d,]+ programs.* pairs complete", findings[-1].bound)
     assert msgspec.json.decode(msgspec.json.encode(owed), type=Finding) == owed
+
+
+BOTH_FREE = next(
+    one.program
+    for one in PAIRS
+    if one.kinds == ("unmap", "unmap, flush later") and one.start.mappings[:2] == ("pmd", "pmd") and not one.start.file
+)
+"""Whoever frees a folio of 2 MiB writes to 512 struct pages, so each word of them is shared."""
+
+
+def test_a_run_finds_all_words_at_once_that_prove_to_be_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+    prepare = Explorer._prepare
+
+    def counted(self: Explorer) -> None:
+        begun.append(len(self.sharing.columns))
+        prepare(self)
+
+    monkeypatch.setattr(Explorer, "_prepare", counted)
+    world = World(MM_ID, BOTH_FREE.shape, BOTH_FREE.setup, BOTH_FREE.threads)
+    found = Explorer(world, Options(memory=64 << 20, reduction=True)).run(lambda _: True)
+    assert found.complete and not found.broken
+    assert len(begun) < 10 and begun[-1] > 512
+
+
+def test_a_search_that_starts_anew_looks_at_the_time() -> None:
+    explorer = Explorer(World(MM_ID, BOTH_FREE.shape, BOTH_FREE.setup, BOTH_FREE.threads), Options(memory=64 << 20))
+    found = explorer.run(lambda _: False)
+    assert found.stopped == "time" and not found.complete
