@@ -16,6 +16,7 @@ from foliolab.framework.verify import ledger
 from foliolab.gui.tours.guide import Guide
 from foliolab.gui.tours.tour import TOURS
 from foliolab.gui.widgets.search_field import SearchField
+from foliolab.gui.widgets.shortcut_sheet import ShortcutSheet
 from foliolab.gui.window import dialogs, exporting, session, sharing
 from foliolab.gui.window.about import about
 from foliolab.gui.window.building import FLUSH, column
@@ -144,6 +145,8 @@ class Window(QMainWindow):
                     "Save a picture or table of this view as PNG, SVG or CSV", "export"),
             Command("file.share", "S&hare as one page…", self.ask_share, "&File", ("Ctrl+Shift+H",),
                     "Write the counterexample, scenario or steps of this view as one HTML page to send", "share"),
+            Command("file.print", "&Print…", self.ask_print, "&File", ("Ctrl+P",),
+                    "Print the pictures and tables of this view"),
             Command("file.command", "&Copy the command for this view", self.copy_command, "&File",
                     ("Ctrl+Shift+C",), "Copy the command line that repeats this view", "copy"),
             Command("file.quit", "&Quit", self.close, "&File", ("Ctrl+Q",), "Quit FolioLab", breaks=True),
@@ -161,6 +164,8 @@ class Window(QMainWindow):
                     "Close all notices"),
             *(Command(f"help.tour.{tour.name}", f"Tour: {tour.title}", partial(self.tour, tour.name), "&Help", (),
                       tour.summary) for tour in TOURS),
+            Command("help.shortcuts", "&Keyboard shortcuts…", self.show_shortcuts, "&Help", ("F1",),
+                    "List all keyboard shortcuts", breaks=True),
             Command("help.about", "&About FolioLab", self.about, "&Help", (), "Versions of FolioLab and its libraries",
                     breaks=True),
         ]  # fmt: skip
@@ -299,6 +304,23 @@ class Window(QMainWindow):
         self.settings.keep("window/exports", str(path.parent))
         self.notices.say(f"{what.title} written to {path}")
 
+    def ask_print(self) -> None:
+        """Ask for a printer, and print the pictures and tables of this view."""
+        from PySide6.QtPrintSupport import QPrintDialog, QPrinter
+
+        from foliolab.gui.window import printing
+
+        offered = list(self.here.exportables())
+        if not offered:
+            self.notices.say("this view has no picture or table to print yet")
+            return
+        printer = QPrinter(QPrinter.PrinterMode.HighResolution)
+        if QPrintDialog(printer, self).exec() == QPrintDialog.DialogCode.Accepted:
+            try:
+                printing.print_all(offered, printer)
+            except FolioLabError as fault:
+                self.notices.fault(fault)
+
     def ask_share(self) -> None:
         """Ask for a file, and write what this view shows as a page to send."""
         try:
@@ -364,6 +386,11 @@ class Window(QMainWindow):
         made = RecentDialog(self.recent.all(), self.settings.texts(OPENED), self.themes.now, self)
         made.wanted.connect(self.open)
         made.show()
+
+    def show_shortcuts(self) -> None:
+        """List all keyboard shortcuts."""
+        places = {name: workspace.accessibleName() for name, workspace in self.workspaces.items()}
+        ShortcutSheet(self.commands, places, self.themes.now, self).show()
 
     def about(self) -> None:
         about(self)
