@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from importlib import util
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -19,11 +21,15 @@ sys.path.insert(0, str(Path(__file__).parent))
 from accesses import accesses, differences
 
 from foliolab.framework.contract.workload import Setting
+from foliolab.framework.csource import compiled
+from foliolab.framework.csource.compiled import CompiledEntries
 from foliolab.framework.csource.tree import Tree
+from foliolab.framework.engine.engine import native_missing
 from foliolab.framework.errors import CSourceError
 from foliolab.framework.plugins.registry import load
 from foliolab.framework.run.cases import Case
 from foliolab.framework.run.count import count
+from foliolab.framework.testing import alike
 from foliolab.framework.verify import attacks
 from foliolab.framework.verify.attack import Budget
 from foliolab.framework.verify.finding import Finding
@@ -36,6 +42,18 @@ ANSWERS = {
     "": ("page-mapcount", {"page-mapcount", "partial-mapping", "pmd"}),
 }
 """The shipped policy that models a configuration, and its claims; the empty one is that of trees before Linux 6.15."""
+
+OPERATIONS = 20_000
+"""Operations that each form of a tree's policy does; `tests/benchmarks/compiled_c.py` does more."""
+
+
+def benchmark() -> ModuleType:
+    place = Path(__file__).parents[1] / "benchmarks" / "compiled_c.py"
+    spec = util.spec_from_file_location("compiled_c", place)
+    assert spec is not None and spec.loader is not None
+    module = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def cases() -> list[str]:
@@ -86,3 +104,17 @@ def test_the_shipped_policy_makes_the_same_accesses(text: str, pmd: bool) -> Non
     for one in (own, shipped):
         one["new folio"].pop(("load", "mm_id"), None)  # the kernel hands the ID to its checks, which are not counted
     assert differences(own, shipped) == {}
+
+
+@pytest.mark.skipif(bool(compiled.missing() or native_missing()), reason=compiled.missing() or native_missing())
+@pytest.mark.parametrize("text", cases())
+def test_compiled_c_leaves_the_bytes_of_every_other_form(text: str) -> None:
+    """Interpreted, translated, compiled, and the shipped policy: where its fields lie elsewhere, each field."""
+    registry, forms = load(), benchmark()
+    scheme = registry.policy(text, typed=True)
+    entries, shipped = CompiledEntries(scheme), forms.by_hand(registry, scheme)
+    assert shipped.name == ANSWERS[options_of(text)][0]
+    assert alike.difference(scheme, steps=20, connect=entries.connect, other="as compiled C") == ""
+    lines = [*forms.compared(scheme, entries, shipped, OPERATIONS, 1)]
+    how = "field by field" if options_of(text) == "MM_ID=n" else "all bytes"
+    assert lines and all("operations alike" in line and line.endswith(f"by hand: {how}") for line in lines)
