@@ -404,3 +404,18 @@ def test_the_script_follows_the_processes_it_is_told() -> None:
     assert "@t[7] = 1; @t[8] = 1;" in text
     assert text.index("BEGIN") < text.index("tracepoint:")
     assert text.count(bpftrace.READY_LINE) == 2
+    everything = bpftrace.program([])
+    assert "@t" not in "".join(line for line in everything.splitlines() if not line.startswith("//"))
+    assert everything.count("/pid != @own") > 20
+
+
+def test_lines_that_come_in_pieces_are_counted_once(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.write_text("# atta")
+    with out.open() as said, out.open("a") as tool:
+        attached = bpftrace._Attached(said)
+        for piece, ready in (("ched 1\n7 F\n", False), ("# attached", True), (" 2\n", True)):
+            assert not attached() or ready
+            tool.write(piece)
+            tool.flush()
+            assert attached() == ready

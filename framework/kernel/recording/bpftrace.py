@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 from foliolab.framework.contract.trace_reader import TraceSource
 from foliolab.framework.contract.trace_records import Record
@@ -60,6 +60,21 @@ def _has_group_dead() -> bool:
         return True
 
 
+class _Attached:
+    """Whether all probes are attached, by an output that grows fast where the whole host is recorded: read once."""
+
+    def __init__(self, said: TextIO) -> None:
+        self._said = said
+        self._lines = 0
+        self._rest = ""
+
+    def __call__(self) -> bool:
+        text = self._rest + self._said.read()
+        self._lines += text.count(READY_LINE)
+        self._rest = text[1 - len(READY_LINE) :]
+        return self._lines >= 2
+
+
 class BpftraceRecorder(Recorder):
     """Records tracepoints with bpftrace."""
 
@@ -84,7 +99,7 @@ class BpftraceRecorder(Recorder):
                 self.status = command.process.returncode
             else:
                 attachment.whole_host = True
-                process = stack.enter_context(self._running([], "main", attachment.look))
+                process = stack.enter_context(self._running([], "main", attachment.look_meanwhile))
                 attachment.read()
                 self.wait(target, lambda: process.poll() is not None or target.over(), attachment.watch)
 
@@ -106,8 +121,8 @@ class BpftraceRecorder(Recorder):
                 env={**os.environ, **LIMITS}, start_new_session=True,
             )  # fmt: skip
         try:
-            attached = lambda: out.read_text("utf-8", "replace").count(READY_LINE) >= 2  # noqa: E731
-            until(attached, process, "bpftrace", READY_SECONDS, log, meanwhile)
+            with out.open(encoding="utf-8", errors="replace") as said:
+                until(_Attached(said), process, "bpftrace", READY_SECONDS, log, meanwhile)
             yield process
         finally:
             finish(process, signal.SIGINT, DRAIN_SECONDS)

@@ -126,7 +126,7 @@ class PerfRecorder(Recorder):
                 self._command(target, buffer)
             else:
                 attachment.whole_host = True
-                process = self._start(perf.EVENTS, buffer, ["-a"], "main", attachment.look)
+                process = self._start(perf.EVENTS, buffer, ["-a"], "main", attachment.look_meanwhile)
                 stack.callback(self._stop, process)
                 attachment.read()
                 self.wait(target, lambda: process.poll() is not None or target.over(), attachment.watch)
