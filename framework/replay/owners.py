@@ -223,8 +223,6 @@ def touched(vm: Memory, base: int, head: int) -> None:
             wrong = IS_FALSE
         if not shared and owners > 1:
             wrong = IS_UNSAFE
-    if reg(vm, base, cells.AT_CHANGES):
-        note_change(vm, base, head, state >> ORDER_SHIFT, owners, cell(vm, at + 32), int(shared))
     _operation(vm, base, owners, wrong)
     _wrongness(vm, base, at, state, owners, wrong)
     if owners:
@@ -232,6 +230,8 @@ def touched(vm: Memory, base: int, head: int) -> None:
     else:
         put(vm, at, 0)
         _mark(vm, base, head, state >> ORDER_SHIFT, 0)
+    if reg(vm, base, cells.AT_CHANGES):
+        note_change(vm, base, head, state >> ORDER_SHIFT, owners, cell(vm, at + 32), int(shared))
 
 
 def count_window(vm: Memory, base: int, slot: int, mm: Any, start: int, end: int, gain: int) -> int:
