@@ -1,4 +1,4 @@
-"""The schemes that ship with FolioLab, each through the public policy contract."""
+"""The schemes and callers that ship with FolioLab, each through the public contract."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from importlib import import_module
 from pathlib import Path
 
 from foliolab.framework.api import Detector, Policy, hookimpl
+from foliolab.framework.operations import Caller
+from foliolab.policies import callers
 
 MODULES = (
     "page_mapcount",
@@ -35,6 +37,12 @@ def foliolab_detectors() -> Iterable[Detector]:
     """The built-in designs that detect partially mapped folios."""
     detectors: Iterable[Detector] = import_module("foliolab.policies.detection").DETECTORS
     return detectors
+
+
+@hookimpl
+def foliolab_callers() -> Iterable[Caller]:
+    """Operations of the kernel in other texts."""
+    return list(callers.CALLERS)
 
 
 @hookimpl

@@ -167,6 +167,7 @@ from foliolab.framework.api import (
     hookimpl,
 )
 from foliolab.policies.exact import POLICY
+from foliolab.framework.operations import Caller, copy_huge_pmd
 
 HERE = {here!r}
 
@@ -185,6 +186,11 @@ def foliolab_workloads():
 @hookimpl
 def foliolab_sharing_patterns():
     return [SharingPattern(name="my-pattern", summary="nothing", play=lambda processes, usage: None)]
+
+
+@hookimpl
+def foliolab_callers():
+    return [Caller(name="my-fork", summary="nothing", replace=((copy_huge_pmd, lambda vm, parent, child, vpn: True),))]
 
 
 @hookimpl
@@ -247,6 +253,7 @@ def test_a_plugin_may_have_every_hook(tmp_path: Path) -> None:
     assert "my-pattern" in registry.patterns
     assert "my-asker" in registry.askers
     assert "my-detector" in registry.detectors
+    assert "my-fork" in registry.callers
     assert tmp_path / "figures.toml" in registry.published.values()
     assert registry.scenarios["my-scenario"] == tmp_path / "my-scenario.scenario"
     assert tmp_path / "findings.json" in registry.findings.values()

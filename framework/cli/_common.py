@@ -47,6 +47,10 @@ Strict = Annotated[
     bool,
     typer.Option("--strict", help="Stop with exit code 4 if any plugin fails, even an unused one."),
 ]
+CallerName = Annotated[
+    str | None,
+    typer.Option("--caller", metavar="NAME", help="Let operations proceed as this caller says: NAME or FILE.py::NAME."),
+]
 Names = Annotated[
     list[str] | None,
     typer.Argument(metavar="[POLICY]...", help=f"{POLICIES}. [those of --plugin]"),
@@ -83,6 +87,14 @@ def registry(plugins: list[Path] | None, strict: bool = False) -> Registry:
         return room.load(plugins or (), strict)
     finally:
         gc.enable()  # `main` disabled it for the start
+
+
+def under(found: Registry, schemes: Sequence[Scheme], caller: str | None) -> list[Scheme]:
+    """The policies, under a caller if one is named."""
+    if caller is None:
+        return list(schemes)
+    calls = found.caller(caller)
+    return [scheme.under(calls) for scheme in schemes]
 
 
 def typed() -> str:

@@ -56,6 +56,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
             help="Policies, separated by commas. [those that the scenario names]",
         ),
     ] = None,
+    caller: _common.CallerName = None,
     on: Annotated[str, typer.Option("--on", metavar="model|kernel|both", help="Where to run it.")] = "model",
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the results as JSON.")] = None,
     formatted: Annotated[bool, typer.Option("--format", help="Print the text as the formatter writes it.")] = False,
@@ -99,7 +100,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
         for scenario in read:
             _format(scenario, write)
         return
-    chosen = [(scenario, _policies(found, scenario, policy)) for scenario in read]
+    chosen = [(scenario, _common.under(found, _policies(found, scenario, policy), caller)) for scenario in read]
     from foliolab.framework.results.saving import Saving
 
     results: list[ScenarioResult] = []

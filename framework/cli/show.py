@@ -1,4 +1,4 @@
-"""Show a policy's fields in struct page, and what stays free."""
+"""Show a policy's fields in struct page, and what stays free; of a caller, which operations it changes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from foliolab.framework.cli import _common
 from foliolab.framework.errors import UsageError
 
 if TYPE_CHECKING:
-    from foliolab.framework.contract.policy import Layout, Scheme
+    from foliolab.framework.contract.caller import Caller
+    from foliolab.framework.contract.policy import Layout, Policy, Scheme
     from foliolab.framework.plugins.registry import Registry
 
 LARGEST = 12
@@ -21,7 +22,9 @@ LARGEST = 12
 def run(
     policy: Annotated[
         str,
-        typer.Argument(metavar="POLICY", help="As NAME, NAME:parameter=value,…, FILE.py::NAME, FILE.c or tree:PATH."),
+        typer.Argument(
+            metavar="POLICY|CALLER", help="As NAME, NAME:parameter=value,…, FILE.py::NAME, FILE.c or tree:PATH."
+        ),
     ],
     order: Annotated[
         int, typer.Option("--order", metavar="N", help="Draw and count for folios of order N (4 is 64K).")
@@ -34,10 +37,13 @@ def run(
 ) -> None:
     """Draw a policy's fields as bytes and bits of struct pages."""
     found = _common.registry(plugin)
+    if policy in found.callers:
+        _caller(found.caller(policy), text, json)
+        return
     scheme = found.policy(policy, typed=True)
     _common.warn(found)
     if text:
-        _common.put(_text(scheme))
+        _common.put(_text(scheme.policy, scheme.name))
         return
     largest = min(scheme.policy.max_order, LARGEST)
     if not 1 <= order <= largest:
@@ -55,8 +61,21 @@ def run(
         report.render(parts, operations, Plain(), verdicts, _common.witnesses(found).sentences(scheme))
 
 
-def _text(scheme: Scheme) -> str:
-    """The text of a policy.
+def _caller(caller: Caller, text: bool, json: bool) -> None:
+    """Say what a caller changes, or print its text."""
+    from foliolab.framework.report import callers as report
+    from foliolab.framework.report.pages.plain_text import Plain
+
+    if text:
+        _common.put(_text(caller, caller.name))
+    elif json:
+        _common.print_json(report.data(caller))
+    else:
+        report.render(caller, Plain())
+
+
+def _text(declared: Policy | Caller, name: str) -> str:
+    """The text of a policy or a caller.
 
     Raises:
         UsageError: it cannot be read.
@@ -64,11 +83,11 @@ def _text(scheme: Scheme) -> str:
     from foliolab.framework.csource.textmodule import translation_of
     from foliolab.framework.plugins.declaration import module_of
 
-    module = module_of(scheme.policy)
+    module = module_of(declared)
     try:
         return translation_of(module) or Path(getattr(module, "__file__", None) or "").read_text("utf-8")
     except (OSError, UnicodeDecodeError) as fault:
-        raise UsageError(f"the text of {scheme.name} cannot be read: {fault}", "name another policy") from fault
+        raise UsageError(f"the text of {name} cannot be read: {fault}", "name another one") from fault
 
 
 def _peers(found: Registry) -> dict[Layout, Scheme]:

@@ -1,7 +1,8 @@
 """Attack a policy's text, and show counterexamples.
 
 Four attacks run side by side: all interleavings of a few threads, random operations against the page tables, the
-solver over free MM IDs and counts, and the declared widths of fields. Each claim of the policy is held, partly held
+solver over free MM IDs and counts, and the declared widths of fields. With --caller the operations proceed as that
+caller says, and all attacks that run operations look for laws that break. Each claim of the policy is held, partly held
 (by some attacks, while others could not decide), refuted or undecided. A refuted claim comes with a counterexample,
 which `foliolab step` walks through.
 Exit codes: 0 every claim is held, 1 one is refuted, 5 none is refuted but one is undecided or only partly held,
@@ -76,6 +77,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
     seed: _common.Seed = 1,
     tso: Tso = False,
     program: ProgramFile = None,
+    caller: _common.CallerName = None,
     jobs: Jobs = 1,
     output: _common.Examples = FOLDER,
     json: Json = None,
@@ -89,7 +91,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
     for path in (json, sarif, junit, save_findings):
         _common.writable(path)
     found = _common.registry(plugin, strict)
-    schemes = _schemes(found, policies, every, plugin)
+    schemes = _common.under(found, _schemes(found, policies, every, plugin), caller)
     _common.warn(found)
     from foliolab.framework.plugins.selection import parse_memory, split
     from foliolab.framework.report import verify as report
@@ -101,7 +103,8 @@ def run(  # noqa: PLR0913  (one parameter per option)
     _check_output(output)
     if program and save_findings:
         raise UsageError("one program is no finding about a policy", "leave out --save-findings")
-    chosen = known.chosen(split(attacks or ()), tso, _program(program, schemes[0]) if program else None)
+    calls = any(scheme.caller for scheme in schemes)
+    chosen = known.chosen(split(attacks or ()), tso, _program(program, schemes[0]) if program else None, calls)
     limit = parse_memory(memory)
     page = TerminalPage()
     command = _common.typed()

@@ -8,11 +8,12 @@ and plain functions that read like the kernel's. It is written once, from primit
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import import_module
 from typing import Any, Final, Literal
 
+from foliolab.framework.contract.caller import CALLER_CLAIMS, Caller
 from foliolab.framework.contract.hooks import HOOK_ARGUMENTS, HOOKS_WITH_VPN, Hook, Hooks, takes_vpn
 from foliolab.framework.contract.models import Models
 from foliolab.framework.contract.parameter import Parameter, Values, read_by
@@ -47,6 +48,11 @@ CAPABILITIES: Final = {
 """What a policy can claim. Claims select the checks and workloads that apply; checks and the verifier test them."""
 
 
+def meaning_of(claim: str) -> str:
+    """What a claim of a policy or of its caller means."""
+    return {**CAPABILITIES, **CALLER_CLAIMS}[claim]
+
+
 def exact_claim(owners: int) -> str:
     """The capability of answering exactly while at most so many MMs (2 to 8) map a folio at a time."""
     return f"exact-for-{_EXACT_FOR[owners]}"
@@ -55,6 +61,15 @@ def exact_claim(owners: int) -> str:
 def exact_up_to(claims: Set[str]) -> int:
     """The number of MMs of an `exact-for-…` claim; 0 without such a claim."""
     return max((owners for owners in _EXACT_FOR if exact_claim(owners) in claims), default=0)
+
+
+WITH: Final = "+"
+"""Stands between a policy and its caller: mm-id+my-fork."""
+
+
+def name_of(written: str) -> str:
+    """The policy's name in a text such as mm-id:slots=3+my-fork."""
+    return written.partition(WITH)[0].partition(":")[0]
 
 
 Layout = Literal["6.7", "6.14", "mm-id-v1", "6.15", "rfc-2026"]
@@ -245,20 +260,31 @@ class Policy:
 
 @dataclass(frozen=True)
 class Scheme:
-    """A policy with a value for every parameter: what runs."""
+    """A policy with a value for every parameter: what runs.
+
+    Args:
+        chosen: the parameters that the user chose, as written.
+        caller: how the engine's operations proceed; None: by the engine's own text.
+    """
 
     policy: Policy
     values: tuple[tuple[str, int], ...]
     chosen: tuple[tuple[str, str], ...] = ()
+    caller: Caller | None = None
 
     def __hash__(self) -> int:
         # schemes are keys of many caches, and hashing the whole policy at every look-up is slow
-        return hash((self.policy.name, self.values))
+        return hash((self.policy.name, self.values, self.caller and self.caller.name))
 
     @property
     def name(self) -> str:
-        """The policy's name and the chosen parameters, as a user writes them."""
-        return ":".join([self.policy.name, *([",".join(f"{k}={v}" for k, v in self.chosen)] if self.chosen else [])])
+        """The policy's name, the chosen parameters and the caller, as a user writes them."""
+        written = ":".join([self.policy.name, *([",".join(f"{k}={v}" for k, v in self.chosen)] if self.chosen else [])])
+        return f"{written}{WITH}{self.caller.name}" if self.caller else written
+
+    def under(self, caller: Caller | None) -> Scheme:
+        """The same policy and parameters under a caller."""
+        return replace(self, caller=caller)
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
@@ -275,9 +301,10 @@ class Scheme:
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """The capabilities that the policy claims with the chosen parameters."""
+        """What the policy claims with the chosen parameters, and what the caller claims."""
         chosen = self.policy.capabilities_of
-        return chosen(self.parameters) if chosen else self.policy.capabilities
+        claimed = chosen(self.parameters) if chosen else self.policy.capabilities
+        return claimed | self.caller.claims if self.caller else claimed
 
     @property
     def max_mm_id(self) -> int:

@@ -15,7 +15,7 @@ from foliolab.framework.engine import hooks
 from foliolab.framework.engine.folio import ClearPageAnonExclusive, PageAnonExclusive
 from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.pointers import MM, Folio, Page
-from foliolab.framework.machine.primitives import init_fields, nth_page, store
+from foliolab.framework.machine.primitives import PRIMITIVES, init_fields, nth_page, store
 
 PACK: Final = 24
 """Bits of each number in a packed answer: nr, then nr_pmdmapped, then partially_mapped.
@@ -161,6 +161,9 @@ ENTRIES: Final[tuple[Callable[..., int], ...]] = (
     remove_ptes, remove_pmd, can_reuse, maybe_mapped_shared, mapcount, page_mapcount, page_exclusive, move_pte,
 )  # fmt: skip
 """The entries; an entry's number is its index."""
+
+LEAVES: Final = frozenset({*PRIMITIVES, policy_call})
+"""Functions that no call tree enters: the primitives, and the way into the policy."""
 
 KINDS: Final = "fpiai"
 """Kinds of an entry's arguments: folio, page, integer, address space (MM), page of address space."""

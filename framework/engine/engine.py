@@ -10,16 +10,18 @@ from typing import Any, Final, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from foliolab.framework.contract.caller import Caller
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine import calls, entrypoints
+from foliolab.framework.engine.callers import interpreted, unchecked_engine_tree
 from foliolab.framework.engine.guard import WRITERS, guarded, unguarded
 from foliolab.framework.engine.pagetable import PTRS_PER_PTE
 from foliolab.framework.engine.policytext import OWN
-from foliolab.framework.engine.policytree import LEAVES, policy_tree, unchecked_tree
+from foliolab.framework.engine.policytree import policy_tree, unchecked_tree
 from foliolab.framework.engine.structs import CPU, PTE_SIZE, ZONE, PG_buddy, engine_layouts, layouts_of
 from foliolab.framework.errors import UsageError
 from foliolab.framework.machine.branches import Branches
-from foliolab.framework.machine.calltree import FRAMEWORK, CallTree
+from foliolab.framework.machine.calltree import FRAMEWORK
 from foliolab.framework.machine.layout import PMD_ORDER, Layouts
 from foliolab.framework.machine.memory import Memory, allocate
 from foliolab.framework.machine.pointers import Folio, Page, Pointer, Zone
@@ -138,23 +140,27 @@ def _policy_library(scheme: Scheme, one_thread: bool) -> Any:
     return Library(unchecked_tree(scheme), layouts_of(scheme), one_thread=one_thread)
 
 
-def engine_library(layouts: Layouts, extra: Function | None, quick: bool = True, one_thread: bool = False) -> Any:
+def engine_library(
+    layouts: Layouts, extra: Function | None, quick: bool = True, one_thread: bool = False, caller: Caller | None = None
+) -> Any:
     """The native forms of the entry points (or of a workload's own function), a `machine.native.Library`.
 
     Args:
         quick: whether the policies that it will call are (see `Library`).
         one_thread: whether only one thread at a time runs on a machine (see `Library`).
+        caller: whose functions stand for the engine's own.
     """
-    return _engine_library(layouts, extra, quick, one_thread)  # one entry, however the arguments are given
+    return _engine_library(layouts, extra, quick, one_thread, caller)  # one entry, however the arguments are given
 
 
 @cache
-def _engine_library(layouts: Layouts, extra: Function | None, quick: bool, one_thread: bool) -> Any:
+def _engine_library(
+    layouts: Layouts, extra: Function | None, quick: bool, one_thread: bool, caller: Caller | None
+) -> Any:
     from foliolab.framework.machine.native import Library, register_table_call
 
     register_table_call(calls.policy_call, len(calls.KINDS))
-    tree = CallTree(list(entrypoints.ENTRY_POINTS) if extra is None else [extra], LEAVES, {}, {})
-    return Library(tree, layouts, quick, one_thread)
+    return Library(unchecked_engine_tree(caller, extra), layouts, quick, one_thread)
 
 
 def native_missing() -> str:
@@ -352,11 +358,12 @@ class Engine:
     def _prepare(self, entry: Function, kinds: str | None) -> Function:
         kinds = entrypoints.ENTRY_POINTS[entry] if kinds is None else kinds
         memories = (self.vm, self.contents)[: kinds.count("m")]
+        caller = self.scheme.caller
         if self.execution == "interpreted":
-            return partial(entry, *memories)
+            return partial(interpreted(caller, entry, self.checks) if caller else entry, *memories)
         extra = None if entry in entrypoints.ENTRY_POINTS else entry
         quick = policy_library(self.scheme, self.one_thread).quick
-        run = engine_library(engine_layouts(self.scheme), extra, quick, self.one_thread).get(entry, kinds)
+        run = engine_library(engine_layouts(self.scheme), extra, quick, self.one_thread, caller).get(entry, kinds)
         return partial(run, *(memory.addr for memory in memories))
 
     def scratch(self) -> NDArray[np.int64]:

@@ -122,7 +122,7 @@ def file_map(vm: Memory, cpu: Cpu, mm: MM, vpn: int, pfn: int, nr: int, flags: i
     store(mm.rss_file, load(mm.rss_file) + nr)
 
 
-def _can_reuse_small(folio: Folio) -> bool:
+def can_reuse_small(folio: Folio) -> bool:
     """`wp_can_reuse_anon_folio` for a small folio, specification 1.9."""
     if folio_ref_count(folio) > 3:
         return False
@@ -133,13 +133,14 @@ def _can_reuse_small(folio: Folio) -> bool:
     return folio_ref_count(folio) <= allowed and free_swap_leaves_one_reference(folio)
 
 
-def _can_reuse(vm: Memory, folio: Folio, page: Page, mm: MM) -> bool:
+def can_reuse_anon(vm: Memory, folio: Folio, page: Page, mm: MM) -> bool:
+    """`wp_can_reuse_anon_folio`: whether a write fault may write in place; of a large folio, the policy says."""
     if folio_test_large(folio):
         return policy_call(vm, calls.CAN_REUSE, folio, page, 1, mm, 0) != 0
-    return _can_reuse_small(folio)
+    return can_reuse_small(folio)
 
 
-def _wp_page_copy(vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, mm: MM, vpn: int, value: int) -> int:
+def wp_page_copy(vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, mm: MM, vpn: int, value: int) -> int:
     """`wp_page_copy`: the order of steps is that of specification 1.8."""
     entry = pte_ref(vm, mm, vpn)
     pfn = value >> PFN_SHIFT
@@ -169,7 +170,7 @@ def _wp_page_copy(vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, mm: MM, vp
     return COPIED
 
 
-def _wp_fault(vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, mm: MM, vpn: int, value: int) -> int:
+def do_wp_page(vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, mm: MM, vpn: int, value: int) -> int:
     """`do_wp_page` on a present read-only PTE."""
     entry = pte_ref(vm, mm, vpn)
     if value & PTE_VM_SHARED:
@@ -178,12 +179,12 @@ def _wp_fault(vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, mm: MM, vpn: i
     pfn = value >> PFN_SHIFT
     folio = pfn_folio(vm, page_head_pfn(vm, pfn))
     page = pfn_to_page(vm, pfn)
-    if folio_test_anon(folio) and (PageAnonExclusive(page) or _can_reuse(vm, folio, page, mm)):
+    if folio_test_anon(folio) and (PageAnonExclusive(page) or can_reuse_anon(vm, folio, page, mm)):
         SetPageAnonExclusive(page)
         WRITE_ONCE(entry, value | PTE_WRITE | PTE_DIRTY)
         this_cpu_add(1, cpu.PGREUSE)
         return REUSED
-    return _wp_page_copy(vm, contents, cpu, zone, mm, vpn, value)
+    return wp_page_copy(vm, contents, cpu, zone, mm, vpn, value)
 
 
 def _write_fault_file_pmd(
@@ -201,7 +202,7 @@ def _write_fault_file_pmd(
     return COPIED
 
 
-def _write_fault(vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, mm: MM, vpn: int) -> int:
+def write_fault(vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, mm: MM, vpn: int) -> int:
     """What a write to a page does that its PTE or PMD does not already allow."""
     pmd = READ_ONCE(pmd_ref(vm, mm, vpn))
     if pmd:
@@ -217,7 +218,7 @@ def _write_fault(vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, mm: MM, vpn
     if value & PTE_PRESENT:
         if value & PTE_WRITE:
             return UNCHANGED
-        return _wp_fault(vm, contents, cpu, zone, mm, vpn, value)
+        return do_wp_page(vm, contents, cpu, zone, mm, vpn, value)
     return SWAPPED if value else NOT_MAPPED
 
 
@@ -226,7 +227,7 @@ def write_page(vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, mm: MM, vpn: 
     outcome = UNCHANGED
     entry = READ_ONCE(pte_ref(vm, mm, vpn))
     if entry & PTE_WRITE == 0 or entry & PTE_PRESENT == 0:
-        outcome = _write_fault(vm, contents, cpu, zone, mm, vpn)
+        outcome = write_fault(vm, contents, cpu, zone, mm, vpn)
     elif entry & PTE_DIRTY == 0:  # after MADV_FREE; hardware sets the bits
         WRITE_ONCE(pte_ref(vm, mm, vpn), entry | PTE_ACCESSED | PTE_DIRTY)
     if outcome <= COPIED and load(zone.has_contents):

@@ -76,7 +76,7 @@ def copy_to_new_anon(vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, mm: MM,
     return copy
 
 
-def _copy_present(
+def copy_present_ptes(
     vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, parent: MM, child: MM, vpn: int, end: int, value: int
 ) -> int:
     """Copy one batch of present PTEs; how many, 0 without memory."""
@@ -119,7 +119,7 @@ def _copy_present(
     return nr
 
 
-def _copy_swap_entry(vm: Memory, parent: MM, child: MM, vpn: int, value: int) -> None:
+def copy_swap_entry(vm: Memory, parent: MM, child: MM, vpn: int, value: int) -> None:
     """`copy_nonpresent_pte`: one more swap entry; it stops being exclusive in both MMs."""
     folio = pfn_folio(vm, page_head_pfn(vm, value >> PFN_SHIFT))
     store(folio.private, load(folio.private) + 1)
@@ -136,13 +136,13 @@ def copy_ptes(vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, parent: MM, ch
     while vpn < end:
         value = READ_ONCE(pte_at(vm, pgd + 8 * vpn).pte)
         if value & PTE_PRESENT:
-            nr = _copy_present(vm, contents, cpu, zone, parent, child, vpn, end, value)
+            nr = copy_present_ptes(vm, contents, cpu, zone, parent, child, vpn, end, value)
             if nr == 0:
                 return ENOMEM
             vpn += nr
         else:
             if value:
-                _copy_swap_entry(vm, parent, child, vpn, value)
+                copy_swap_entry(vm, parent, child, vpn, value)
             vpn += 1
     return OK
 

@@ -19,7 +19,7 @@ from foliolab.framework.contract.hooks import HOOK_RESULTS, takes_vpn
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine import hooks
 from foliolab.framework.engine.structs import MM_FIELDS, PAGE_FIELDS, common_fields
-from foliolab.framework.engine.textkinds import FIELD, NOTHING, NUMBER, POINTERS, Kinds, ends
+from foliolab.framework.engine.textkinds import FIELD, NOTHING, NUMBER, POINTERS, Kinds, annotated, ends
 from foliolab.framework.errors import PolicyTextError
 from foliolab.framework.machine.calltree import FRAMEWORK, CallTree
 from foliolab.framework.machine.primitives import EFFECTS, PRIMITIVES, VM_WARN_ON
@@ -81,13 +81,14 @@ def check_text(tree: CallTree, scheme: Scheme) -> None:
     fields = frozenset(field.name for field in scheme.fields)
     names = [one.name for one in (*PAGE_FIELDS, *MM_FIELDS)] + [one.name for one in common_fields(scheme.policy.layout)]
     engine = frozenset({"mem", "off", "struct", *names} - {"mm_id"})
-    kinds = Kinds(tree, authors, given, fields)
+    known = {hook: annotated(hooks.stub(name, takes_vpn(name, hook))) for hook, name in given.items()}
+    kinds = Kinds(tree, authors, known, fields)
     for function in authors:
         if not function.__module__.startswith(OWN):
-            _Text(function, tree, kinds, engine, given.get(function, "")).check()
+            Text(function, tree, kinds, engine, given.get(function, "")).check()
 
 
-class _Text(ast.NodeVisitor):
+class Text(ast.NodeVisitor):
     """The check of one function.
 
     Args:
@@ -366,7 +367,7 @@ class _Text(ast.NodeVisitor):
                 self._refuse(node, what, hint)
 
 
-def _swapped(node: ast.Call, text: _Text, called: FunctionType) -> bool:
+def _swapped(node: ast.Call, text: Text, called: FunctionType) -> bool:
     given: list[Any] = [text.kinds.of(one, text.env, text.function) for one in node.args]
     wanted = text.kinds.wanted(called)
     return len(given) == len(wanted) and sorted(map(str, given)) == sorted(map(str, wanted))

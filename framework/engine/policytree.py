@@ -1,4 +1,4 @@
-"""A policy's text as a call tree, and digests that distinguish policies. Does not import numpy."""
+"""A policy's text as a call tree, and digests that distinguish policies and callers. Does not import numpy."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ import hashlib
 import sys
 from functools import cache
 from pathlib import Path
-from typing import Final
 
 from foliolab.framework.contract.hooks import takes_vpn
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine import calls, hooks
+from foliolab.framework.engine.callers import author_functions, caller_digest
+from foliolab.framework.engine.calls import LEAVES
 from foliolab.framework.engine.policytext import check_text
 from foliolab.framework.machine.calltree import CallTree
 from foliolab.framework.machine.checks import has_checks, unchecked_code
-from foliolab.framework.machine.primitives import PRIMITIVES
-
-LEAVES: Final = frozenset({*PRIMITIVES, calls.policy_call})
 
 
 @cache
@@ -57,7 +55,9 @@ def _declared(scheme: Scheme) -> bytes:
 
 @cache
 def policy_digest(scheme: Scheme) -> str:
-    """A digest of a policy's declaration and compiled text; comments and the names of files and packages do not count.
+    """A digest of a policy's declaration and compiled text, and of its caller's.
+
+    Comments and the names of files and packages do not count.
 
     Compiled text differs between versions of Python, and so does the digest.
     """
@@ -65,16 +65,24 @@ def policy_digest(scheme: Scheme) -> str:
     whole = hashlib.sha256(_declared(scheme))
     for entry in calls.ENTRIES:
         whole.update(tree.text_digest(entry).encode())
+    if scheme.caller is not None:
+        whole.update(caller_digest(scheme.caller).encode())
     return whole.hexdigest()[:16]
 
 
+def text_modules(scheme: Scheme) -> set[str]:
+    """The modules that the functions of a policy's text, and of its caller's, stand in."""
+    functions = set(policy_tree(scheme).needs) | (author_functions(scheme.caller) if scheme.caller else set())
+    return {function.__module__ for function in functions}
+
+
 def source_digest(scheme: Scheme) -> str:
-    """A digest of a policy's declaration and source files, the same for every version of Python.
+    """A digest of a policy's declaration and source files, and its caller's; the same for every version of Python.
 
     Every change of a file counts, also of a comment, but not its name. The files may be newer than the code that
     runs. If a file cannot be read, the digest is empty.
     """
-    modules = {function.__module__ for function in policy_tree(scheme).needs}
+    modules = text_modules(scheme)
     whole = hashlib.sha256(_declared(scheme))
     try:
         texts = {hashlib.sha256(Path(sys.modules[name].__file__ or "").read_bytes()).digest() for name in modules}

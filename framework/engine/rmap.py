@@ -149,7 +149,8 @@ def folio_dup_file_rmap_ptes(vm: Memory, folio: Folio, page: Page, nr_pages: int
         atomic_inc(page._mapcount)
 
 
-def _any_exclusive(page: Page, nr_pages: int) -> bool:
+def any_exclusive(page: Page, nr_pages: int) -> bool:
+    """Whether one of consecutive pages is AnonExclusive."""
     for i in range(nr_pages):
         if PageAnonExclusive(nth_page(page, i)):
             return True
@@ -164,7 +165,7 @@ def folio_try_dup_anon_rmap_ptes(
     Returns:
         False (-EBUSY) with nothing changed, if the parent may have pinned one of its exclusive pages.
     """
-    if folio_needs_cow_for_dma(folio, parent) and _any_exclusive(page, nr_pages):
+    if folio_needs_cow_for_dma(folio, parent) and any_exclusive(page, nr_pages):
         return False
     if folio_test_large(folio):
         policy_call(vm, calls.DUP_ANON_PTES, folio, page, nr_pages, child, vpn)

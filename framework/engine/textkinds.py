@@ -13,8 +13,6 @@ from functools import cache
 from types import FunctionType, ModuleType
 from typing import Any, Final
 
-from foliolab.framework.contract.hooks import takes_vpn
-from foliolab.framework.engine import hooks
 from foliolab.framework.machine.calltree import CallTree
 from foliolab.framework.machine.source import definition, written_signature
 
@@ -38,7 +36,7 @@ class Kinds:
 
     Args:
         authors: the functions of the policy.
-        given: its hooks and their names.
+        given: the kinds of the arguments of functions that the engine calls.
         fields: the names of its fields.
 
     Attributes:
@@ -47,7 +45,7 @@ class Kinds:
     """
 
     def __init__(
-        self, tree: CallTree, authors: Sequence[FunctionType], given: Mapping[Any, str], fields: frozenset[str]
+        self, tree: CallTree, authors: Sequence[FunctionType], given: Mapping[Any, list[str]], fields: frozenset[str]
     ) -> None:
         self.tree = tree
         self.fields = fields
@@ -57,10 +55,9 @@ class Kinds:
         self._trees = {one: found for one in authors if (found := definition(one)) is not None}
         for function in self._trees:
             self.variables[function] = dict.fromkeys(_arguments(function), UNKNOWN)
-        for hook, name in given.items():
-            if hook in self.variables:
-                known = annotated(hooks.stub(name, takes_vpn(name, hook)))
-                self.variables[hook] |= dict(zip(_arguments(hook), known, strict=False))
+        for called, known in given.items():
+            if called in self.variables:
+                self.variables[called] |= dict(zip(_arguments(called), known, strict=False))
         for _ in range(ROUNDS):
             for function in self._trees:
                 self._follow(function)
@@ -126,7 +123,7 @@ class Kinds:
                 if called in _NUMBERS:
                     found = NUMBER
                 elif isinstance(called, FunctionType):
-                    found = self.results.get(called, UNKNOWN) if called in self.variables else _result(called)
+                    found = self.results.get(called, UNKNOWN) if called in self.variables else result_of(called)
         return found
 
 
@@ -154,7 +151,8 @@ def annotated(function: FunctionType) -> list[str]:
     return [_OF_ANNOTATION.get(str(one.annotation), UNKNOWN) for one in written_signature(function).parameters.values()]
 
 
-def _result(function: FunctionType) -> str:
+def result_of(function: FunctionType) -> str:
+    """The kind of what a function returns, by its annotation."""
     return _OF_ANNOTATION.get(str(written_signature(function).return_annotation), UNKNOWN)
 
 

@@ -73,7 +73,8 @@ def tlb_flush_mmu(vm: Memory, cpu: Cpu, zone: Zone) -> None:
     store(cpu.gather_nr, 0)
 
 
-def _tlb_remove(vm: Memory, cpu: Cpu, zone: Zone, pfn: int, nr: int) -> None:
+def tlb_remove_folio(vm: Memory, cpu: Cpu, zone: Zone, pfn: int, nr: int) -> None:
+    """`__tlb_remove_folio_pages`: leave nr references of a folio to the mmu_gather; flush it first if it is full."""
     at = load(cpu.gather_nr)
     if at == GATHER_MAX:
         tlb_flush_mmu(vm, cpu, zone)
@@ -99,7 +100,7 @@ def zap_swap_entry(vm: Memory, cpu: Cpu, zone: Zone, mm: MM, pgd: int, vpn: int,
     free_swap_entry(vm, cpu, zone, value >> PFN_SHIFT)
 
 
-def _zap_present(vm: Memory, cpu: Cpu, zone: Zone, mm: MM, pgd: int, vpn: int, end: int, value: int) -> int:
+def zap_present_ptes(vm: Memory, cpu: Cpu, zone: Zone, mm: MM, pgd: int, vpn: int, end: int, value: int) -> int:
     """Unmap one batch of PTEs that map consecutive pages of a folio; how many they were."""
     pfn = value >> PFN_SHIFT
     head = page_head_pfn(vm, pfn)
@@ -113,17 +114,18 @@ def _zap_present(vm: Memory, cpu: Cpu, zone: Zone, mm: MM, pgd: int, vpn: int, e
     else:
         store(mm.rss_file, load(mm.rss_file) - nr)
     folio_remove_rmap_ptes(vm, cpu, folio, pfn_to_page(vm, pfn), nr, mm, vpn)
-    _tlb_remove(vm, cpu, zone, head, nr)
+    tlb_remove_folio(vm, cpu, zone, head, nr)
     return nr
 
 
-def _zap_ptes(vm: Memory, cpu: Cpu, zone: Zone, mm: MM, start: int, end: int) -> None:
+def zap_ptes(vm: Memory, cpu: Cpu, zone: Zone, mm: MM, start: int, end: int) -> None:
+    """`zap_pte_range`: unmap PTEs start…end-1, swap entries included."""
     pgd = load(mm.pgd)
     vpn = start
     while vpn < end:
         value = READ_ONCE(pte_at(vm, pgd + 8 * vpn).pte)
         if value & PTE_PRESENT:
-            vpn += _zap_present(vm, cpu, zone, mm, pgd, vpn, end, value)
+            vpn += zap_present_ptes(vm, cpu, zone, mm, pgd, vpn, end, value)
             continue
         if value:
             zap_swap_entry(vm, cpu, zone, mm, pgd, vpn, value)
@@ -140,7 +142,7 @@ def zap_huge_pmd(vm: Memory, cpu: Cpu, zone: Zone, mm: MM, vpn: int) -> None:
         store(mm.rss_anon, load(mm.rss_anon) - PTRS_PER_PTE)
     else:
         store(mm.rss_file, load(mm.rss_file) - PTRS_PER_PTE)
-    _tlb_remove(vm, cpu, zone, pfn, 1)
+    tlb_remove_folio(vm, cpu, zone, pfn, 1)
 
 
 def zap_range(vm: Memory, cpu: Cpu, zone: Zone, mm: MM, start: int, end: int, flush: int) -> None:
@@ -155,7 +157,7 @@ def zap_range(vm: Memory, cpu: Cpu, zone: Zone, mm: MM, start: int, end: int, fl
         if READ_ONCE(pmd_ref(vm, mm, vpn)):
             zap_huge_pmd(vm, cpu, zone, mm, vpn)
         else:
-            _zap_ptes(vm, cpu, zone, mm, vpn, stop)
+            zap_ptes(vm, cpu, zone, mm, vpn, stop)
         vpn = stop
     if flush:
         tlb_flush_mmu(vm, cpu, zone)

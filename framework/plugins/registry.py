@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import pluggy
 
 from foliolab.framework.contract.asker import Asker
+from foliolab.framework.contract.caller import Caller
 from foliolab.framework.contract.detector import Detector
 from foliolab.framework.contract.hookspecs import GROUP
-from foliolab.framework.contract.policy import Policy, Scheme
+from foliolab.framework.contract.policy import WITH, Policy, Scheme, name_of
 from foliolab.framework.contract.reporter import Reporter
 from foliolab.framework.contract.sharing_pattern import SharingPattern
 from foliolab.framework.contract.trace_reader import TraceReader
@@ -85,6 +86,10 @@ class Registry:
     policies = Kind(
         "policy", "foliolab_policies", (Policy,), validation.checked_policy,
         "The policies that the plugin offers.", "POLICY", "policies",
+    )  # fmt: skip
+    callers = Kind(
+        "caller", "foliolab_callers", (Caller,), validation.checked_caller,
+        "Operations of the engine in another text, for `--caller`.", "CALLER",
     )  # fmt: skip
     workloads = Kind(
         "workload", "foliolab_workloads", (Workload,), validation.checked_workload,
@@ -155,9 +160,10 @@ class Registry:
             PluginError: the plugin that offers it failed.
         """
         file, written = file_and_policy(text.strip())
+        written, _, calls = written.partition(WITH)
         name, colon, chosen = written.partition(":")
         if file:
-            self._check_offered(file, name, typed)
+            self._check_offered(file, Registry.policies, name, typed)
         policy = self.find(Registry.policies, name)
         values: dict[str, int | str] = {}
         known = [p.name for p in policy.parameters]
@@ -172,10 +178,28 @@ class Registry:
             if key in values:
                 raise UsageError(f"policy {name}: {key} is given twice", "choose one value")
             values[key] = value
-        return policy.with_parameters(values)
+        return policy.with_parameters(values).under(self.caller(calls) if calls else None)
 
-    def _check_offered(self, file: str, policy: str, may_load: bool) -> None:
-        """Check that a plugin file offers a policy; load it if that was not done yet."""
+    def caller(self, text: str) -> Caller:
+        """The caller that a user writes as `name`, or as `FILE.py::name`, which loads the file.
+
+        Raises:
+            UsageError: there is no such file or caller; the hint names the nearest.
+            PluginError: the plugin that offers it failed, or its text is not allowed.
+        """
+        from foliolab.framework.engine.callers import engine_tree
+
+        file, _, name = text.strip().rpartition("::")
+        if file:
+            if not Path(file).expanduser().is_file():
+                raise UsageError(f"{text}: there is no plugin file {file}", "name an existing file")
+            self._check_offered(file, Registry.callers, name, True)
+        caller = self.find(Registry.callers, name)
+        engine_tree(caller)  # refuses a text that no execution allows
+        return caller
+
+    def _check_offered(self, file: str, kind: Kind[Any], name: str, may_load: bool) -> None:
+        """Check that a plugin file offers a policy or a caller; load it if that was not done yet."""
         source = source_of(file)
         known = [plugin for plugin in self.plugins if plugin.source == source.where]
         if not known and not any(failure.source == source.where for failure in self.failures):
@@ -186,9 +210,9 @@ class Registry:
         if not known:
             why = next(failure.message for failure in self.failures if failure.source == source.where)
             raise PluginError(f"plugin {source.name} failed: {why}", "correct it; `foliolab list` shows every plugin")
-        offered = known[0].offers["policies"]
-        if policy not in offered:
-            raise UsageError(f"{file} offers no policy {policy!r}", nearest(policy, offered, "its policies are"))
+        offered = known[0].offers[kind.attribute]
+        if name not in offered:
+            raise UsageError(f"{file} offers no {kind.name} {name!r}", nearest(name, offered, f"its {kind.plural} are"))
 
     def workload(self, name: str) -> Workload:
         """The workload of that name. Raises as `find` does."""
@@ -260,11 +284,17 @@ class Registry:
         return self.find(Registry.scenarios, name.strip())
 
     def origin(self, policy: str | Policy | Scheme) -> tuple[SourceKind, str]:
-        """Where a policy comes from: ("entry", name of the entry point) or ("file", its path)."""
-        name = policy if isinstance(policy, str) else policy.name
-        name = name.partition(":")[0]
+        """Where a policy comes from: ("entry", name of the entry point) or ("file", its path).
+
+        Of an installed policy under a caller of a file, that file.
+        """
+        written = policy if isinstance(policy, str) else policy.name
+        name, calls = name_of(written), written.partition(WITH)[2]
         for plugin in self.plugins:
-            if name in plugin.offers["policies"]:
+            if plugin.kind == "entry" and calls in plugin.offers["callers"]:
+                calls = ""
+        for plugin in sorted(self.plugins, key=lambda one: one.kind == "entry"):
+            if name in plugin.offers["policies"] or calls in plugin.offers["callers"]:
                 return plugin.kind, plugin.name if plugin.kind == "entry" else plugin.source
         raise UsageError(f"there is no policy {name!r}", nearest(name, self.policies, "policies are"))
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 from foliolab.framework.contract.asker import Asker
+from foliolab.framework.contract.caller import Caller
 from foliolab.framework.contract.detector import Action, Detector, Known
 from foliolab.framework.contract.hooks import DEPRECATED_HOOKS, Hooks
 from foliolab.framework.contract.parameter import Parameter
@@ -235,6 +236,14 @@ def checked_pattern(pattern: SharingPattern) -> list[SharingPattern]:
     claims.common()
     claims.need(_takes(pattern.play, 2), "play is not a function of (processes, usage)")
     return [pattern]
+
+
+def checked_caller(caller: Caller) -> list[Caller]:
+    """Check a caller's declaration; its text is checked when it is chosen."""
+    claims = _Claims(caller)
+    claims.common()
+    claims.need(isinstance(caller.claims, frozenset), "claims is not a frozenset")
+    return [caller]
 
 
 def checked_asker(asker: Asker) -> list[Asker]:

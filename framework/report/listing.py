@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from foliolab.framework.contract.asker import Asker
+from foliolab.framework.contract.caller import Caller
 from foliolab.framework.contract.detector import Detector
 from foliolab.framework.contract.parameter import Parameter
 from foliolab.framework.contract.policy import Policy
@@ -36,6 +37,10 @@ def data(registry: Registry, ledger: Ledger, witnesses: Witnesses) -> dict[str, 
         ],
         "scenarios": [
             {"name": name, "summary": summary(path), "file": str(path)} for name, path in registry.scenarios.items()
+        ],
+        "callers": [
+            {"name": one.name, "summary": one.summary, "claims": sorted(one.claims), "references": list(one.references)}
+            for one in registry.callers.values()
         ],
         "askers": [
             {
@@ -136,7 +141,8 @@ def render(registry: Registry, out: Plain, ledger: Ledger, witnesses: Witnesses)
     out.line()
     scenarios(registry, out)
     out.line()
-    others: dict[str, Mapping[str, Asker | Detector | Reporter | View]] = {
+    others: dict[str, Mapping[str, Asker | Caller | Detector | Reporter | View]] = {
+        "Callers": registry.callers,
         "Askers": registry.askers,
         "Detectors, for partial": registry.detectors,
         "Report formats": registry.reporters,

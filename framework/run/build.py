@@ -59,13 +59,14 @@ class PolicyPiece:
 
 
 def engine_pieces(schemes: Sequence[Scheme]) -> list[Piece]:
-    """The engine's entry points, once for each kernel layout."""
+    """The engine's entry points, once for each kernel layout and caller."""
     layouts = dict.fromkeys(
-        (engine_layouts(scheme), policy_library(scheme).is_quick(calls.ENTRIES, calls.KINDS)) for scheme in schemes
+        (engine_layouts(scheme), policy_library(scheme).is_quick(calls.ENTRIES, calls.KINDS), scheme.caller)
+        for scheme in schemes
     )
     return [
-        Piece(engine_library(layout, None, quick), entry, entrypoints.ENTRY_POINTS[entry])
-        for layout, quick in layouts
+        Piece(engine_library(layout, None, quick, caller=caller), entry, entrypoints.ENTRY_POINTS[entry])
+        for layout, quick, caller in layouts
         for entry in ENTRY_POINTS
     ]
 

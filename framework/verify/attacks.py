@@ -25,19 +25,25 @@ ATTACKS: Final = {
 """Module and class of each attack. A module (and with it numba or z3) is imported only when its attack is chosen."""
 
 
-def chosen(names: Iterable[str] = (), tso: bool = False, program: Program | None = None) -> list[Attack]:
+def chosen(
+    names: Iterable[str] = (), tso: bool = False, program: Program | None = None, calls: bool = False
+) -> list[Attack]:
     """The attacks of these names.
 
     Args:
         names: empty for all attacks, or for the explored one with a program.
         tso: let the explored attack model store buffers (x86-TSO).
         program: the only program that is explored.
+        calls: whether a caller is attacked: the symbolic attack runs no operation.
 
     Raises:
         UsageError: a name is unknown or given twice, `tso` is given without the explored attack, or `program` with
             another one.
     """
-    wanted = list(names) or (["explored"] if program else list(ATTACKS))
+    usual = [name for name in ATTACKS if not calls or name != "symbolic"]
+    wanted = list(names) or (["explored"] if program else usual)
+    if calls and "symbolic" in wanted:
+        raise UsageError("the symbolic attack solves a policy's hooks; it runs no operation", "leave symbolic out")
     if program and wanted != ["explored"]:
         raise UsageError("a program is what the explored attack explores", "leave out --attacks")
     for index, name in enumerate(wanted):

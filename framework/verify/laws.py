@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from foliolab.framework.contract.caller import EQUIVALENT
 from foliolab.framework.contract.stored import Stored
 from foliolab.framework.engine.answers import wrong_answer
 from foliolab.framework.engine.check import Violation, asks_policy, violations, wrong_reuse
@@ -19,6 +20,7 @@ from foliolab.framework.engine.pagetable import PTRS_PER_PTE
 from foliolab.framework.engine.structs import MAPPING_ANON, PG_partially_mapped, PG_swapcache
 from foliolab.framework.engine.truth import Counts, Truth, scan
 from foliolab.framework.errors import AccessError, FieldOverflow, FolioLabError, LostLock
+from foliolab.framework.verify.equivalence import Twin
 from foliolab.framework.verify.watchdog import Endless, Stuck, Watchdog
 
 LAWS: Final = {
@@ -49,6 +51,7 @@ LAWS: Final = {
     "rss": "a process's resident size is that of its page tables",
     "anon-exclusive": "a page that is marked exclusive, or is writable, is mapped by one process only",
     "expectation": "what a scenario expects holds in every interleaving of its steps at once",
+    "equivalent": "an operation by itself leaves memory as Linux's own text of it does; for a caller that claims so",
 }
 """Every law by its name."""
 
@@ -144,6 +147,7 @@ class Watch:
         """MMs that mapped a large folio after the operation before."""
         self._left: dict[tuple[int, str, int], int] = {}
         """What an MM's fields held, besides `init`, when it last mapped no large folio any more."""
+        self._twin = Twin(machine) if EQUIVALENT in machine.scheme.capabilities else None
         self._watchdog = Watchdog(machine.vm, 1 << machine.shape.max_order, stopped)
 
     def apply(self, operation: Operation, look: bool = True) -> list[Violation]:
@@ -208,8 +212,10 @@ class Watch:
 
     def _run(self, operation: Operation, look: bool = True) -> list[Violation]:
         self._at_once = set(self._in_one_piece(operation))
+        before = self.machine.snapshot() if self._twin else None
         self.machine.apply(operation)
-        return self._look() if look else []
+        found = self._twin.differs(before, operation) if self._twin and before is not None else []
+        return [*found, *self._look()] if look else found
 
     def _look(self) -> list[Violation]:
         truth = self.truth = scan(self.machine)

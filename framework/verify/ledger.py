@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from foliolab.framework import intake
-from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.contract.policy import Scheme, name_of
 from foliolab.framework.errors import ResultFileError
 from foliolab.framework.verify.version import verifier_digest, version_text
 
@@ -105,7 +105,7 @@ class TextRecord:
         verdicts: one per claim.
         source: `policytree.source_digest`, by which another version of Python recognises a shipped text.
         origin: the files of the text, for one's own verdicts; empty for shipped ones.
-        parameters: as a user writes them, such as slots=3.
+        parameters: as a user writes them, such as slots=3; with the caller, such as slots=3+my-fork.
     """
 
     policy: str
@@ -173,7 +173,7 @@ class Ledger:
         """The user's newest verdicts on any text that stood in the same files, with the same parameters."""
         records = self._own.get(scheme.policy.name, [])
         here = origin(scheme) if records else ""
-        parameters = scheme.name.partition(":")[2]
+        parameters = _chosen(scheme.name)
         found = [one for one in records if one.origin == here and one.parameters == parameters]
         return max(found, key=lambda one: one.date, default=None)
 
@@ -249,9 +249,9 @@ def origin(scheme: Scheme) -> str:
 
 
 def _modules(scheme: Scheme) -> set[str]:
-    from foliolab.framework.engine.policytree import policy_tree
+    from foliolab.framework.engine.policytree import text_modules
 
-    return {function.__module__ for function in policy_tree(scheme).needs}
+    return text_modules(scheme)
 
 
 def merged(old: TextRecord | None, new: TextRecord) -> TextRecord:
@@ -288,8 +288,13 @@ def record_of(verification: Verification) -> TextRecord:
             attack = ", ".join(sorted({one.attack for one in findings if one.verdict == gave}))
             law = message = ""
         verdicts.append(KeptVerdict(claim, verdict, date, attack, law, message, version, verifier))
-    name, _, parameters = verification.policy.partition(":")
-    return TextRecord(name, verification.digest, tuple(verdicts), parameters=parameters)
+    name, chosen = name_of(verification.policy), _chosen(verification.policy)
+    return TextRecord(name, verification.digest, tuple(verdicts), parameters=chosen)
+
+
+def _chosen(written: str) -> str:
+    """The parameters and the caller in a policy as a user writes it: slots=3+my-fork."""
+    return written.removeprefix(name_of(written)).removeprefix(":")
 
 
 def shipped_record(verification: Verification, scheme: Scheme) -> TextRecord:

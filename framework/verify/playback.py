@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from foliolab.framework.contract.policy import Scheme
-from foliolab.framework.engine import entrypoints, fault
+from foliolab.framework.engine import fault
 from foliolab.framework.engine.check import MANY_OWNERS, Violation, unmarked, violations
 from foliolab.framework.engine.machine import OUTCOMES, Machine
 from foliolab.framework.engine.operation import Operation
@@ -362,8 +362,7 @@ class _SchedulePlayer:
                 self.waiting[number] = question
             machine.cpu = number  # no other thread runs until the next access
             for function, numbers in machine.bind_operation(operation).entries:
-                memories = [machine.vm, machine.contents][: entrypoints.ENTRY_POINTS[function].count("m")]
-                answers.append(function(*memories, *numbers))
+                answers.append(machine.entry_point(function)(*numbers))
             self._begin(number)
             self._answered(number, operation, answers)
             if self.scheduler.locks[number]:

@@ -250,13 +250,13 @@ def test_annotations_may_name_what_is_imported_for_types_only(tmp_path: Path, mo
 def test_the_shipped_policies_keep_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(policytext, "OWN", ("nobody",))
     seen = set()
-    real = policytext._Text.check
+    real = policytext.Text.check
 
-    def noted(text: policytext._Text) -> None:
+    def noted(text: policytext.Text) -> None:
         seen.add(text.function)
         real(text)
 
-    monkeypatch.setattr(policytext._Text, "check", noted)
+    monkeypatch.setattr(policytext.Text, "check", noted)
     for policy in foliolab.policies.foliolab_policies():
         policytext.check_text(policy_tree(policy.with_parameters()), policy.with_parameters())
     assert len(seen) > 100

@@ -31,9 +31,9 @@ def first_difference(name: str, scenario: Scenario) -> Difference | None:
     """Where a wrong engine differs first; where it refuses to go on before that, the step says so."""
     right = list(Model(scenario, SCHEME).run())
     wrong: list[Record] = []
-    with wrong_engine(name):
+    with wrong_engine(name, SCHEME) as scheme:
         try:
-            wrong += Model(scenario, SCHEME).run()
+            wrong += Model(scenario, scheme).run()
         except FolioLabError as fault:
             return Difference(len(wrong), "outcome", fault.what)
     return next(differences(wrong, right), None)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import Any, Final
 from unittest.mock import patch
 
 import numpy as np
 
-from foliolab.framework.engine import engine, fault, fork, mm, rmap, zap
-from foliolab.framework.engine.entrypoints import ENTRY_POINTS
+from foliolab.framework.contract.caller import Caller
+from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.engine import fault, fork, mm, rmap, zap
 from foliolab.framework.engine.folio import (
     PageAnonExclusive,
     SetPageAnonExclusive,
@@ -37,12 +37,8 @@ from foliolab.framework.engine.pagetable import (
     pmd_ref,
     pte_ref,
 )
-from foliolab.framework.engine.policytree import LEAVES
 from foliolab.framework.engine.structs import PG_anon_exclusive
-from foliolab.framework.machine.calltree import CallTree
-from foliolab.framework.machine.layout import Layouts
 from foliolab.framework.machine.memory import Memory
-from foliolab.framework.machine.native import Library
 from foliolab.framework.machine.pointers import MM, Cpu, Page, Zone
 from foliolab.framework.machine.primitives import READ_ONCE, WRITE_ONCE, load, pfn_folio, pfn_to_page, store
 from foliolab.framework.scenario.swap import Swap
@@ -102,11 +98,11 @@ def forks_first_writable(
     pfn = value >> PFN_SHIFT
     folio = pfn_folio(vm, page_head_pfn(vm, pfn))
     if value & PTE_WRITE or not folio_test_large(folio):
-        return fork._copy_present(vm, contents, cpu, zone, parent, child, vpn, vpn + nr, value)
+        return fork.copy_present_ptes(vm, contents, cpu, zone, parent, child, vpn, vpn + nr, value)
     folio_ref_add(folio, nr)
     if not rmap.folio_try_dup_anon_rmap_ptes(vm, folio, pfn_to_page(vm, pfn), nr, parent, child, vpn):
         folio_ref_sub_return(folio, nr)
-        return fork._copy_present(vm, contents, cpu, zone, parent, child, vpn, vpn + 1, value)
+        return fork.copy_present_ptes(vm, contents, cpu, zone, parent, child, vpn, vpn + 1, value)
     store(child.rss_anon, load(child.rss_anon) + nr)
     for i in range(nr):
         WRITE_ONCE(pte_ref(vm, child, vpn + i), value + (i << PFN_SHIFT))
@@ -129,7 +125,7 @@ def forks_first_swap_entry(
         if value & PTE_PRESENT or value == 0:
             first = 0
             if value:
-                nr = fork._copy_present(vm, contents, cpu, zone, parent, child, vpn, end, value)
+                nr = fork.copy_present_ptes(vm, contents, cpu, zone, parent, child, vpn, end, value)
                 if nr == 0:
                     return fork.ENOMEM
                 vpn += nr
@@ -138,7 +134,7 @@ def forks_first_swap_entry(
             continue
         if first == 0:
             first = value
-        fork._copy_swap_entry(vm, parent, child, vpn, value)
+        fork.copy_swap_entry(vm, parent, child, vpn, value)
         if first & PTE_SWAP_EXCLUSIVE == 0:
             WRITE_ONCE(pte_ref(vm, parent, vpn), value)
         vpn += 1
@@ -151,13 +147,13 @@ def zaps_first_present(vm: Memory, cpu: Cpu, zone: Zone, who: MM, pgd: int, vpn:
     head = page_head_pfn(vm, pfn)
     folio = pfn_folio(vm, head)
     if not folio_test_large(folio):
-        return zap._zap_present(vm, cpu, zone, who, pgd, vpn, end, value)
+        return zap.zap_present_ptes(vm, cpu, zone, who, pgd, vpn, end, value)
     nr = min(end - vpn, head + folio_nr_pages(folio) - pfn)
     for i in range(nr):
         get_and_clear(pte_ref(vm, who, vpn + i))
     store(who.rss_anon, load(who.rss_anon) - nr)
     rmap.folio_remove_rmap_ptes(vm, cpu, folio, pfn_to_page(vm, pfn), nr, who, vpn)
-    zap._tlb_remove(vm, cpu, zone, head, nr)
+    zap.tlb_remove_folio(vm, cpu, zone, head, nr)
     return nr
 
 
@@ -167,7 +163,7 @@ def zaps_first_swapped(vm: Memory, cpu: Cpu, zone: Zone, who: MM, start: int, en
     while vpn < end:
         value = READ_ONCE(pte_ref(vm, who, vpn))
         if value & PTE_PRESENT:
-            vpn += zap._zap_present(vm, cpu, zone, who, load(who.pgd), vpn, end, value)
+            vpn += zap.zap_present_ptes(vm, cpu, zone, who, load(who.pgd), vpn, end, value)
             continue
         first = value >> PFN_SHIFT
         nr = 0
@@ -185,7 +181,7 @@ def zaps_first_swapped(vm: Memory, cpu: Cpu, zone: Zone, who: MM, start: int, en
 
 def reuses_first(vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, who: MM, vpn: int, value: int) -> int:
     """Write fault: if the page can be reused, so can all pages of the batch that it begins."""
-    outcome = fault._wp_fault(vm, contents, cpu, zone, who, vpn, value)
+    outcome = fault.do_wp_page(vm, contents, cpu, zone, who, vpn, value)
     pfn = value >> PFN_SHIFT
     if outcome == fault.REUSED and folio_test_large(pfn_folio(vm, page_head_pfn(vm, pfn))):
         end = (vpn | (PTRS_PER_PTE - 1)) + 1
@@ -214,34 +210,24 @@ def pages_out_first_writable(self: Swap, head: int) -> None:
 WRONG: Final[dict[str, tuple[Callable[..., Any], Callable[..., Any]]]] = {
     "mremap: writable": (mm.move_ptes, moves_first_writable),
     "mprotect: AnonExclusive": (mm.make_writable, protects_first_exclusive),
-    "fork: writable": (fork._copy_present, forks_first_writable),
-    "fork: AnonExclusive": (rmap._any_exclusive, first_exclusive),
+    "fork: writable": (fork.copy_present_ptes, forks_first_writable),
+    "fork: AnonExclusive": (rmap.any_exclusive, first_exclusive),
     "fork: exclusive swap": (fork.copy_ptes, forks_first_swap_entry),
-    "zap: present": (zap._zap_present, zaps_first_present),
-    "zap: swapped": (zap._zap_ptes, zaps_first_swapped),
-    "write: reuse": (fault._wp_fault, reuses_first),
+    "zap: present": (zap.zap_present_ptes, zaps_first_present),
+    "zap: swapped": (zap.zap_ptes, zaps_first_swapped),
+    "write: reuse": (fault.do_wp_page, reuses_first),
     "pageout: writable": (Swap._split, pages_out_first_writable),
 }
 """What takes which bits of the first PTE for those of all: a function, and its substitute."""
 
 
-@cache
-def _library(name: str, layouts: Layouts) -> Library:
-    original, substitute = WRONG[name]
-    return Library(CallTree([*ENTRY_POINTS], LEAVES, {original: substitute}, {}), layouts)
-
-
 @contextmanager
-def wrong_engine(name: str) -> Iterator[None]:
-    """A wrong engine in the place of the native one, for what runs meanwhile."""
+def wrong_engine(name: str, scheme: Scheme) -> Iterator[Scheme]:
+    """A policy under a wrong engine, for what runs meanwhile."""
+    original, substitute = WRONG[name]
     if name.startswith("pageout"):
-        with patch.object(Swap, "_split", pages_out_first_writable):
-            yield
+        with patch.object(Swap, "_split", substitute):
+            yield scheme
         return
-    usual = engine.engine_library
-
-    def library(layouts: Layouts, extra: Any, *options: bool) -> Any:
-        return _library(name, layouts) if extra is None else usual(layouts, extra, *options)
-
-    with patch.object(engine, "engine_library", library):
-        yield
+    words = name.replace(": ", "-").replace(" ", "-").lower()
+    yield scheme.under(Caller(name=words, summary=name, replace=((original, substitute),)))

@@ -44,6 +44,10 @@ Against = Annotated[
     str | None,
     typer.Option(metavar="POLICY", help="Find the shortest scenario that refutes this policy."),
 ]
+AgainstCaller = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Find the shortest scenario that refutes this caller: NAME or FILE.py::NAME."),
+]
 Cpus = Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Processors to spread the processes over.")]
 SelfTest = Annotated[bool, typer.Option("--self-test", help="Check that wrong variants of the policy are found.")]
 Save = Annotated[Path | None, typer.Option(metavar="DIR", help="Write each disagreement there as a scenario file.")]
@@ -62,6 +66,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
     steps: Steps = 24,
     exhaustive: Exhaustive = 0,
     against: Against = None,
+    against_caller: AgainstCaller = None,
     cpus: Cpus = 1,
     self_test: SelfTest = False,
     save: Save = None,
@@ -92,7 +97,8 @@ def run(  # noqa: PLR0913  (one parameter per option)
             raise UsageError("--self-test and --exhaustive are for the running kernel", "leave --kernel out")
         plan = _guests.plan(scenarios, seed, mix, cpus, identify)
         _common.writable(save_witnesses)
-        _guests.check(chosen, _guests.columns(found, against, identify), plan, identify, json, save, save_witnesses)
+        columns = _common.under(found, _guests.columns(found, against, identify), against_caller)
+        _guests.check(chosen, columns, plan, identify, json, save, save_witnesses)
         return
     if save_witnesses is not None:
         raise UsageError("--save-witnesses is for kernels in guests", "name some with --kernel, or use --matrix")
@@ -100,9 +106,13 @@ def run(  # noqa: PLR0913  (one parameter per option)
         probe.require()
         plan = _guests.plan(scenarios, seed, mix, cpus, identify)
         session = RunningKernel(_processors(cpus), wait)
-        _guests.identify_running(session, _possible(mix), _guests.columns(found, against, True), plan, json, save)
+        columns = _common.under(found, _guests.columns(found, against, True), against_caller)
+        _guests.identify_running(session, _possible(mix), columns, plan, json, save)
         return
-    scheme = _scheme(found, against)
+    if self_test and against_caller:
+        raise UsageError("--self-test compares wrong variants of a policy", "leave out --against-caller")
+    [scheme] = _common.under(found, [_scheme(found, against)], against_caller)
+    refuting = against is not None or against_caller is not None
     probe.require()
     mix, messages = _possible(mix)
     absent = () if orders == ORDERS else tuple(order for order in _orders(orders) if order not in mix.orders)
@@ -114,9 +124,9 @@ def run(  # noqa: PLR0913  (one parameter per option)
         if self_test:
             _self_test(session, scheme, scenarios, seed, mix)
             return
-        result = _compared(session, scheme, scenarios, seed, mix, exhaustive, against is not None, save)
+        result = _compared(session, scheme, scenarios, seed, mix, exhaustive, refuting, save)
     _line.clear()
-    _tell(result, scheme.name, described, against is not None, json, save)
+    _tell(result, scheme.name, described, refuting, json, save)
     if result.failed or absent:
         raise _unchecked(result.failed, absent)
 

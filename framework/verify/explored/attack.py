@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.engine.callers import changed_operations
 from foliolab.framework.verify.attack import Budget, Tell
 from foliolab.framework.verify.explored.coverage import Coverage
 from foliolab.framework.verify.explored.crew import Crew
@@ -60,7 +61,7 @@ class Explored:
         from foliolab.framework.verify.explored.exploration import uncollected
 
         means = Means(self.name, self.tso, self.compiled, self.preemptions, self.schedules)
-        listed, two, three = tuple(programs(scheme)), pairs(scheme), triples(scheme)
+        listed, two, three = tuple(_listed(scheme)), pairs(scheme), triples(scheme)
         if self.program is not None:
             listed, two, three = (self.program,), (), ()
         coverage = Coverage(scheme, budget, tell, means, listed, two, three)
@@ -81,6 +82,14 @@ class Explored:
 
     def ended(self, coverage: Coverage) -> None:
         """Called at the end of a run."""
+
+
+def _listed(scheme: Scheme) -> Iterator[Program]:
+    """The litmus programs; under a caller, those in which a thread runs an operation that it changes."""
+    changed = changed_operations(scheme.caller) if scheme.caller else None
+    for one in programs(scheme):
+        if changed is None or any(operation.name in changed for thread in one.threads for operation in thread):
+            yield one
 
 
 def _stages(coverage: Coverage, jobs: int) -> Iterator[Iterator[Task]]:

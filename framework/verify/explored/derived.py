@@ -12,13 +12,14 @@ Operations of the engine that no program here has, and why: see `LEFT_OUT`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations_with_replacement, product
 from typing import Final, Literal
 
 from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.engine.callers import changed_operations
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.operation import Operation
 from foliolab.framework.verify.explored.programs import HUGE, ORDER, Program
@@ -193,6 +194,20 @@ def starts(pmd: bool) -> tuple[Start, ...]:
     return tuple(found)
 
 
+@cache
+def mixed_starts() -> tuple[Start, ...]:
+    """Folios whose PTEs are one batch and not equally writable: callers may take the bits of one for those of all."""
+    left = ["create mm=0 mm_id=1", f"populate mm=0 start=0 nr={1 << ORDER} order={ORDER}"]
+    left += ["fork parent=0 child=1 mm_id=2", "exit mm=1"]
+    return tuple(
+        Start(
+            f"an anonymous folio that was shared by fork: one MM maps it by PTEs, of which only {which} is writable",
+            ORDER, (*left, f"write mm=0 start={page}"), ("all", "elsewhere", "elsewhere"),
+        )
+        for page, which in ((0, "the first"), (1, "the second"))
+    )  # fmt: skip
+
+
 # -- operations --------------------------------------------------------------------------------------------
 def _acts(start: Start, mm: int, how: Mapping) -> Iterator[Act]:
     """What a thread may do to its MM.
@@ -272,6 +287,10 @@ class Derived:
         """The operations in words, without their order among threads."""
         return tuple(sorted(", then ".join(act.kind for act in thread) for thread in self.threads))
 
+    def runs(self, operations: Set[str]) -> bool:
+        """Whether a thread runs one of these operations."""
+        return any(text.split()[0] in operations for thread in self.threads for act in thread for text in act.texts)
+
     @property
     def program(self) -> Program:
         """The program that the explored attack searches: its machine, set-up and threads."""
@@ -336,10 +355,19 @@ def _has_pmds(scheme: Scheme) -> bool:
 
 
 def pairs(scheme: Scheme) -> tuple[Derived, ...]:
-    """Every two operations from every start that is one of the policy's."""
-    return _all(_pairs, _has_pmds(scheme))
+    """Every two operations from every start that is one of the policy's; under a caller, those that it changes."""
+    return _of(scheme, _pairs)
 
 
 def triples(scheme: Scheme) -> tuple[Derived, ...]:
     """Every three operations: of three threads, or two of one thread and one of another."""
-    return _all(_triples, _has_pmds(scheme))
+    return _of(scheme, _triples)
+
+
+def _of(scheme: Scheme, make: Callable[[Start], Iterator[Derived]]) -> tuple[Derived, ...]:
+    usual = _all(make, _has_pmds(scheme))
+    if scheme.caller is None:
+        return usual
+    changed = changed_operations(scheme.caller)
+    mixed = (one for start in mixed_starts() for one in make(start) if _may_meet(one.threads))
+    return tuple(one for one in (*mixed, *usual) if one.runs(changed))

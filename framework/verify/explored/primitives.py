@@ -13,7 +13,9 @@ from typing import Any, Final
 
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine import calls, entrypoints, zone
-from foliolab.framework.engine.policytree import LEAVES, policy_tree
+from foliolab.framework.engine.callers import author_functions, engine_tree
+from foliolab.framework.engine.calls import LEAVES
+from foliolab.framework.engine.policytree import policy_tree
 from foliolab.framework.machine import primitives as p
 from foliolab.framework.machine.calltree import CallTree
 from foliolab.framework.machine.ref import Ref
@@ -179,7 +181,7 @@ class Text:
 
     Attributes:
         entry_points: the explored form of each entry point of the engine.
-        relaxes: whether the policy waits in loops of its own.
+        relaxes: whether the policy or its caller waits in loops of its own.
     """
 
     def __init__(self, scheme: Scheme) -> None:
@@ -188,9 +190,11 @@ class Text:
         leaves = LEAVES | frozenset(put.values())
         tree = policy_tree(scheme)
         policy = CallTree(calls.ENTRIES, leaves, {**tree.replace, **put}, tree.constants)
-        engine = CallTree(list(entrypoints.ENTRY_POINTS), leaves, put, {})
-        relax = put[p.cpu_relax]
-        self.relaxes = any(relax in needs.values() for needs in policy.needs.values())
+        other = engine_tree(scheme.caller)  # refuses a text that no execution allows
+        engine = CallTree(list(entrypoints.ENTRY_POINTS), leaves, {**other.replace, **put}, {})
+        authors = author_functions(scheme.caller) if scheme.caller else set()
+        texts = [*policy.needs.values(), *(needs for one, needs in engine.needs.items() if one in authors)]
+        self.relaxes = any(put[p.cpu_relax] in needs.values() for needs in texts)
         twins: dict[Any, Any] = dict(policy.copies(self._skippable))
         self.interposer.entries = tuple(twins[entry] for entry in calls.ENTRIES)
         self.entry_points: dict[Any, Function] = dict(engine.copies(self._skippable))

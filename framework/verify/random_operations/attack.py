@@ -21,9 +21,11 @@ from typing import Final
 import msgspec
 
 from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.engine.callers import changed_operations
 from foliolab.framework.engine.shrinking import shrink
 from foliolab.framework.verify.attack import Budget, Progress, Tell
 from foliolab.framework.verify.finding import OWED, Finding
+from foliolab.framework.verify.random_operations.choice import OPERATION_OF
 from foliolab.framework.verify.random_operations.coverage import Coverage
 from foliolab.framework.verify.random_operations.prefixes import Prefix, Prefixes
 from foliolab.framework.verify.random_operations.sequence import RandomSequence, Scene, Tally, scenes
@@ -118,6 +120,8 @@ class _Stage:
         self._numbers = Numbers(f"{hunt.budget.seed} {number}")
         self._shortening = 0
         self._kinds = scene.kinds(hunt.scheme)
+        caller = hunt.scheme.caller
+        self._changed = changed_operations(caller) if caller else frozenset()
         self._ready = False
 
     @property
@@ -250,7 +254,7 @@ class _Stage:
         found = dict.fromkeys(self._kinds, 0)
         while not any(found.values()):
             found = {kind: self._kinds.count(kind) * self._numbers.choice(WEIGHTS) for kind in found}
-        return found
+        return found | {kind: WEIGHTS[-1] for kind in found if OPERATION_OF.get(kind, kind) in self._changed}
 
 
 def _without(prefix: Prefix, first: int, nr: int) -> Prefix:

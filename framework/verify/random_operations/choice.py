@@ -30,6 +30,12 @@ KINDS: Final = (
 IN_PLACE: Final = ("create", "create", "fork", "exit", *("in_place",) * 12)
 """The kinds of operations on one small file. Few states are possible, so most of them are reached."""
 
+OPERATION_OF: Final = {
+    "unmap_unflushed": "unmap", "flush": "flush_gather", "get": "get_user", "put": "put_user", "file": "file_folio",
+    "pmd": "populate", "split": "split_pmd", "map_file_pmd": "map_file",
+}  # fmt: skip
+"""The operation of each kind whose name is another."""
+
 PMD_KINDS: Final = frozenset({"pmd", "split", "map_file_pmd"})
 """The kinds that need PMDs."""
 MOST_HELD: Final = 4

@@ -1,0 +1,7 @@
+"""The callers that ship with FolioLab: operations of the kernel in another text, right ones and wrong ones."""
+
+from __future__ import annotations
+
+from foliolab.policies.callers import fork, mremap
+
+CALLERS = (fork.PAGE_BY_PAGE, fork.FIRST_WRITABLE, mremap.FIRST_WRITABLE)
