@@ -46,11 +46,8 @@ CAPABILITIES: Final = {
     "reuse": "can_reuse may let the sole owner of a large folio write to it in place",
 }
 """What a policy can claim. Claims select the checks and workloads that apply; checks and the verifier test them."""
-
-
-def meaning_of(claim: str) -> str:
-    """What a claim of a policy or of its caller means."""
-    return {**CAPABILITIES, **CALLER_CLAIMS}[claim]
+CLAIMS: Final = CAPABILITIES | CALLER_CLAIMS
+"""What a policy under a caller can claim."""
 
 
 def exact_claim(owners: int) -> str:

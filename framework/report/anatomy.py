@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from foliolab.framework.anatomy.atomics import Operation
 from foliolab.framework.anatomy.layout import LAYOUT_NAMES, Anatomy, Box, Column, StructPage, Word
-from foliolab.framework.contract.policy import Scheme, meaning_of
+from foliolab.framework.contract.policy import CLAIMS, Scheme
 from foliolab.framework.contract.stored import Stored
 from foliolab.framework.kernel.witnesses import Witness
 from foliolab.framework.plugins.selection import size_text
@@ -62,7 +62,7 @@ def _head(scheme: Scheme, out: Plain, verdicts: Mapping[str, KeptVerdict], witne
     _heading("Claims", out)
     column = 4 + max((len(name) for name in scheme.capabilities), default=0)
     for name in sorted(scheme.capabilities):
-        out.item(name, meaning_of(name), column=column)
+        out.item(name, CLAIMS[name], column=column)
         _verdict(verdicts.get(name), column, out)
     if not scheme.capabilities:
         out.line("  none")

@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import PurePath
 from typing import Final
 
-from foliolab.framework.contract.policy import CAPABILITIES
+from foliolab.framework.contract.policy import CLAIMS
 from foliolab.framework.engine.policytree import policy_digest
 from foliolab.framework.report import interleaving
 from foliolab.framework.report.pages.page import Column, Page, Style, Words
@@ -98,7 +98,7 @@ def _claims(verification: Verification, page: Page) -> None:
     attacks = list(dict.fromkeys(finding.attack for finding in verification.findings))
     first = [
         Column("claim", [page.text(name or OWED_NAME) for name in names], vertical="top"),
-        Column("what it says", [page.text(CAPABILITIES.get(name, OWED_TEXT)) for name in names], vertical="top"),
+        Column("what it says", [page.text(CLAIMS.get(name, OWED_TEXT)) for name in names], vertical="top"),
     ]
     group = [
         Column(attack, [_sign(verdict_of(verification, name, attack), page) for name in names], vertical="top")
@@ -215,7 +215,7 @@ def machine_text(timeline: Timeline) -> str:
 # -- all policies --------------------------------------------------------------------------------
 def matrix(verifications: Sequence[Verification], page: Page) -> None:
     """Write a matrix of policies × claims."""
-    claims = [name for name in CAPABILITIES if any(name in one.claims for one in verifications)]
+    claims = [name for name in CLAIMS if any(name in one.claims for one in verifications)]
     policies = Column("", [page.text(one.policy) for one in verifications])
     columns = [
         Column(

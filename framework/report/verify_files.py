@@ -10,7 +10,7 @@ from typing import Any, Final
 from urllib.parse import quote
 from xml.etree import ElementTree as xml
 
-from foliolab.framework.contract.policy import CAPABILITIES
+from foliolab.framework.contract.policy import CLAIMS
 from foliolab.framework.report.verify import OWED_TEXT, Shown, headline
 from foliolab.framework.verify.finding import OWED, Finding
 from foliolab.framework.verify.laws import LAWS
@@ -61,7 +61,7 @@ def _invocation(one: Verification) -> dict[str, Any]:
 
 def _rule(name: str) -> dict[str, Any]:
     group, _, rest = name.partition("/")
-    text = LAWS.get(rest, rest) if group == "law" else CAPABILITIES.get(rest, OWED_TEXT)
+    text = LAWS.get(rest, rest) if group == "law" else CLAIMS.get(rest, OWED_TEXT)
     return {"id": name, "shortDescription": {"text": text}, "defaultConfiguration": {"level": "error"}}
 
 

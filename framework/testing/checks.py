@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from foliolab.framework.contract.policy import Scheme, meaning_of
+from foliolab.framework.contract.policy import CLAIMS, Scheme
 from foliolab.framework.engine.answers import describe
 from foliolab.framework.errors import BeyondDeclared, CSourceError, FolioLabError, PluginError
 from foliolab.framework.isolation.process import call_in_child
@@ -86,7 +86,7 @@ def checks_for(scheme: Scheme) -> list[Check]:
         Check("documented", "the summary, references, and the text of each field and parameter are there", _documented),
         Check("parameters", "each parameter can take its extreme values", _parameters),
         Check("owed", "it keeps what every policy owes, whatever is done to a folio", _claimed("")),
-        *(Check(f"{CLAIM}{name}", meaning_of(name), _claimed(name)) for name in sorted(scheme.capabilities)),
+        *(Check(f"{CLAIM}{name}", CLAIMS[name], _claimed(name)) for name in sorted(scheme.capabilities)),
         Check("workloads", "each workload that is for it runs, and it writes only its own fields", _workloads),
         Check("native", "native code leaves the same bytes in memory as the interpreted text", _native),
         *([Check(COMPILED, OF_COMPILED, _compiled)] if _is_c(scheme) else []),

@@ -10,7 +10,7 @@ from dataclasses import fields
 from typing import Final
 
 from foliolab.framework import intake
-from foliolab.framework.contract.policy import CAPABILITIES
+from foliolab.framework.contract.policy import CLAIMS
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.operation import Operation
 from foliolab.framework.engine.structs import PTE_SIZE, STRUCT_PAGE
@@ -48,8 +48,8 @@ def check(example: Counterexample) -> None:
     """
     if example.law not in LAWS:
         raise UsageError(f"there is no law {intake.excerpt(example.law)}", f"laws are {', '.join(LAWS)}")
-    if example.claim and example.claim not in CAPABILITIES:
-        raise UsageError(f"there is no claim {intake.excerpt(example.claim)}", f"claims are {', '.join(CAPABILITIES)}")
+    if example.claim and example.claim not in CLAIMS:
+        raise UsageError(f"there is no claim {intake.excerpt(example.claim)}", f"claims are {', '.join(CLAIMS)}")
     if (example.law == "expectation") != bool(example.scenario):
         raise UsageError("the law `expectation` and a scenario belong together", "`foliolab run` writes both")
     if example.scenario:

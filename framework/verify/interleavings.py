@@ -16,7 +16,6 @@ from typing import Any, Final
 import numpy as np
 
 from foliolab.framework.contract.policy import Scheme
-from foliolab.framework.engine import entrypoints
 from foliolab.framework.engine.check import Violation
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import OUTCOMES
@@ -242,8 +241,7 @@ class _Player:
             machine.cpu = number  # no other thread runs until the next access
             answer = 0
             for function, numbers in machine.bind_operation(operation).entries:
-                memories = [machine.vm, machine.contents][: entrypoints.ENTRY_POINTS[function].count("m")]
-                answer = function(*memories, *numbers)
+                answer = machine.entry_point(function)(*numbers)
             if operation.name == "write":
                 self.answers[record].append(OUTCOMES[answer & 7])
 

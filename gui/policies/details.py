@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QScrollArea, QTabWidget, QTextBrowser, QWidget
 
-from foliolab.framework.contract.policy import CAPABILITIES
+from foliolab.framework.contract.policy import CLAIMS
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.plugins.declaration import module_of
 from foliolab.framework.report.listing import parameter_text
@@ -180,7 +180,7 @@ def _html(scheme: Scheme, verdicts: dict[str, KeptVerdict], witnesses: Witnesses
 def _claim(claim: str, kept: KeptVerdict | None) -> str:
     name = as_html(claim or "every policy")
     says = as_html(
-        CAPABILITIES.get(claim, "counters agree with the page tables, every value fits its field, every operation ends")
+        CLAIMS.get(claim, "counters agree with the page tables, every value fits its field, every operation ends")
     )
     if kept is None:
         verdict, name_shown = "not verified yet", name

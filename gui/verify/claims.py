@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QAbstractItemView, QTableWidgetItem
 
-from foliolab.framework.contract.policy import CAPABILITIES
+from foliolab.framework.contract.policy import CLAIMS
 from foliolab.gui.verify.cards import ATTACKS
 from foliolab.gui.widgets.basics import VERDICT_ROLES, VERDICT_SIGNS
 from foliolab.gui.widgets.cell_table import Cell, CellTable
@@ -56,7 +56,7 @@ class Claims(CellTable):
         self.show_rows([[Cell("")] * len(COLUMNS)] * len(self._names))
         for row, claim in enumerate(self._names):
             self._set(row, 0, claim or "(every policy)")
-            self._set(row, 2, CAPABILITIES.get(claim, OWED))
+            self._set(row, 2, CLAIMS.get(claim, OWED))
             verdict = known.get(claim)
             if verdict is not None:
                 self._verdict(row, 1, verdict.verdict, verdict.stale)

@@ -183,6 +183,12 @@ def test_a_caller_that_is_not_equivalent_is_refuted(name: str) -> None:
     assert broken.claim == "equivalent" and "by Linux's own text" in broken and "the PTE of page" in broken
 
 
+def test_a_refuted_claim_of_a_caller_can_be_read_again(tmp_path: Path) -> None:
+    written = example(with_claim("mremap-6-17"), BREAKS["mremap-6-17"], "equivalent", "equivalent")
+    written.save(tmp_path / "one.json")
+    assert Counterexample.load(tmp_path / "one.json") == written
+
+
 def test_an_equivalent_caller_is_not() -> None:
     scheme = under("fork-page-by-page")
     for operations in BREAKS.values():

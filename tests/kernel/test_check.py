@@ -72,6 +72,15 @@ def test_policies_of_other_kernels_are_refuted_with_the_shortest_scenario(sessio
         assert "refuted" in kernelcheck.verdict(found, name, refuting=True)
 
 
+@pytest.mark.slow
+def test_an_mremap_that_moves_the_first_bits_is_refuted(session: Session, matching: Scheme) -> None:
+    scheme = matching.under(load().caller("mremap-6-17"))
+    found = check.refute(session, scheme, 300, 1, Mix(orders=(2, 3, 4)))
+    assert len(found.unexplained) == 1
+    assert {"fork", "mremap", "write"} <= {step.action for step in found.unexplained[0].minimal.steps}
+    assert f"{matching.name}+mremap-6-17" in kernelcheck.verdict(found, scheme.name, refuting=True)
+
+
 def test_a_third_party_policy_is_refuted(session: Session, matching: Scheme) -> None:
     from dataclasses import replace
 
