@@ -150,3 +150,18 @@ def test_the_asker_is_asked(tmp_path: Path) -> None:
     tally.look(machine, "here")
     [dedup] = tally.outcome().decisions
     assert (dedup.asked, dedup.held_back, dedup.failed) == (3, 0, "")
+
+
+def test_the_caller_unmaps_page_by_page(tmp_path: Path) -> None:
+    file = tmp_path / "example.py"
+    file.write_text(example("good-caller"))
+    found = load([file], strict=True)
+    queued = {}
+    for scheme in (found.policy("mm-id"), found.policy("mm-id+zap-page-by-page")):
+        machine = Machine(scheme, SMALL, "interpreted")
+        machine.create(0)
+        machine.populate(0, 0, 16, 4)
+        machine.unmap(0, 0, 16)
+        assert violations(machine) == []
+        queued[scheme.name] = machine.statistic("THP_DEFERRED_SPLIT_PAGE")
+    assert queued == {"mm-id": 0, "mm-id+zap-page-by-page": 1}  # in between, it is mapped in part

@@ -47,9 +47,10 @@ STOREYS: Final[dict[str, dict[str, dict[str, str]]]] = {
             "csource": "policies in C: the translation to a policy's text",
             "engine": "page tables, rmap, faults, fork, the truth",
             "isolation": "child processes: start, limits, whose fault",
-            "contract": "what a plugin declares: policy, workload, pattern, readers, hooks",
+            "contract": "what a plugin declares: policy, caller, workload, pattern, asker, readers, hooks",
             "machine": "memory, primitives, native code",
             "api": "everything that a plugin imports",
+            "operations": "what a caller may call and replace besides",
         },
     },
 }
