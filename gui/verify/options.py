@@ -10,7 +10,6 @@ from PySide6.QtCore import QSignalBlocker, Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QPushButton, QWidget
 
 from foliolab.gui.verify.cards import ATTACKS
-from foliolab.gui.widgets.searchable_combo import search_in
 from foliolab.gui.window.building import column, label, named, primary
 from foliolab.gui.window.library import Library
 
@@ -73,7 +72,6 @@ class Options(QWidget):
             QComboBox(editable=True), "Policy to verify", "A policy, with parameters as in NAME:slots=3"
         )
         self.policy.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-        search_in(self.policy)
         self.policy.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.policy.setMinimumContentsLength(14)
         seconds = QDoubleSpinBox(minimum=1, maximum=3600, decimals=0, suffix=" s", value=SECONDS)

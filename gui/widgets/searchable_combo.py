@@ -6,21 +6,16 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QComboBox, QCompleter
 
 
-def search_in(combo: QComboBox) -> None:
-    """Let an editable combo box offer the entries that contain what is typed."""
-    completer = combo.completer()
-    assert completer is not None, "the combo box is editable"
-    completer.setCompletionMode(QCompleter.CompletionMode.PopupCompletion)
-    completer.setFilterMode(Qt.MatchFlag.MatchContains)
-
-
 class SearchableCombo(QComboBox):
     """A combo box that takes only its entries: when one leaves it, it completes or takes back what was typed."""
 
     def __init__(self) -> None:
         super().__init__(editable=True)
         self.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-        search_in(self)
+        completer = self.completer()
+        assert completer is not None, "the combo box is editable"
+        completer.setCompletionMode(QCompleter.CompletionMode.PopupCompletion)
+        completer.setFilterMode(Qt.MatchFlag.MatchContains)
         entry = self.lineEdit()
         assert entry is not None
         entry.editingFinished.connect(self._settle)
