@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QRect
-from PySide6.QtGui import QPainter, QPixmap, QTextDocument
+from PySide6.QtGui import QPainter, QPixmap, QTextCursor, QTextDocument
 from PySide6.QtPrintSupport import QPrinter
 from PySide6.QtWidgets import QWidget
 
 from foliolab.framework.errors import FolioLabError
+from foliolab.framework.escaping import visible
 from foliolab.gui.window.exporting import SCALE, Exportable
-from foliolab.gui.window.plain import as_html
 
 TITLE = 0.05
 """Share of the height of a page for the title above a picture."""
@@ -50,14 +50,16 @@ def _picture(painter: QPainter, title: str, widget: QWidget) -> None:
 def _table(painter: QPainter, printer: QPrinter, what: Exportable) -> None:
     assert what.table is not None
     headings, rows = what.table()
-    lines = ["".join(f"<td>{as_html(str(cell))}</td>" for cell in row) for row in rows]
-    head = "".join(f"<th align='left'>{as_html(heading)}</th>" for heading in headings)
     document = QTextDocument()
     document.documentLayout().setPaintDevice(printer)
     page = painter.viewport()
     document.setPageSize(page.size().toSizeF())
-    body = "".join(f"<tr>{line}</tr>" for line in lines)
-    document.setHtml(f"<h3>{as_html(what.title)}</h3><table cellpadding='3'><tr>{head}</tr>{body}</table>")
+    cursor = QTextCursor(document)
+    cursor.insertText(what.title)
+    table = cursor.insertTable(len(rows) + 1, len(headings))
+    for at, row in enumerate((headings, *rows)):
+        for column, cell in enumerate(row):
+            table.cellAt(at, column).firstCursorPosition().insertText(visible(str(cell)))
     for number in range(document.pageCount()):
         if number:
             printer.newPage()

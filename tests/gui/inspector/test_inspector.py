@@ -103,7 +103,7 @@ def test_the_picture_is_to_scale(width: int) -> None:
     assert drawn == folio.shown * folio.stride
 
 
-def test_arrows_go_through_the_fields_and_enter_copies(qtbot: Any, inspector: Inspector) -> None:
+def test_arrows_choose_a_field_enter_asks_for_its_writer(qtbot: Any, inspector: Inspector) -> None:
     inspector.show_found([inspect_step(timeline(), WRITE)])
     picture = inspector.picture
     QTest.keyClick(picture, Qt.Key.Key_Home)
@@ -121,8 +121,12 @@ def test_arrows_go_through_the_fields_and_enter_copies(qtbot: Any, inspector: In
     QTest.keyClick(picture, Qt.Key.Key_Down)
     QTest.keyClick(picture, Qt.Key.Key_Up)
     assert picture.field.offset == 8
-    QTest.keyClick(picture, Qt.Key.Key_Return)
+    QTest.keyClick(picture, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
     assert QGuiApplication.clipboard().text() == picture.accessibleDescription()
+    wanted = []
+    picture.writer_wanted.connect(wanted.append)
+    QTest.keyClick(picture, Qt.Key.Key_Return)
+    assert wanted == [picture.field]
 
 
 def test_a_click_explains_a_field(inspector: Inspector) -> None:
