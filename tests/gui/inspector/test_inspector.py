@@ -123,7 +123,7 @@ def test_arrows_choose_a_field_enter_asks_for_its_writer(qtbot: Any, inspector: 
     assert picture.field.offset == 8
     QTest.keyClick(picture, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
     assert QGuiApplication.clipboard().text() == picture.accessibleDescription()
-    wanted = []
+    wanted: list[Any] = []
     picture.writer_wanted.connect(wanted.append)
     QTest.keyClick(picture, Qt.Key.Key_Return)
     assert wanted == [picture.field]
