@@ -1,5 +1,7 @@
 """Faults: first touch of anonymous memory and of files, and the write fault with its copy or reuse.
 
+`_wp_fault` decides for a PTE, by the policy's hook `can_reuse`; `huge.huge_wp_fault` for a PMD, by references alone.
+
 Sources: specification 1.7 to 1.9 and 2.7.
 """
 

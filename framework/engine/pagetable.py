@@ -1,6 +1,7 @@
 """Page tables: entries with a frame number and flags, in flat arrays; one array of PTEs and one of PMDs per MM.
 
-A PMD entry that is not 0 maps a whole folio of PMD size, and the 512 PTEs below it are unused.
+A PMD entry that is not 0 maps a whole folio of PMD size, and the 512 PTEs below it are unused. CONTRIBUTING.md lists
+what a further level changes.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The disk cache of native code: one file per content hash, authenticated with a secret of the user.
 
-A file's name is the hash of everything that went into it, so an entry is never stale. A new file is written beside the
-final name and renamed, so a concurrent builder sees either no file or a whole one. A damaged file is deleted and
-built again.
+A file's name is the hash of everything that went into it (`native.Library.key`), so an entry is never stale. A new file
+is written beside the final name and renamed, so a concurrent builder sees either no file or a whole one. A damaged file
+is deleted and built again.
 
 What is read here runs. A folder in which others could write is not used at all, and an entry counts only with a
 signature over its name and content; the secret lies in the folder, and nobody else can read it.

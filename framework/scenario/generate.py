@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Final
 
-from foliolab.framework.engine import shrinking
+from foliolab.framework.engine import delta_debugging
 from foliolab.framework.engine.pagetable import PTRS_PER_PTE
 from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.scenario.episode import Episode
@@ -337,7 +337,7 @@ def shrink(scenario: Scenario, fails: Callable[[Scenario], bool], limit: int = 4
         tried += 1
         return smaller if fails(smaller) else None
 
-    for smaller in shrinking.shrink(scenario, lambda one: len(one.items), _without, _simpler, still_fails):
+    for smaller in delta_debugging.shrink(scenario, lambda one: len(one.items), _without, _simpler, still_fails):
         scenario = smaller
     return scenario
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.check import Violation
+from foliolab.framework.engine.delta_debugging import shrink
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.operation import Operation
 from foliolab.framework.engine.pagetable import PTRS_PER_PTE
-from foliolab.framework.engine.shrinking import shrink
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.verify.attack import Budget
 from foliolab.framework.verify.counterexample import Counterexample

@@ -1,7 +1,7 @@
 """The commands of Explore (play, step, search, zoom) and what each of them does.
 
 `Controls.toggle` is Play. It gives a command to the session, which runs in a process of its own: see
-`framework.explore.session_process`; the command arrives in `SessionThread._do_play`.
+`framework.explore.session_process`; the command arrives in `SessionThread._do_play`, and `Session.play` runs the lanes.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ import msgspec
 
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.callers import changed_operations
-from foliolab.framework.engine.shrinking import shrink
+from foliolab.framework.engine.delta_debugging import shrink
 from foliolab.framework.verify.attack import Budget, Progress, Tell
 from foliolab.framework.verify.finding import OWED, Finding
 from foliolab.framework.verify.random_operations.choice import OPERATION_OF

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foliolab.framework.engine.shrinking import shrink
+from foliolab.framework.engine.delta_debugging import shrink
 
 Numbers = tuple[int, ...]
 
