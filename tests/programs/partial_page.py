@@ -85,6 +85,12 @@ def middle(case: Case, detector: str, figure: str) -> float:
     return median(values) if values else 0.0
 
 
+def most_walks(case: Case, detector: str) -> int:
+    """The walks of the run with the most of them, those of reclaim's scan among them."""
+    values = case.detected.values
+    return max(map(sum, zip(values(detector, "walks"), values(detector, "scan_walks"), strict=True)), default=0)
+
+
 # -- the parts of the page ------------------------------------------------------------------------
 def doubt(cases: Sequence[Case]) -> list[str]:
     """How many folios there are, and how often counters leave doubt."""
@@ -210,10 +216,10 @@ def _beside(cases: Sequence[Case], name: str) -> str:
             shown = f"{low:.3g}" if f"{low:.3g}" == f"{high:.3g}" else f"{low:.3g} to {high:.3g}"
             where = "" if f"{low:.3g}" == f"{high:.3g}" else f" (most in {most.name})"
             parts.append(f"{what} × {shown}{where}")
-    most = max(cases, key=lambda case: middle(case, name, "walks") + middle(case, name, "scan_walks"))
-    walked = middle(most, name, "walks") + middle(most, name, "scan_walks")
+    most = max(cases, key=lambda case: most_walks(case, name))
+    walked = most_walks(most, name)
     walked_text = f"at most {number(walked)} walks in a run ({most.name})" if walked else "no walks"
-    wrong = [case.name for case in cases if middle(case, name, "splits_in_vain")]
+    wrong = [case.name for case in cases if any(case.detected.values(name, "splits_in_vain"))]
     vain_text = f"; splits in vain in {listed(wrong)}" if wrong else "; no split in vain"
     return f"- **{name}**, beside {TODAY}: {'; '.join(parts)}; {walked_text}{vain_text}."
 
