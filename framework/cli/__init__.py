@@ -28,6 +28,7 @@ from foliolab.framework.cli._help import Verbs
 from foliolab.framework.errors import ExitCode, FolioLabError, StoppedEarly, UsageError
 from foliolab.framework.escaping import visible
 from foliolab.framework.isolation import signals
+from foliolab.framework.isolation.blame import location_in_plugin
 
 __all__ = ["application", "main"]
 
@@ -174,9 +175,13 @@ def _unexpected(fault: Exception) -> int:
         _say("foliolab: there is not enough memory", "free some, or ask for less")
         _trace(fault)
         return UNEXPECTED
+    what = f"{type(fault).__name__}: {fault}" if str(fault) else type(fault).__name__
+    if plugin := location_in_plugin(fault):
+        _say(f"foliolab: {plugin}: {what}", "correct the plugin; FOLIOLAB_DEBUG=1 shows the traceback")
+        _trace(fault)
+        return int(ExitCode.PLUGIN_FAILED)
     frames = traceback.extract_tb(fault.__traceback__)
     location = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    what = f"{type(fault).__name__}: {fault}" if str(fault) else type(fault).__name__
     _say(f"foliolab: unexpected {what}{location}", "FOLIOLAB_DEBUG=1 shows the traceback; please report it")
     _trace(fault)
     return UNEXPECTED

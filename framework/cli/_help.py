@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 GROUPS: Final = {
     "The five questions": ("verify", "precision", "compare", "consequences", "kernel"),
     "Look closer": ("review", "gui", "list", "show", "step", "run", "doctor"),
-    "Real programs": ("record", "import", "replay"),
+    "Real programs": ("record", "import", "replay", "partial"),
     "Write your own": ("new", "check", "reference"),
     "In CI and on clusters": ("diff", "report", "history", "sweep"),
 }

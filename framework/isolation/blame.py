@@ -18,6 +18,8 @@ FRAMEWORK: Final = str(Path(foliolab.framework.__file__).parent) + os.sep
 """The folder of the framework's own code."""
 
 
+PLUGIN_MODULE: Final = "foliolab_file_"
+"""How the names of modules begin that plugin files become."""
 _LIBRARY: Final = str(Path(os.__file__).parent) + os.sep
 
 
@@ -32,6 +34,14 @@ def location_outside(fault: BaseException) -> str:
     for frame in reversed(traceback.extract_tb(fault.__traceback__)):
         if _is_authors(frame.filename):
             return f"{frame.filename}:{frame.lineno}"
+    return ""
+
+
+def location_in_plugin(fault: BaseException) -> str:
+    """FILE:LINE of the innermost frame in a plugin file; empty if there is none."""
+    for frame, line in reversed(list(traceback.walk_tb(fault.__traceback__))):
+        if frame.f_globals.get("__name__", "").startswith(PLUGIN_MODULE):
+            return f"{frame.f_code.co_filename}:{line}"
     return ""
 
 

@@ -26,7 +26,7 @@ from typing import Final, Literal
 from foliolab.framework.contract.hookspecs import GROUP
 from foliolab.framework.csource.name import TREE
 from foliolab.framework.errors import FolioLabError
-from foliolab.framework.isolation.blame import FRAMEWORK
+from foliolab.framework.isolation.blame import FRAMEWORK, PLUGIN_MODULE
 from foliolab.framework.isolation.limits import TooSlow, limited
 from foliolab.framework.ownership import distrust
 from foliolab.framework.plugins.selection import nearest
@@ -254,7 +254,7 @@ def _stamp_of_tree(text: str) -> str:
 
 def _module_name(stem: str, where: str) -> str:
     """The name of a plugin's module. Files of the same name in different folders are different modules."""
-    return f"foliolab_file_{re.sub(r'[^0-9A-Za-z_]', '_', stem)}_{sha256(where.encode()).hexdigest()[:8]}"
+    return f"{PLUGIN_MODULE}{re.sub(r'[^0-9A-Za-z_]', '_', stem)}_{sha256(where.encode()).hexdigest()[:8]}"
 
 
 class _FreshLoader(SourceFileLoader):

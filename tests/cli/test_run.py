@@ -219,6 +219,48 @@ def test_a_plugin_brings_scenarios(foliolab: Run, tmp_path: Path) -> None:
     assert "is already given by" in done.out
 
 
+DIVIDES = """
+from dataclasses import replace
+
+from foliolab.framework.api import load
+from foliolab.policies import mm_id
+
+
+def shared(folio):
+    return 3 // (load(folio._mm_id[0]) * 0) == 1
+
+
+HOOKS = replace(mm_id.POLICY.hooks, maybe_mapped_shared=shared)
+POLICY = replace(mm_id.POLICY, name="divides", models=None, mutants=None, hooks=HOOKS)
+"""
+DIVIDES_IN_A_FORK = """
+from foliolab.framework.operations import Caller, copy_present_ptes
+
+
+def fork(vm, contents, cpu, zone, parent, child, vpn, end, value):
+    return vpn // (vpn - vpn)
+
+
+CALLER = Caller(name="divides", summary="divides by 0", replace=((copy_present_ptes, fork),))
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [(DIVIDES, ("--policy", "divides")), (DIVIDES_IN_A_FORK, ("--policy", "mm-id", "--caller", "divides"))],
+)
+def test_what_a_plugin_raises_is_the_plugins_fault(
+    foliolab: Run, tmp_path: Path, text: str, options: tuple[str, ...]
+) -> None:
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(text)
+    done = foliolab("run", "third-stays", "--plugin", plugin, *options)
+    line = next(number for number, one in enumerate(text.splitlines(), 1) if "//" in one)
+    assert done.code == 4
+    assert done.err.startswith(f"foliolab: {plugin}:{line}: ZeroDivisionError: ")
+    assert "report it" not in done.err
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="there is no other kernel to ask")
 def test_without_root_sizes_that_are_switched_off_are_left_out_with_the_reason(
     foliolab: Run, monkeypatch: pytest.MonkeyPatch
