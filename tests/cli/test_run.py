@@ -331,7 +331,8 @@ def test_a_scenario_that_needs_swap_is_skipped_where_there_is_none(foliolab: Run
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_leaves_nothing_behind(number: signal.Signals, tmp_path: Path) -> None:
     """Neither settings nor processes."""
-    before = {path: path.read_text() for path in settings.switches().values()}
+    with settings.exclusive(100):
+        before = {path: path.read_text() for path in settings.switches().values()}
     command = [
         sys.executable,
         "-P",
