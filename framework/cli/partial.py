@@ -1,4 +1,4 @@
-"""Find partially mapped folios in recordings, as several kernels would.
+"""Compare ways to find partially mapped folios.
 
 When a page of a large folio has lost its last mapping, its memory is stranded until the folio is split or freed. The
 report gives for each detector the memory stranded (MiB·s), walks of the rmap and the entries that they look at,
@@ -62,7 +62,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
     strict: _common.Strict = False,
     execution: _common.Wish = "",
 ) -> None:
-    """Compare ways to detect partially mapped folios on recorded programs."""
+    """Compare ways to find partially mapped folios."""
     _common.writable(json)
     found = _common.registry(plugin, strict)
     chosen = _detectors(found, detectors or [ALL])

@@ -1,4 +1,4 @@
-"""Record the memory events of a command, or of processes that run already.
+"""Record the memory events of a command or of running processes.
 
 A command's recording ends with the command, which takes along what it has started. To record that for longer, let the
 command wait: `-- sh -c "COMMAND; sleep 10"`. With --runs the command is recorded several times, and `foliolab replay

@@ -1,4 +1,7 @@
-"""Show a policy's fields in struct page, and what stays free; of a caller, which operations it changes."""
+"""Show a policy's fields in struct page, and what stays free.
+
+Of a caller it shows which operations change, and its text.
+"""
 
 from __future__ import annotations
 

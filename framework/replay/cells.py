@@ -30,7 +30,9 @@ RUN: Final = 16
 BEFORE: Final = 0
 WITHIN: Final = 1
 BEHIND: Final = 2
-"""The position of the loop relative to the PRESENT events that a trace begins with."""
+AGAIN: Final = 3
+"""The position of the loop relative to the PRESENT events that a trace begins with; AGAIN: in later ones, which a
+damaged trace may have."""
 
 # -- why the loop stopped
 FINE: Final = 0

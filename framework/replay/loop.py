@@ -174,7 +174,9 @@ def _begin(vm: Memory, base: int, i: int, kind: int) -> None:
     if kind == ev.PRESENT:
         if reg(vm, base, cells.SNAPSHOT) == cells.BEFORE:
             put(vm, base + 8 * cells.SNAPSHOT, cells.WITHIN)
-    elif reg(vm, base, cells.SNAPSHOT) == cells.WITHIN:
+        elif reg(vm, base, cells.SNAPSHOT) == cells.BEHIND:
+            put(vm, base + 8 * cells.SNAPSHOT, cells.AGAIN)
+    elif reg(vm, base, cells.SNAPSHOT) & 1 != 0:  # WITHIN or AGAIN
         put(vm, base + 8 * cells.SNAPSHOT, cells.BEHIND)
         leave(vm, base)  # at the time of the snapshot
     put(vm, base + 8 * cells.NOW, cell(vm, reg(vm, base, cells.AT_TIME) + 8 * i))

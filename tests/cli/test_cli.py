@@ -25,8 +25,8 @@ Run = Callable[..., Any]
 
 
 VERBS = [
-    "check", "compare", "consequences", "diff", "doctor", "gui", "history", "import", "list", "new", "precision",
-    "record", "reference", "replay", "report", "review", "run", "show", "step", "sweep", "verify",
+    "check", "compare", "consequences", "diff", "doctor", "gui", "history", "import", "list", "new", "partial",
+    "precision", "record", "reference", "replay", "report", "review", "run", "show", "step", "sweep", "verify",
 ]  # fmt: skip
 
 

@@ -79,7 +79,7 @@ def test_the_wrong_policy_is_refuted_and_its_counterexample_repeats(built: Path)
     page = html.unescape(re.sub(r"<[^>]+>", "", (built / "html" / "questions" / "right.html").read_text("utf-8")))
     told = re.search(r"^  folio 0: mapcount (\d), (\d) mappings$", page, re.MULTILINE)
     assert told and told[1] != told[2]  # which program breaks the law first depends on what else the machine does
-    assert re.search(r"^schedule: 0\*\d+( [01]\*\d+){3}$", page, re.MULTILINE)  # a few changes of turn are enough
+    assert re.search(r"^schedule: 0\*\d+( [01]\*\d+){1,7}$", page, re.MULTILINE)  # a few changes of turn are enough
     tables = (DOCS / "commands.md").read_text("utf-8")
     (step,) = re.findall(r"^\| `(foliolab step [^`]+my\.py)` ", tables, re.MULTILINE)
     assert f"{step} --dump\n" in page

@@ -46,6 +46,7 @@ def test_the_tables_name_every_verb() -> None:
         "kernel",
         "list",
         "new",
+        "partial",
         "precision",
         "record",
         "reference",
@@ -63,7 +64,10 @@ def test_the_tables_name_every_verb() -> None:
 
 
 def _ordinary(command: str) -> bool:
-    asks_the_machine = shlex.split(command)[1] in ("kernel", "record", "replay", "step") or "--on both" in command
+    verb = shlex.split(command)[1]
+    asks_the_machine = (
+        verb in ("kernel", "record", "replay", "step") or "--on both" in command or "app.folio" in command
+    )
     return "--quick" not in command and command != "foliolab compare" and not asks_the_machine
 
 
@@ -88,6 +92,8 @@ def test_the_commands_work(command: str, tmp_path: Path) -> None:
         arguments += ["--budget", "1", "--attacks", "explored"]
     done = run(arguments, tmp_path)
     undecided = [ExitCode.UNDECIDED] if arguments[0] == "verify" else []  # one attack alone cannot judge every claim
+    if "mremap-6-17" in arguments:  # a fault of Linux, which a second may be enough to find
+        undecided.append(ExitCode.COMPARISON_FAILED)
     assert done.returncode in [ExitCode.GOOD, *undecided], done.stdout + done.stderr
     assert done.stdout.strip()
 
@@ -131,6 +137,9 @@ def test_a_program_is_recorded_and_replayed_or_it_is_said_why_not(tmp_path: Path
     done = run(shlex.split(replay)[1:], tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "page-mapcount" in done.stdout and "mm-id" in done.stdout
+    for command in (c for c in named if shlex.split(c)[1] in ("partial", "consequences")):
+        done = run(shlex.split(command)[1:], tmp_path)
+        assert done.returncode == 0 and done.stdout, done.stderr
 
 
 @pytest.mark.slow

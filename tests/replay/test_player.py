@@ -118,6 +118,8 @@ MOVED = [
     (8, 375, 950, 92, 902), (7, 0, 87, 1177, 441), (10, 28, 131, 804, 584), (7, 0, 87, 1177, 441),
 ]  # fmt: skip
 """mremap changes what a policy says that counts page tables."""
+SHOWN_AGAIN = [(1, 1439, 106, 695, 1052), (10, 126, 539, 2013, 129), (1, 677, 59, 176, 553)]
+"""A trace shows what was mapped at its beginning, and again after another event."""
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 
 
@@ -163,6 +165,7 @@ def test_the_account_of_owners_is_the_truth(tmp_path: Path, scheme: Scheme, step
 @pytest.mark.parametrize("scheme", [MM_ID, BASE, EXACT], ids=lambda s: s.name)
 @settings(max_examples=25, phases=PHASES, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
+@example(steps=SHOWN_AGAIN)
 def test_native_does_what_interpreted_does(tmp_path: Path, scheme: Scheme, steps: Any) -> None:
     trace = stream(steps)(ev.LOST, 0).trace(tmp_path)
     one, other = (

@@ -73,10 +73,12 @@ def test_each_attack_refutes_a_check_that_fires(attack: str) -> None:
 
 
 def test_a_check_before_the_counts_are_stable_is_refuted_by_an_interleaving() -> None:
-    refuted = refutations("explored", TOO_EARLY)
-    assert [one.counterexample.law for one in refuted if one.counterexample] == ["checks"]
-    assert "another thread was here" in refuted[0].counterexample.message  # type: ignore[union-attr]
-    assert place(too_early) in refuted[0].counterexample.message  # type: ignore[union-attr]
+    found = {
+        one.counterexample.law: one.counterexample for one in refutations("explored", TOO_EARLY) if one.counterexample
+    }
+    assert {"checks"} <= found.keys() <= {"checks", "mapcount"}  # subtracting before the lock may undo another's count
+    assert "another thread was here" in found["checks"].message
+    assert place(too_early) in found["checks"].message
     assert not [one for one in findings("random", TOO_EARLY, 3.0) if one.verdict == "refuted"]
 
 
