@@ -13,15 +13,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-
-import pluggy
 
 from foliolab.framework.contract.asker import Asker
 from foliolab.framework.contract.caller import Caller
 from foliolab.framework.contract.detector import Detector
-from foliolab.framework.contract.hookspecs import GROUP
 from foliolab.framework.contract.policy import WITH, Policy, Scheme, name_of
 from foliolab.framework.contract.reporter import Reporter
 from foliolab.framework.contract.sharing_pattern import SharingPattern
@@ -31,17 +27,16 @@ from foliolab.framework.contract.workload import Workload
 from foliolab.framework.errors import FolioLabError, PluginError, UsageError
 from foliolab.framework.escaping import visible
 from foliolab.framework.plugins import validation
-from foliolab.framework.plugins.declaration import location_of
 from foliolab.framework.plugins.discovery import (
     Attempt,
     PluginFailure,
     Source,
     SourceKind,
-    Unusable,
     source_of,
     sources,
 )
 from foliolab.framework.plugins.kinds import Kind
+from foliolab.framework.plugins.offers import Offers, clash, names_of, read_offers
 from foliolab.framework.plugins.selection import file_and_policy, nearest, parse_memory, parse_sizes, split
 
 if TYPE_CHECKING:
@@ -51,8 +46,6 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "Plugin", "PluginFailure", "Registry", "load", "parse_memory", "parse_sizes"]
 
 Offered = TypeVar("Offered")
-Offers = dict[str, dict[str, Any]]
-"""Kind.attribute -> name -> what is offered."""
 
 
 @dataclass(frozen=True)
@@ -364,7 +357,7 @@ class Registry:
             for name, offered in offers[kind.attribute].items():
                 if name in self.offers[kind.attribute]:
                     other = next(p for p in self.plugins if name in p.offers[kind.attribute])
-                    raise _clash(kind, name, source, f"{other.source} ({other.name})", offered, _names(offers))
+                    raise clash(kind, name, source, f"{other.source} ({other.name})", offered, names_of(offers))
         for attribute, offered in offers.items():
             self.offers[attribute] |= offered
         names = {attribute: tuple(offered) for attribute, offered in offers.items()}
@@ -436,71 +429,8 @@ def _offers(attempt: Attempt, source: Source) -> Offers:
     key, stamp = (source.name, source.where), source.stamp()
     if key in _loaded and _loaded[key][0] == stamp:
         _, loaded, offers = _loaded[key]
-        return offers if source.kind == "entry" else _read(attempt, loaded)
+        return offers if source.kind == "entry" else read_offers(attempt, loaded, KINDS)
     loaded = source.load()
-    offers = _read(attempt, loaded)
+    offers = read_offers(attempt, loaded, KINDS)
     _loaded[key] = stamp, loaded, offers
     return offers
-
-
-def _read(attempt: Attempt, loaded: object) -> Offers:
-    """Everything that a plugin offers through its hooks or as plain constants, checked."""
-    given = _given(attempt, loaded)
-    attempt.phase = "check"
-    offers: Offers = {kind.attribute: {} for kind in KINDS}
-    for kind in KINDS:
-        found = offers[kind.attribute]
-        for value in given.get(kind.hook, ()):
-            for offered in kind.read(value):
-                name = _name(kind, offered)
-                if name in found:
-                    raise _clash(kind, name, attempt.source, "itself, once before", offered, _names(offers))
-                found[name] = offered
-    return offers
-
-
-def _given(attempt: Attempt, loaded: object) -> dict[str, list[Any]]:
-    """What a plugin's hooks yield, or what its constants hold, by the hook's name."""
-    attempt.phase = "register"
-    for kind in KINDS:
-        if kind.constant and isinstance(loaded, kind.yields):
-            return {kind.hook: [loaded]}
-    manager = pluggy.PluginManager(GROUP)
-    manager.add_hookspecs(type("Hooks", (), {kind.hook: staticmethod(kind.specification()) for kind in KINDS}))
-    manager.register(loaded, attempt.source.name)
-    manager.check_pending()
-    attempt.phase = "hook"
-    given = {}
-    for kind in KINDS:
-        # The hook is called directly, not through pluggy: its line can then be named when it yields something wrong.
-        implementations = getattr(manager.hook, kind.hook).get_hookimpls()
-        if implementations:
-            function = implementations[0].function
-            given[kind.hook] = validation.listed(function(), kind, f"{kind.hook}()", validation.line_of(function))
-        elif kind.constant and isinstance(loaded, ModuleType) and hasattr(loaded, kind.constant):
-            given[kind.hook] = validation.plain(loaded, kind)
-    if not given:
-        constants = ", ".join(kind.constant for kind in KINDS if kind.constant)
-        first_line = f"{attempt.source.where}:1" if attempt.source.kind == "file" else ""
-        raise Unusable(f"offers nothing: it has none of {constants}, and no function marked with @hookimpl", first_line)
-    return given
-
-
-def _name(kind: Kind[Any], offered: Any) -> str:
-    """The unique name of what is offered: its own, a scenario's file name, or the whole path of another file."""
-    if isinstance(offered, Path):
-        return offered.stem if kind is Registry.scenarios else str(offered)
-    return str(offered.name)
-
-
-def _names(offers: Offers) -> tuple[str, ...]:
-    return tuple(name for offered in offers.values() for name in offered)
-
-
-def _clash(kind: Kind[Any], name: str, source: Source, other: str, offered: object, names: tuple[str, ...]) -> Unusable:
-    return Unusable(
-        f"{kind.name} {name!r} of {source.where} ({source.name}) is already given by {other}; rename one of them",
-        location_of(offered),
-        names,
-        "clash",
-    )
