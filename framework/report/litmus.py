@@ -214,7 +214,8 @@ def _locations(frames: list[Frame]) -> list[_Location]:
             narrowest = min(within, key=lambda one: one.bits)
             name = _identifier(narrowest.field) + (f"_{first}" if narrowest.offset != first else "")
             whole = narrowest.bits == (last - first) * 8
-            name += "_" * sum(one.name == name for one in found)
+            while name in {one.name for one in found}:
+                name += "_"
             found.append(_Location(name, first, last, narrowest.signed and whole))
     for frame in accesses:
         for one in _touched(frame, [one for one in found if _covers(frame, one)]):
