@@ -147,11 +147,14 @@ PMD = "folio_account(folio, 1, vma)"
     [
         ("mm/internal.h", "(&folio->_entire_mapcount, -1)", "(&folio->_entire_mapcount, 0)", ""),
         ("mm/rmap.c", "nr = nr_pmdmapped - last;", "nr = nr_pmdmapped;", "statistics"),
-        ("include/linux/rmap.h", f"\t\t{PMD};\n\t\tbreak;\n\tdefault", "\t\tbreak;\n\n\tdefault", "mapcount"),
+        pytest.param(
+            "include/linux/rmap.h", f"\t\t{PMD};\n\t\tbreak;\n\tdefault", "\t\tbreak;\n\n\tdefault", "mapcount",
+            marks=pytest.mark.slow,
+        ),
         ("include/linux/mm.h", "\tif (mapcount <= 1)", "\tif (mapcount <= 2)", "safe"),
     ],
     ids=["initial value", "count", "account", "answer"],
-)
+)  # fmt: skip
 def test_a_mutation_is_refuted(file: str, old: str, new: str, law: str, tmp_path: Path) -> None:
     found = laws_broken(scheme_of(f"tree:{changed(tmp_path, file, old, new)}:MM_ID=n"), law)
     assert found and (not law or law in found)

@@ -75,6 +75,7 @@ def test_the_window_takes_damaged_settings() -> None:
     assert WINDOW in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("patched")
 def test_no_reader_fails_on_damaged_files(tmp_path: Path) -> None:
     wrong = []

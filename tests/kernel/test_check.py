@@ -47,6 +47,7 @@ def test_all_short_sequences_agree(session: Session, matching: Scheme) -> None:
     assert [kernelcheck.text_of(one) for one in found.disagreements] == []
 
 
+@pytest.mark.slow
 def test_all_wrong_variants_are_caught(session: Session, matching: Scheme) -> None:
     wrong = [policy.with_parameters() for policy in matching.policy.wrong_variants()]
     assert len(wrong) >= 15
@@ -150,6 +151,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("hidden")
 @pytest.mark.parametrize("each", [0.003, 0.03, 0.3])
 def test_programs_that_take_and_free_large_folios_are_no_fault_of_the_kernel(

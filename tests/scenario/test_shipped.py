@@ -53,6 +53,7 @@ def test_what_ships() -> None:
     assert all(Path(path).suffix == ".scenario" for path in REGISTRY.scenarios.values())
 
 
+@pytest.mark.slow
 def test_no_policy_of_two_slots_or_better_is_ever_unsafe() -> None:
     """On all shipped scenarios, also of policies that these do not name."""
     safe = [s for s in (p.with_parameters() for p in REGISTRY.policies.values()) if "safe" in s.capabilities]
