@@ -86,7 +86,7 @@ class _Location:
         return len(self.threads) > 1 and bool(self.writers)
 
     def held(self, machine: Machine) -> int:
-        """What it holds."""
+        """The value that the location holds in a machine's memory."""
         data = machine.vm.buffer[self.first : self.last].tobytes()
         return int.from_bytes(data, "little", signed=self.signed)
 
@@ -99,9 +99,16 @@ class _Location:
 
 @dataclass
 class _Process:
+    """A process of the test, as it grows.
+
+    Attributes:
+        lines: its statements.
+        values: those that its registers end with, in their order.
+        locations: the names of those that it accesses.
+    """
+
     lines: list[str] = field(default_factory=list)
     values: list[int] = field(default_factory=list)
-    """Of its registers, in their order."""
     locations: list[str] = field(default_factory=list)
 
     def register(self, value: int) -> str:
@@ -140,7 +147,7 @@ class _Test:
             raise UsageError("no location is shared by two threads", "there is nothing that a memory model could order")
 
     def text(self) -> str:
-        """The whole test."""
+        """The text of the test: head, initial values, processes, condition."""
         initial = self._values(self.first - 1)
         self._follow()
         if (accesses := sum(len(one.lines) for one in self.processes)) > MOST_ACCESSES:

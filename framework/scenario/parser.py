@@ -300,7 +300,7 @@ class _Parser:
             )
 
     def mark(self, words: _Words, column: int) -> None:
-        """`at once`, or `end`."""
+        """Read `at once` or `end`: a group of steps begins or ends."""
         begins = words.take("") == "at"
         if begins:
             words.keyword("once")

@@ -50,7 +50,7 @@ class Shown(Protocol):
 
 
 def state_of(workspace: Shown, files: Files) -> BenchmarkState:
-    """The state."""
+    """What a session keeps of the workspace as it is now."""
     wish, views, result = workspace.controls.wish(), workspace.views, workspace.result
     return BenchmarkState(
         policies=wish.policies, workloads=wish.workloads, baseline=wish.baseline, sizes=wish.sizes,

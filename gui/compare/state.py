@@ -69,7 +69,7 @@ class Shown(Protocol):
 
 
 def state_of(workspace: Shown, files: Files) -> CompareState:
-    """The state."""
+    """What a session keeps of the workspace as it is now."""
     collector, chosen, first = workspace.collector, workspace.chosen, workspace.first
     lent = collector.lent or own_answers(collector)
     opened = collector.opened

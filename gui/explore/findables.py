@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Tell = Callable[[Sequence[Findable]], None]
 NAME: Final = "explore"
-"""The workspace."""
+"""The name of the workspace to which what is found belongs."""
 
 
 class Explored(Protocol):

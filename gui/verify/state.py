@@ -65,7 +65,7 @@ class Shown(Protocol):
 
 
 def state_of(workspace: Shown, files: Files) -> VerifyState:
-    """The state."""
+    """What a session keeps of the workspace as it is now."""
     attempt, verdicts, example = workspace.options.attempt(), "", ""
     if workspace.done is not None:
         from foliolab.framework.verify.verifier import Verdicts

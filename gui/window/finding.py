@@ -40,7 +40,7 @@ class Findable:
 
     @property
     def title(self) -> str:
-        """The kind and the text."""
+        """The line of the palette: what kind of thing it is, and its text."""
         return f"{self.kind}: {self.text}" if self.kind else self.text
 
     def cost(self, wanted: str) -> int | None:

@@ -91,7 +91,7 @@ class Sessions:
         self._desk.notices.say(f"the session is written to {path}; `foliolab gui {path.name}` opens it again")
 
     def now(self) -> SessionFile:
-        """The session as it is."""
+        """The session file of what the window shows now."""
         from foliolab.framework.results.provenance import now
 
         files = Files(Path(), {})

@@ -109,7 +109,7 @@ class Times:
 
     @property
     def rate(self) -> float:
-        """Transitions a second."""
+        """How many transitions the search did in a second."""
         return self.found.transitions / self.search_s
 
 

@@ -64,6 +64,6 @@ def run(tmp_path: Path) -> Run:
 
 
 def of(run: Followed, name: str | Detector) -> Detected:
-    """What a detector found."""
+    """The figures of one detector in a run."""
     name = name if isinstance(name, str) else name.name
     return next(one for one in run.detected if one.detector == name)

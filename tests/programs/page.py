@@ -365,20 +365,31 @@ def write(runs: list[Run]) -> str:
     return "\n".join(lines)
 
 
+def publish(page: Path, made: str, script: str, what: str) -> int:
+    """Write a page, or with --check look whether it is as it would be written; the exit code.
+
+    Args:
+        page: its file.
+        made: its text.
+        script: what writes it, for the message that it is stale.
+        what: it is made of.
+    """
+    if "--check" in sys.argv[1:]:
+        same = page.exists() and page.read_text("utf-8") == made
+        print("the page is what the data says" if same else f"{page} is stale; run {script}")
+        return int(not same)
+    page.write_text(made, "utf-8")
+    print(f"{page}: {what}")
+    return 0
+
+
 def main() -> int:
     """Write the page, or check it."""
     runs = load(DOCS / "data")
     if not runs:
         print(f"there are no results in {DOCS / 'data'}; run capture.py")
         return 1
-    made = write(runs)
-    if "--check" in sys.argv[1:]:
-        same = PAGE.exists() and PAGE.read_text("utf-8") == made
-        print("the page is what the data says" if same else f"{PAGE} is stale; run page.py")
-        return int(not same)
-    PAGE.write_text(made, "utf-8")
-    print(f"{PAGE}: {len(runs)} runs")
-    return 0
+    return publish(PAGE, write(runs), "page.py", f"{len(runs)} runs")
 
 
 if __name__ == "__main__":

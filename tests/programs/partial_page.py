@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from page import listed, percent, table  # type: ignore[import-not-found]  # found where this script lies
+from page import listed, percent, publish, table  # type: ignore[import-not-found]  # found where this script lies
 from programs import Program  # type: ignore[import-not-found]
 from unmapping import UNMAPPING  # type: ignore[import-not-found]
 
@@ -225,7 +225,7 @@ def _beside(cases: Sequence[Case], name: str) -> str:
 
 
 def write(cases: Sequence[Case]) -> str:
-    """The whole page."""
+    """The text of the page: the question, the answer, the method, the tables, the limits."""
     first = cases[0].detected
     header = first.runs[0].recording.header
     looks = f"{first.looks:,} folios at most" if first.looks else "all folios"
@@ -318,14 +318,8 @@ def main() -> int:
     if not cases:
         print(f"there are no results in {DATA}; run partial_capture.py")
         return 1
-    made = write(cases)
-    if "--check" in sys.argv[1:]:
-        same = PAGE.exists() and PAGE.read_text("utf-8") == made
-        print("the page is what the data says" if same else f"{PAGE} is stale; run partial_page.py")
-        return int(not same)
-    PAGE.write_text(made, "utf-8")
-    print(f"{PAGE}: {len(cases)} programs and sizes")
-    return 0
+    code: int = publish(PAGE, write(cases), "partial_page.py", f"{len(cases)} programs and sizes")
+    return code
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def write(until: float, choice: random.Random) -> None:
 
 
 def serve(number: int) -> None:
-    """The life of a child."""
+    """A child of the server writes, may fork and exits."""
     choice = random.Random(number)
     if choice.random() < 0.3 and os.fork():
         os._exit(0)

@@ -96,7 +96,7 @@ def maybe_mapped_shared(folio: Any) -> bool:
 
 
 def number(steps: list[int]) -> int:
-    """The steps as one number."""
+    """Pack the steps of a random text into one number."""
     found = 0
     for step in reversed(steps):
         found = 13 * found + step + 1
