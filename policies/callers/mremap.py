@@ -18,7 +18,7 @@ from foliolab.framework.operations import (
 )
 
 
-def _batch(vm: Memory, mm: MM, vpn: int, end: int, value: int) -> int:
+def folio_batch(vm: Memory, mm: MM, vpn: int, end: int, value: int) -> int:
     """How many PTEs from `vpn` on are one batch: of one folio and one page table, whether or not they are writable."""
     pfn = value >> PFN_SHIFT
     head = page_head_pfn(vm, pfn)
@@ -37,7 +37,7 @@ def move_as_first_pte(vm: Memory, zone: Zone, mm: MM, start: int, to: int, nr: i
         value = READ_ONCE(pte_ref(vm, mm, start + i))
         batch = 1
         if value & PTE_PRESENT:
-            batch = _batch(vm, mm, start + i, start + nr, value)
+            batch = folio_batch(vm, mm, start + i, start + nr, value)
         for j in range(batch):
             get_and_clear(pte_ref(vm, mm, start + i + j))
             if value:

@@ -33,7 +33,6 @@ from foliolab.framework.engine.pagetable import (
     PTE_WRITE,
     PTRS_PER_PTE,
     get_and_clear,
-    next_ptes,
     pmd_ref,
     pte_ref,
 )
@@ -42,34 +41,7 @@ from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.pointers import MM, Cpu, Page, Zone
 from foliolab.framework.machine.primitives import READ_ONCE, WRITE_ONCE, load, pfn_folio, pfn_to_page, store
 from foliolab.framework.scenario.swap import Swap
-
-
-def _batch(vm: Memory, who: MM, vpn: int, end: int, value: int) -> int:
-    """How many PTEs from `vpn` on are one batch: of one folio and one page table, whether or not they are writable."""
-    pfn = value >> PFN_SHIFT
-    head = page_head_pfn(vm, pfn)
-    limit = min(end - vpn, head + folio_nr_pages(pfn_folio(vm, head)) - pfn)
-    limit = min(limit, (vpn | (PTRS_PER_PTE - 1)) + 1 - vpn)
-    return next_ptes(vm, load(who.pgd), vpn, value, limit)
-
-
-def moves_first_writable(vm: Memory, zone: Zone, who: MM, start: int, to: int, nr: int) -> None:
-    """mremap: all PTEs of a batch are as writable as the first."""
-    i = 0
-    while i < nr:
-        if READ_ONCE(pmd_ref(vm, who, start + i)):
-            WRITE_ONCE(pmd_ref(vm, who, to + i), get_and_clear(pmd_ref(vm, who, start + i)))
-            i += PTRS_PER_PTE
-            continue
-        value = READ_ONCE(pte_ref(vm, who, start + i))
-        batch = 1
-        if value & PTE_PRESENT:
-            batch = _batch(vm, who, start + i, start + nr, value)
-        for j in range(batch):
-            get_and_clear(pte_ref(vm, who, start + i + j))
-            if value:
-                WRITE_ONCE(pte_ref(vm, who, to + i + j), value + (j << PFN_SHIFT))
-        i += batch
+from foliolab.policies.callers.mremap import folio_batch, move_as_first_pte
 
 
 def protects_first_exclusive(vm: Memory, who: MM, start: int, end: int) -> None:
@@ -82,7 +54,7 @@ def protects_first_exclusive(vm: Memory, who: MM, start: int, end: int) -> None:
         nr = 1
         if value & PTE_PRESENT:
             if pmd == 0:
-                nr = _batch(vm, who, vpn, end, value)
+                nr = folio_batch(vm, who, vpn, end, value)
             if PageAnonExclusive(pfn_to_page(vm, value >> PFN_SHIFT)):
                 WRITE_ONCE(entry, value | PTE_WRITE)
                 for i in range(1, nr):
@@ -94,7 +66,7 @@ def forks_first_writable(
     vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, parent: MM, child: MM, vpn: int, end: int, value: int
 ) -> int:
     """fork: the parent's PTEs are write-protected only if the first one is writable."""
-    nr = _batch(vm, parent, vpn, end, value)
+    nr = folio_batch(vm, parent, vpn, end, value)
     pfn = value >> PFN_SHIFT
     folio = pfn_folio(vm, page_head_pfn(vm, pfn))
     if value & PTE_WRITE or not folio_test_large(folio):
@@ -185,7 +157,7 @@ def reuses_first(vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, who: MM, vp
     pfn = value >> PFN_SHIFT
     if outcome == fault.REUSED and folio_test_large(pfn_folio(vm, page_head_pfn(vm, pfn))):
         end = (vpn | (PTRS_PER_PTE - 1)) + 1
-        nr = _batch(vm, who, vpn, end, READ_ONCE(pte_ref(vm, who, vpn)))
+        nr = folio_batch(vm, who, vpn, end, READ_ONCE(pte_ref(vm, who, vpn)))
         for i in range(nr):
             SetPageAnonExclusive(pfn_to_page(vm, pfn + i))
             entry = pte_ref(vm, who, vpn + i)
@@ -208,7 +180,7 @@ def pages_out_first_writable(self: Swap, head: int) -> None:
 
 
 WRONG: Final[dict[str, tuple[Callable[..., Any], Callable[..., Any]]]] = {
-    "mremap: writable": (mm.move_ptes, moves_first_writable),
+    "mremap: writable": (mm.move_ptes, move_as_first_pte),
     "mprotect: AnonExclusive": (mm.make_writable, protects_first_exclusive),
     "fork: writable": (fork.copy_present_ptes, forks_first_writable),
     "fork: AnonExclusive": (rmap.any_exclusive, first_exclusive),
