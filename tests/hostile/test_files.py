@@ -38,7 +38,7 @@ from foliolab.framework.verify.laws import LAWS
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from readers import comparison, consequences, counterexample, encoded, findings, precise, sequence
+from valid_files import comparison, consequences, counterexample, encoded, findings, precise, sequence
 
 DIGITS = "9" * 5000
 

@@ -1,183 +1,30 @@
-"""Replaying a trace: the account of owners is the truth, native is interpreted, and what events mean."""
+"""Replaying a trace: what events mean, and how the machine grows with them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, example, given, settings
-from hypothesis import strategies as st
 
 from foliolab.framework.contract.policy import Scheme
-from foliolab.framework.engine.check import violations
-from foliolab.framework.engine.engine import Execution, native_missing
 from foliolab.framework.engine.truth import scan
 from foliolab.framework.errors import ModelError, TraceFileError
-from foliolab.framework.replay import cells
-from foliolab.framework.replay.owners import IS_FALSE, IS_UNSAFE, OWNERS_MASK
 from foliolab.framework.replay.player import Plan, Player, with_ids
 from foliolab.framework.replay.result import Replayed
 from foliolab.framework.replay.survey import survey
 from foliolab.framework.trace import events as ev
-from foliolab.framework.trace.file import Trace, Writer
-from foliolab.framework.trace.header import Header
-from foliolab.policies import exact, foliolab_policies, mm_id, page_mapcount
+from foliolab.policies import exact, page_mapcount
 
-needs_native = pytest.mark.skipif(bool(native_missing()), reason="numba cannot be imported")
-SCHEMES = [policy.with_parameters() for policy in foliolab_policies()]
+sys.path.insert(0, str(Path(__file__).parent))
+from scripted import HEAP, MM_ID, Script, check, played, quiet, result
+
 EXACT = exact.POLICY.with_parameters()
-MM_ID = mm_id.POLICY.with_parameters()
 BASE = page_mapcount.POLICY.with_parameters()
 
-HEAP = 0x7F12_3456_0000 >> 12 & ~511
-Row = dict[str, Any]
 
-
-def quiet(phase: str, done: int, total: int) -> None:
-    pass
-
-
-class Script:
-    """Events one after the other, a microsecond apart by default."""
-
-    def __init__(self) -> None:
-        self.rows: list[Row] = []
-        self.time = 10_000_000
-
-    def __call__(self, kind: int, mm: int = 1, after: int = 1000, **columns: int) -> Script:
-        self.time += after
-        self.rows.append({"time": self.time, "kind": kind, "mm": mm, **columns})
-        return self
-
-    def trace(self, folder: Path) -> Trace:
-        columns = {name: [row.get(name, 0) for row in self.rows] for name in ev.COLUMNS}
-        with Writer(folder / "trace", Header(source="test")) as writer:
-            writer.append(ev.columns(**columns))
-        return Trace(folder / "trace")
-
-
-def played(
-    trace: Trace,
-    scheme: Scheme = MM_ID,
-    execution: Execution = "interpreted",
-    samples: int = 0,
-    memory: int = 1 << 30,
-    late: bool = False,
-    predecessors: int = 0,
-) -> Player:
-    plan = Plan(trace, survey(trace, quiet), memory, samples, execution, quiet, late, predecessors=predecessors)
-    found = Player(plan, scheme)
-    found.run()
-    check(found)
-    return found
-
-
-def result(trace: Trace, scheme: Scheme = MM_ID, **options: Any) -> Replayed:
-    return played(trace, scheme, **options).account.replayed(scheme.name)
-
-
-def check(found: Player) -> None:
-    """The incremental account against the page tables, and the machine's laws."""
-    assert found.machine is not None
-    machine, truth = found.machine, scan(found.machine)
-    assert violations(machine) == []
-    state = found.account._state
-    assert state is not None
-    folios = state.table(cells.AT_FOLIO).reshape(-1, cells.FOLIO_CELLS)
-    large = truth.nr_pages_of > 1
-    owners = np.where(large, truth.owners, 0)
-    heads = np.flatnonzero(owners)
-    assert (folios[heads >> 2, 1] == owners[heads]).all()
-    assert (folios[heads >> 2, 0] & OWNERS_MASK == owners[heads]).all()
-    assert folios[:, 1].sum() == owners.sum(), "no folio is accounted for that is not there"
-    buckets = state.table(cells.AT_BUCKET).reshape(cells.BUCKETS, cells.BUCKET_CELLS)
-    wanted = np.bincount(owners[heads], minlength=cells.MOST_OWNERS + 1)
-    assert (buckets[1 : cells.MOST_OWNERS + 1, 0] == wanted[1:]).all()
-    pages = np.bincount(owners[heads], truth.nr_pages_of[heads], cells.MOST_OWNERS + 1)
-    assert (buckets[1 : cells.MOST_OWNERS + 1, 1] == pages[1:]).all()
-    said = np.array([machine.maybe_shared(int(head)) for head in heads], bool)
-    false, unsafe = (owners[heads] == 1) & said, (owners[heads] > 1) & ~said
-    assert ((folios[heads >> 2, 0] & IS_FALSE != 0) == false).all()
-    assert ((folios[heads >> 2, 0] & IS_UNSAFE != 0) == unsafe).all()
-    assert (buckets[cells.FALSE, 0], buckets[cells.UNSAFE, 0]) == (false.sum(), unsafe.sum())
-
-
-# -- random streams ----------------------------------------------------------------------------------
-KINDS = (
-    ev.PRESENT, ev.FORK, ev.FORK, ev.FORK, ev.SPAWN, ev.EXEC, ev.EXIT, ev.EXIT, ev.GONE, ev.NEW, ev.NEW, ev.NEW,
-    ev.WRITE, ev.WRITE, ev.WRITE, ev.WRITE, ev.UNMAP, ev.UNMAP, ev.MOVE, ev.SPLIT, ev.LOST, ev.FREE_HINT, ev.MAP,
-)  # fmt: skip
-NUMBER = st.integers(0, 1 << 11)
-STEP = st.tuples(st.sampled_from(KINDS), NUMBER, NUMBER, NUMBER, NUMBER)
-STEPS = st.lists(STEP, min_size=4, max_size=80)
-MOVED = [
-    (7, 940, 264, 341, 1559), (9, 251, 1493, 282, 221), (8, 176, 48, 925, 560), (7, 139, 1159, 1623, 1509),
-    (8, 375, 950, 92, 902), (7, 0, 87, 1177, 441), (10, 28, 131, 804, 584), (7, 0, 87, 1177, 441),
-]  # fmt: skip
-"""mremap changes what a policy says that counts page tables."""
-SHOWN_AGAIN = [(1, 1439, 106, 695, 1052), (10, 126, 539, 2013, 129), (1, 677, 59, 176, 553)]
-"""A trace shows what was mapped at its beginning, and again after another event."""
-PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
-
-
-def stream(steps: Sequence[tuple[int, int, int, int, int]]) -> Script:
-    """Events of a few MMs in three windows; what they say may be wrong, as in a trace with losses."""
-    script = Script()
-    script(ev.NEW, page=HEAP, order=4, other=64)
-    born = 1
-    for kind, a, b, c, d in steps:
-        mm, page = a % born + 1, HEAP + b % 1536
-        row: Row = {"page": page, "nr": c % 40 + 1, "order": (0, 2, 3, 4, 9)[d % 5], "flags": d % 3 | a & 4}
-        row["other"] = 512 * (1 + d % 7) + (0 if row["order"] == 9 else b % 512)
-        if kind in (ev.FORK, ev.SPAWN, ev.EXEC):
-            born += 1
-            row["other"] = born
-        if kind == ev.NEW:
-            row["page"] = page >> row["order"] << row["order"]
-        if kind == ev.MOVE:
-            row["other"] = HEAP + (c * 7) % 1536
-        script(kind, mm, 1 + c % 3, **row)
-    return script
-
-
-@pytest.mark.parametrize("scheme", SCHEMES, ids=lambda s: s.name)
-@settings(max_examples=100, phases=PHASES, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=STEPS)
-@example(steps=MOVED)
-def test_the_account_of_owners_is_the_truth(tmp_path: Path, scheme: Scheme, steps: Any) -> None:
-    found = result(stream(steps).trace(tmp_path), scheme)
-    assert found.events == len(steps) + 1
-    if "exact" in scheme.capabilities:
-        assert found.false_shared.folio_ns == 0
-        assert found.false_shared.episodes == 0
-    if "safe" in scheme.capabilities:
-        assert found.unsafe.folio_ns == 0
-        assert found.unsafe.episodes == 0
-    if {"exact", "reuse"} <= scheme.capabilities:
-        assert found.sole_copies == 0
-
-
-@pytest.mark.slow
-@needs_native
-@pytest.mark.parametrize("scheme", [MM_ID, BASE, EXACT], ids=lambda s: s.name)
-@settings(max_examples=25, phases=PHASES, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=STEPS)
-@example(steps=SHOWN_AGAIN)
-def test_native_does_what_interpreted_does(tmp_path: Path, scheme: Scheme, steps: Any) -> None:
-    trace = stream(steps)(ev.LOST, 0).trace(tmp_path)
-    one, other = (
-        played(trace, scheme, execution, samples=5, predecessors=2) for execution in ("interpreted", "native")
-    )
-    first, second = (found.account.replayed("") for found in (one, other))
-    for attribute in Replayed.__struct_fields__:
-        if attribute != "seconds":
-            assert getattr(first, attribute) == getattr(second, attribute), attribute
-
-
-# -- what events mean --------------------------------------------------------------------------------
 def faults(found: Replayed) -> dict[tuple[str, str, str], tuple[int, int]]:
     return {(f.of, f.kernel, f.policy): (f.certain, f.uncertain) for f in found.faults}
 
@@ -286,7 +133,7 @@ def test_a_write_during_a_teardown_makes_the_next_ones_uncertain(tmp_path: Path)
 
 def test_an_exit_whose_end_is_not_recorded_is_never_late(tmp_path: Path) -> None:
     script = Script()(ev.NEW, page=HEAP, order=4, other=16)(ev.EXIT)
-    assert len(scan(played(script.trace(tmp_path), late=True).machine).folios()) == 0  # type: ignore[arg-type]
+    assert len(scan(played(script.trace(tmp_path), late=True).machine).folios()) == 0
 
 
 def test_a_spawned_child_copies_nothing_and_leaves_with_exec(tmp_path: Path) -> None:
