@@ -15,6 +15,7 @@ from foliolab.framework.errors import FolioLabError
 from foliolab.framework.verify import ledger
 from foliolab.gui.tours.guide import Guide
 from foliolab.gui.tours.tour import TOURS
+from foliolab.gui.widgets.glossary_sheet import GlossarySheet
 from foliolab.gui.widgets.search_field import SearchField
 from foliolab.gui.widgets.shortcut_sheet import ShortcutSheet
 from foliolab.gui.window import dialogs, exporting, session, sharing
@@ -166,6 +167,8 @@ class Window(QMainWindow):
                       tour.summary) for tour in TOURS),
             Command("help.shortcuts", "&Keyboard shortcuts…", self.show_shortcuts, "&Help", ("F1",),
                     "List all keyboard shortcuts", breaks=True),
+            Command("help.glossary", "&Glossary…", self.show_glossary, "&Help", ("Shift+F1",),
+                    "Show what each word means in FolioLab"),
             Command("help.about", "&About FolioLab", self.about, "&Help", (), "Versions of FolioLab and its libraries",
                     breaks=True),
         ]  # fmt: skip
@@ -391,6 +394,13 @@ class Window(QMainWindow):
         """List all keyboard shortcuts."""
         places = {name: workspace.accessibleName() for name, workspace in self.workspaces.items()}
         ShortcutSheet(self.commands, places, self.themes.now, self).show()
+
+    def show_glossary(self) -> None:
+        """Show the glossary of the documentation."""
+        try:
+            GlossarySheet(self).show()
+        except FolioLabError as fault:
+            self.notices.fault(fault)
 
     def about(self) -> None:
         about(self)

@@ -12,7 +12,7 @@ from foliolab.framework.verify.finding import Finding
 from foliolab.gui.verify.growth import Growth
 from foliolab.gui.widgets.basics import VERDICT_ROLES, VERDICT_SIGNS, set_role
 from foliolab.gui.window.building import column, named
-from foliolab.gui.window.plain import OneLine, tip
+from foliolab.gui.window.plain import OneLine, Wrapped, tip
 from foliolab.gui.window.theme import Theme
 
 ATTACKS: Final[Mapping[str, str]] = {
@@ -31,7 +31,8 @@ class Card(QFrame):
         self._name = name
         self.setProperty("role", "card")
         named(self, f"Attack: {name}", ATTACKS[name]).setMinimumWidth(120)
-        self.title, self.verdict, self.what, self.count = (OneLine() for _ in range(4))
+        self.title, self.what, self.count = (OneLine() for _ in range(3))
+        self.verdict = Wrapped()
         self.title.setText(name)
         self.what.setText(ATTACKS[name])
         for part, role in ((self.title, "heading"), (self.what, "quiet"), (self.count, "quiet")):
@@ -60,7 +61,7 @@ class Card(QFrame):
 
     def show_refutation(self, finding: Finding) -> None:
         """Show that the attack refuted a claim."""
-        self._say_verdict(f"✗ refuted: {finding.claim or 'what every policy owes'}", "bad")
+        self._say_verdict(_verdict("refuted", [finding.claim]), VERDICT_ROLES["refuted"])
 
     def show_end(self, findings: Sequence[Finding]) -> None:
         """Show the findings of the attack when it has ended."""
@@ -69,10 +70,10 @@ class Card(QFrame):
             return
         verdicts = {finding.verdict for finding in own}
         worst = next(verdict for verdict in ("refuted", "undecided", "held") if verdict in verdicts)
-        claims = ", ".join(finding.claim or "every policy" for finding in own if finding.verdict == worst)
-        self._say_verdict(f"{VERDICT_SIGNS[worst]} {worst}: {claims}", VERDICT_ROLES[worst])
+        claims = [finding.claim for finding in own if finding.verdict == worst]
+        self._say_verdict(_verdict(worst, claims), VERDICT_ROLES[worst])
         self.what.setText(next(finding.bound for finding in own if finding.verdict == worst))
-        lines = [f"{VERDICT_SIGNS[one.verdict]} {one.claim or 'every policy'}: {one.bound}" for one in own]
+        lines = [f"{VERDICT_SIGNS[one.verdict]} {one.claim or 'owed'}: {one.bound}" for one in own]
         self.setToolTip(tip("\n\n".join(lines)))
         states = max(finding.states for finding in own)
         if states:
@@ -81,3 +82,10 @@ class Card(QFrame):
     def _say_verdict(self, text: str, role: str) -> None:
         set_role(self.verdict, role)
         self.verdict.setText(text)
+        self.verdict.setVisible(bool(text))
+
+
+def _verdict(verdict: str, claims: Sequence[str]) -> str:
+    """The verdict with its claim, or with the number of its claims: the table below names them."""
+    what = claims[0] or "owed" if len(claims) == 1 else f"{len(claims)} claims"
+    return f"{VERDICT_SIGNS[verdict]} {verdict}: {what}"

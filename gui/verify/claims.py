@@ -55,7 +55,7 @@ class Claims(CellTable):
         self._names = ["", *sorted(scheme.capabilities)]
         self.show_rows([[Cell("")] * len(COLUMNS)] * len(self._names))
         for row, claim in enumerate(self._names):
-            self._set(row, 0, claim or "(every policy)")
+            self._set(row, 0, claim or "owed")
             self._set(row, 2, CLAIMS.get(claim, OWED))
             verdict = known.get(claim)
             if verdict is not None:

@@ -21,7 +21,7 @@ class Growth(Painted):
     def __init__(self, theme: Theme) -> None:
         super().__init__(theme)
         self._points: list[tuple[float, float, float]] = []
-        self.setMinimumHeight(34)
+        self.setMinimumHeight(24)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setAccessibleName("States and depth over time")
         self.setToolTip("States (area) and depth (line) over time, each with its own scale")

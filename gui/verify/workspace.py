@@ -117,7 +117,7 @@ class VerifyWorkspace(Workspace):
         self.claims.wanted.connect(self.show_example)
         self.stepper.stepped.connect(self._stepped)
         parts = ((named(cards, "Attacks"), 0), (self.claims, 1), (self.stepper, 3))
-        self._column.addWidget(splitter(Qt.Orientation.Vertical, *parts, sizes=(104, 130, 520)), 100)
+        self._column.addWidget(splitter(Qt.Orientation.Vertical, *parts, sizes=(112, 130, 512)), 100)
         self.stepper.hide()
         self.docks["inspector"].setWidget(self.inspector)
 

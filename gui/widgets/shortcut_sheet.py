@@ -23,13 +23,17 @@ OWN: Final = (
     ("Maps", "Move the cursor", "Alt+arrows"),
     ("Maps", "Inspect the page under the cursor", "Enter"),
     ("Maps", "Larger or smaller cells", "+ or -, or the mouse wheel"),
-    ("Fields of a folio", "Choose a field", "arrows"),
+    ("Fields of a folio", "Choose a field", "arrows, Home, End"),
     ("Fields of a folio", "Go to where the field was last written", "Enter, or a click"),
     ("Fields of a folio", "Copy the sentence about the field", "Ctrl+C"),
-    ("Sequence diagram", "Step", "Up and Down, Page Up and Page Down"),
+    ("Sequence diagram", "Step", "arrows, Page Up, Page Down, Home, End"),
     ("Matrix", "Evidence of a cell", "Enter"),
     ("Scatter", "Go from point to point; open one", "arrows; Enter"),
+    ("Recent", "Open the chosen entry", "Enter"),
+    ("Bookmarks and notes", "Remove the chosen bookmark", "Delete"),
+    ("Command palette", "Choose a row; run it", "Up, Down, Page Up, Page Down; Enter"),
     ("Search fields", "Go to the first row; empty the field", "Down; Escape"),
+    ("Everywhere", "Open the context menu", "Menu key, Shift+F10, or a right click"),
 )
 """Keys of single widgets, which are no commands."""
 

@@ -36,6 +36,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from foliolab.framework.contract.policy import CLAIMS
+from foliolab.framework.verify.finding import Finding, Verdict
 from foliolab.gui.main_window import Window
 from foliolab.gui.widgets.painted import Painted
 from foliolab.gui.window.plain import OneLine
@@ -44,8 +46,11 @@ DOCKLESS = QSize(640, 480)
 """In this size the docks are closed, as the smallest that has to work."""
 VERDICTS = ("verdict", "right", "change", "explored", "random", "symbolic", "structural")
 """Headings of columns that are never elided."""
+TOLD = ("heading", "good", "doubtful", "bad")
+"""Roles of labels that tell a name, a verdict or a claim, and that are never elided."""
 PADDING = 6
 """Least pixels of a button beside its text."""
+LONGEST = max(CLAIMS, key=len)
 SLACK = 1.5
 """Pixels that rounding may take."""
 
@@ -97,7 +102,9 @@ def scrolls(widget: QWidget) -> bool:
 
 def clipped(widget: QWidget) -> Iterator[str]:
     """Labels and buttons that are too small for their texts, or that leave their parents."""
-    if not isinstance(widget, QLabel | QPushButton | QCheckBox) or isinstance(widget, OneLine) or not widget.text():
+    if not isinstance(widget, QLabel | QPushButton | QCheckBox) or not widget.text():
+        return
+    if isinstance(widget, OneLine) and widget.property("role") not in TOLD:
         return
     text = widget.text().replace("&", "")
     if isinstance(widget, QLabel) and widget.wordWrap():
@@ -226,6 +233,14 @@ def furnished(application: QApplication) -> Window:
     workspaces["compare"].fill_now()
     workspaces["compare"].open_evidence()
     workspaces["verify"].choose({"policy": "mm-id"})
+    for card, claims in zip(
+        workspaces["verify"].cards.values(), ([""], [LONGEST], ["", LONGEST], ["safe"]), strict=True
+    ):
+        verdict: Verdict = "undecided" if card.accessibleName().endswith("symbolic") else "refuted"
+        attack = card.accessibleName().rpartition(" ")[2]
+        card.show_end(
+            [Finding(attack, claim, verdict, "a bound of many words, which may be elided") for claim in claims]
+        )
     return window
 
 

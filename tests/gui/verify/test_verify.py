@@ -161,7 +161,7 @@ def test_kept_verdicts_are_shown_with_their_date_and_version(window: Window, mad
     workspace: Any = window.here
     workspace.options.choose("mm-id")
     rows = {row[0]: row for row in workspace.claims.table()[1]}
-    owed, safe = rows["(every policy)"], rows["safe"]
+    owed, safe = rows["owed"], rows["safe"]
     assert owed[1] == "✓ held" and "2026-11-01" in owed[-1] and "7.8.9" in owed[-1]
     assert safe[1] == "✗ refuted (stale)" and "2026-10-01" in safe[-1] and "4.5.6" in safe[-1]
     assert "stale" in safe[-1]
@@ -256,7 +256,7 @@ def test_a_file_of_verdicts_is_opened_and_each_of_its_policies_shown(
     assert workspace.repeated() == ["foliolab", "verify", "lost-update"]
     workspace.options.choose(names[0])
     assert workspace.note.isVisible() and "lost-update" in workspace.note.text()
-    assert workspace.claims.table()[1][0][0] == "(every policy)" and not workspace.claims.examples
+    assert workspace.claims.table()[1][0][0] == "owed" and not workspace.claims.examples
     assert workspace.repeated() == ["foliolab", "verify", names[0]]
 
 
