@@ -1,4 +1,4 @@
-"""The schemes and callers that ship with FolioLab, each through the public contract."""
+"""The schemes that ship with FolioLab, and callers, askers and detectors around them, by the public contract."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 
-from foliolab.framework.api import Detector, Policy, hookimpl
+from foliolab.framework.api import Asker, Detector, Policy, hookimpl
 from foliolab.framework.operations import Caller
-from foliolab.policies import callers
+from foliolab.policies import askers, callers, detectors
 
 MODULES = (
     "page_mapcount",
@@ -35,14 +35,19 @@ def foliolab_policies() -> Iterable[Policy]:
 @hookimpl
 def foliolab_detectors() -> Iterable[Detector]:
     """The built-in designs that detect partially mapped folios."""
-    detectors: Iterable[Detector] = import_module("foliolab.policies.detection").DETECTORS
-    return detectors
+    return list(detectors.DETECTORS)
 
 
 @hookimpl
 def foliolab_callers() -> Iterable[Caller]:
     """Operations of the kernel in other texts."""
     return list(callers.CALLERS)
+
+
+@hookimpl
+def foliolab_askers() -> Iterable[Asker]:
+    """Who asks policies whether folios are shared, for `foliolab consequences`."""
+    return list(askers.ASKERS)
 
 
 @hookimpl

@@ -125,7 +125,7 @@ def test_what_is_written_has_no_gaps(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["new", "dance", "my-idea"], "there are policy, workload, pattern, reader"),
+        (["new", "dance", "my-idea"], "there are policy, caller, asker, detector, workload, pattern, reader"),
         (["new", "policy", "My Idea"], "is not a valid name"),
         (["new", "policy", "full"], "exists already"),
         (["new", "workload", "my-load", "--file"], "leave out --file"),
@@ -148,7 +148,8 @@ def test_a_single_file(tmp_path: Path) -> None:
     ("kind", "name", "file"),
     [
         ("policy", "mm-id", False), ("policy", "mm-id", True), ("workload", "munmap", False),
-        ("pattern", "last-child", False),
+        ("pattern", "last-child", False), ("caller", "mremap-6-17", False), ("asker", "mrelease", False),
+        ("detector", "walk-on-demand", False),
     ],
 )  # fmt: skip
 def test_a_name_that_is_taken_is_refused_with_its_owner(

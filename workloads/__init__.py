@@ -1,12 +1,12 @@
-"""The workloads, sharing patterns and askers that ship with FolioLab, and the figures published for them."""
+"""The workloads and sharing patterns that ship with FolioLab, and the figures published for them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
 
-from foliolab.framework.api import Asker, SharingPattern, Workload, hookimpl
-from foliolab.workloads import askers, contention, microbenchmarks, programs, sharing, vm_scalability
+from foliolab.framework.api import SharingPattern, Workload, hookimpl
+from foliolab.workloads import contention, microbenchmarks, programs, sharing, vm_scalability
 
 
 @hookimpl
@@ -19,12 +19,6 @@ def foliolab_workloads() -> Iterable[Workload]:
 def foliolab_sharing_patterns() -> Iterable[SharingPattern]:
     """How programs share memory over time, for `foliolab precision`."""
     return list(sharing.PATTERNS)
-
-
-@hookimpl
-def foliolab_askers() -> Iterable[Asker]:
-    """Who asks policies whether folios are shared, for `foliolab consequences`."""
-    return list(askers.ASKERS)
 
 
 @hookimpl

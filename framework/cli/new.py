@@ -1,4 +1,4 @@
-"""Create a package: a policy, workload, pattern or trace reader.
+"""Create a package: a policy, or another plugin.
 
 The package can be installed, and its tests pass as they are: entry point, commented code, tests, a CI file.
 """
@@ -14,12 +14,11 @@ import typer
 from foliolab.framework.cli import _common
 from foliolab.framework.errors import UsageError
 
-OFFERED: Final = {"policy": "policies", "workload": "workloads", "pattern": "patterns", "reader": "trace_readers"}
-"""Where the registry has what each kind of package offers."""
+METAVAR: Final = "policy|caller|asker|detector|workload|pattern|reader"
 
 
 def run(
-    kind: Annotated[str, typer.Argument(metavar="policy|workload|pattern|reader", help="What to create.")],
+    kind: Annotated[str, typer.Argument(metavar=METAVAR, help="What to create.")],
     name: Annotated[str, typer.Argument(metavar="NAME", help="The name: lower case, hyphens between words.")],
     folder: Annotated[Path | None, typer.Option(metavar="DIR", help="The new folder. [NAME]")] = None,
     file: Annotated[
@@ -52,12 +51,12 @@ def _refuse_taken(kind: str, name: str) -> None:
     Raises:
         UsageError: the name is taken; names the owner.
     """
-    found = _common.registry(None)
-    attribute = {"policy": "policies", "workload": "workloads", "pattern": "patterns", "reader": "trace_readers"}.get(
-        kind
-    )
-    for plugin in found.plugins if attribute else ():
-        if name in plugin.offers[attribute or ""]:
+    from foliolab.framework.plugins.starter.package import KINDS
+
+    if kind not in KINDS:
+        return  # the writer says what there is
+    for plugin in _common.registry(None).plugins:
+        if name in plugin.offers[KINDS[kind].offers]:
             raise UsageError(
                 f"there is a {kind} {name} already, of {plugin.source} ({plugin.name})", "choose another name"
             )

@@ -12,7 +12,7 @@ from foliolab.framework.consequences.moment import Moment
 from foliolab.framework.consequences.tally import Tally
 from foliolab.framework.contract.asker import Answers, Asker
 from foliolab.framework.errors import PluginError
-from foliolab.workloads.askers import linux, proposed
+from foliolab.policies.askers import linux, proposed
 
 BY_ANSWER = (linux.madvise_part, linux.migrate, linux.numa_sample, linux.referenced)
 

@@ -25,7 +25,7 @@ from foliolab.framework.errors import ExitCode, ResultFileError
 from foliolab.framework.scenario.generate import Mix, random_scenario
 from foliolab.framework.scenario.parser import load
 from foliolab.policies import mm_id
-from foliolab.workloads.askers.linux import ASKERS
+from foliolab.policies.askers.linux import ASKERS
 
 FAST: Execution = "interpreted" if native_missing() else "native"
 

@@ -26,7 +26,7 @@ from foliolab.framework.replay.result import Ended, Wrong
 from foliolab.framework.results.result import Cell, Config, Result
 from foliolab.framework.trace import importers
 from foliolab.framework.verify.counterexample import Counterexample
-from foliolab.workloads.askers.linux import ASKERS
+from foliolab.policies.askers.linux import ASKERS
 
 SAMPLES: Final = Path(__file__).parents[1] / "trace" / "samples"
 ORIGIN: Final[dict[str, Any]] = {

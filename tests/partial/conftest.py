@@ -14,7 +14,7 @@ from foliolab.framework.trace import events as ev
 from foliolab.framework.trace.file import Writer
 from foliolab.framework.trace.header import NOT_KNOWN, Header, Shows
 from foliolab.policies import no_page_mapcount
-from foliolab.policies.detection import DETECTORS
+from foliolab.policies.detectors import DETECTORS
 
 HEAP = 0x7F12_3456_0000 >> 12 & ~511
 SECOND = 1_000_000_000

@@ -22,7 +22,7 @@ from foliolab.framework.replay.player import Plan, Player
 from foliolab.framework.replay.survey import survey
 from foliolab.framework.trace import events as ev
 from foliolab.framework.trace.file import Trace
-from foliolab.policies.detection import DETECTORS
+from foliolab.policies.detectors import DETECTORS
 
 KINDS = (ev.FORK, ev.FORK, ev.EXIT, ev.NEW, ev.NEW, ev.WRITE, ev.WRITE, ev.UNMAP, ev.UNMAP, ev.UNMAP, ev.MOVE)
 NUMBER = st.integers(0, 1 << 11)

@@ -18,7 +18,7 @@ from foliolab.framework.report import result_files
 from foliolab.framework.report.studies import document_page, table, title
 from foliolab.framework.trace import events as ev
 from foliolab.framework.trace.header import Shows
-from foliolab.policies.detection import DETECTORS
+from foliolab.policies.detectors import DETECTORS
 
 MS = 1_000_000
 

@@ -1,4 +1,4 @@
-"""Starting files for a new policy, workload, sharing pattern or trace reader: commented, and complete as they are.
+"""Starting files for new policies and other plugins: commented, and complete as they are.
 
 A single file for `--plugin` and the window (`write`), or an installable package with its tests (`package.write`).
 """

@@ -16,6 +16,7 @@ class Kind:
     """A kind of package.
 
     Args:
+        offers: the attribute of `Registry` that has what such a package offers.
         template: of the plugin's text.
         tests: template of its tests.
         summary: the description in pyproject.toml.
@@ -23,6 +24,7 @@ class Kind:
         example: template of a file beside the tests; empty for none.
     """
 
+    offers: str
     template: str
     tests: str
     summary: str
@@ -32,18 +34,30 @@ class Kind:
 
 KINDS: Final = {
     "policy": Kind(
-        "policy.py", "test_policy.py", "A scheme that tracks who owns a large folio, for FolioLab", "check PLUGIN-NAME"
+        "policies", "policy.py", "test_policy.py", "A scheme that tracks who owns a large folio, for FolioLab",
+        "check PLUGIN-NAME",
+    ),
+    "caller": Kind(
+        "callers", "caller.py", "test_caller.py", "Operations of the kernel in a text of their own, for FolioLab",
+        "verify mm-id --caller PLUGIN-NAME --budget 30",
+    ),
+    "asker": Kind(
+        "askers", "asker.py", "test_asker.py", "Who asks whether a folio is shared, for FolioLab",
+        "consequences scenarios --askers PLUGIN-NAME",
+    ),
+    "detector": Kind(
+        "detectors", "detector.py", "test_detector.py", "A detector of partially mapped folios, for FolioLab", "list"
     ),
     "workload": Kind(
-        "workload.py", "test_workload.py", "A workload for FolioLab",
+        "workloads", "workload.py", "test_workload.py", "A workload for FolioLab",
         "compare --workloads PLUGIN-NAME --policies all --quick",
     ),
     "pattern": Kind(
-        "pattern.py", "test_pattern.py", "A sharing pattern for FolioLab", "precision PLUGIN-NAME --mms 1-4"
+        "patterns", "pattern.py", "test_pattern.py", "A sharing pattern for FolioLab", "precision PLUGIN-NAME --mms 1-4"
     ),
     "reader": Kind(
-        "reader.py", "test_reader.py", "A reader of traces for FolioLab", "import tests/example.txt -o trace.ftrace",
-        "example.txt",
+        "trace_readers", "reader.py", "test_reader.py", "A reader of traces for FolioLab",
+        "import tests/example.txt -o trace.ftrace", "example.txt",
     ),
 }  # fmt: skip
 

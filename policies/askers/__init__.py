@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from foliolab.workloads.askers import linux, proposed
+from foliolab.policies.askers import linux, proposed
 
 ASKERS = (*linux.ASKERS, *proposed.ASKERS)

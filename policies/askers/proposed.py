@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from foliolab.framework.api import PMD_ORDER, Answers, Asker, Moment
-from foliolab.workloads.askers.linux import collapse
+from foliolab.policies.askers.linux import collapse
 
 SMALLEST, LARGEST = 2, PMD_ORDER - 1
 """Orders of folios below a PMD that khugepaged may collapse to."""
