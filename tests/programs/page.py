@@ -1,4 +1,4 @@
-"""Generates docs/real-programs.md from docs/data: `python tests/programs/page.py [--check]`.
+"""Generates docs/real-programs.md from docs/data/programs: `python tests/programs/page.py [--check]`.
 
 Every figure in the page, those in sentences too, comes from the result files; `--check` says whether the page is
 what it would write.
@@ -7,93 +7,99 @@ what it would write.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Final
 
-from programs import PROGRAMS, Program  # type: ignore[import-not-found]  # found where this script lies
+import msgspec
+from figures import DATA, LEFT_OUT, LeftOut, OfPolicy, OfProgram, OfRun  # type: ignore[import-not-found]  # beside it
+from program import Program  # type: ignore[import-not-found]
+from programs import PROGRAMS  # type: ignore[import-not-found]
 
 from foliolab.framework.escaping import markdown
-from foliolab.framework.replay.result import Replayed, ReplayResult
-from foliolab.framework.report.answer import answer as sentences
-from foliolab.framework.report.words import size_text
+from foliolab.framework.report.words import duration_text, size_text
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
 PAGE: Final = DOCS / "real-programs.md"
 SIZES: Final = (64, 2048)
 RELEVANT: Final = 0.01
-"""From which share of copies, or of folios × time, on something is called relevant."""
-EXACT: Final = "exact"
-MMS: Final = ("1 MM", "2", "3", "4", "5 and more")
-COLUMNS: Final = len(MMS)
-MOMENTS: Final = 8
+"""From which share of copies, or of folios × time, on something is called much."""
 
 
 @dataclass(frozen=True)
-class Run:
-    """A program at a size, replayed with the teardowns at their beginning and at their end.
+class Case:
+    """A program with large folios of a size.
 
     Args:
         program: which.
-        kib: the folio size.
-        early, late: the results.
+        found: the figures of its runs.
     """
 
     program: Program
-    kib: int
-    early: ReplayResult
-    late: ReplayResult
+    found: OfProgram
 
     @property
-    def name(self) -> str:
-        """The program and the size."""
-        return f"{self.program.title} at {size_text(self.kib)}"
+    def runs(self) -> list[OfRun]:
+        """The figures of the runs."""
+        runs: list[OfRun] = self.found.runs
+        return runs
 
-    def best(self) -> ReplayResult:
-        """The bound that agrees better with what the kernel did."""
-        return max((self.early, self.late), key=lambda result: recorded(result).agreement(True)[0])
+    @property
+    def title(self) -> str:
+        """The program; at another size than the smallest, with the size."""
+        small = self.found.kib == SIZES[0]
+        return str(self.program.title) if small else f"{self.program.title} at {size_text(self.found.kib)}"
+
+    def model(self, run: OfRun) -> OfPolicy:
+        """The figures of the policy that models the kernel."""
+        return run.policies[self.found.model.partition(":")[0]]
+
+    @property
+    def copies(self) -> list[int]:
+        """Copies beyond the policy that knows every owner, run by run."""
+        return [self.model(run).copies for run in self.runs]
+
+    @property
+    def costs(self) -> bool:
+        """Whether two slots' imprecision made a run copy more."""
+        return any(count > 0 for count in self.copies)
+
+    @property
+    def much(self) -> bool:
+        """Whether that is a hundredth of the copies of a run, or of folios × time."""
+        return any(
+            self.model(run).copies >= RELEVANT * max(run.copied, 1) or self.model(run).false_share >= RELEVANT
+            for run in self.runs
+            if self.model(run).copies > 0
+        )
+
+    @property
+    def errs(self) -> bool:
+        """Whether a folio was ever called maybe shared that one MM mapped."""
+        return any(self.model(run).longest for run in self.runs)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether more MMs mapped a folio than there are slots, in a run."""
+        return any(run.beyond for run in self.runs)
 
 
-def load(data: Path) -> list[Run]:
-    """The results that there are."""
+def load(data: Path) -> tuple[list[Case], LeftOut]:
+    """The figures that there are, and what was left out."""
     found = []
     for program in PROGRAMS:
         for kib in SIZES:
-            paths = [data / f"{program.name}-{kib}{bound}.json" for bound in ("-exit", "-gone")]
-            if all(path.exists() for path in paths):
-                found.append(Run(program, kib, *(ReplayResult.load(path) for path in paths)))
-    return found
+            path = data / f"{program.name}-{kib}.json"
+            if path.exists():
+                found.append(Case(program, msgspec.json.decode(path.read_bytes(), type=OfProgram)))
+    path = data / f"{LEFT_OUT}.json"
+    left = msgspec.json.decode(path.read_bytes(), type=LeftOut) if path.exists() else LeftOut()
+    return found, left
 
 
-def named(result: ReplayResult, name: str) -> Replayed | None:
-    """A policy of a result, whatever parameters the replay chose for it."""
-    return next((one for one in result.policies if one.policy.partition(":")[0] == name), None)
-
-
-def recorded(result: ReplayResult) -> Replayed:
-    """The policy that models the recorded kernel."""
-    return next(one for one in result.policies if one.recorded)
-
-
-def precise(result: ReplayResult) -> Replayed:
-    """The truth as a policy: it reuses by the kernel's rule, knowing every owner."""
-    found = named(result, EXACT)
-    if found is None:
-        raise ValueError(f"{result.recording.path} was not replayed under {EXACT}")
-    return found
-
-
-def extra(result: ReplayResult, one: Replayed) -> int:
-    """Copies of pages of large folios more than the precise policy's."""
-    return copies(one) - copies(precise(result))
-
-
-def copies(one: Replayed) -> int:
-    """Copies of pages of large folios."""
-    return one.count("large", policy="copied")
-
-
+# -- words ----------------------------------------------------------------------------------------
 def percent(share: float) -> str:
     """A share as text: none, some, or a number."""
     if share == 0:
@@ -101,9 +107,21 @@ def percent(share: float) -> str:
     return "< 0.01 %" if share < 0.0001 else f"{share * 100:.2f} %" if share < 0.1 else f"{share * 100:.1f} %"
 
 
-def between(first: str, second: str) -> str:
-    """Two bounds; one if they are equal."""
-    return first if first == second else f"{first} … {second}"
+def count(value: float) -> str:
+    """A number of things."""
+    return f"{value:,.0f}".replace("-", "−")
+
+
+def spread(values: Iterable[float], form: Callable[[float], str] = count) -> str:
+    """The median of runs, and the least and the most unless all read the same."""
+    held = sorted(values)
+    low, high = form(held[0]), form(held[-1])
+    return low if low == high else f"{form(median(held))} ({low} … {high})"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def table(head: list[str], rows: list[list[str]]) -> list[str]:
@@ -112,253 +130,217 @@ def table(head: list[str], rows: list[list[str]]) -> list[str]:
     return [f"| {' | '.join(row)} |" for row in (head, rule, *rows)] + [""]
 
 
-def number(value: int, unit: int = 0) -> str:
-    """A difference as text, in units of so many if there is one."""
-    if not value:
-        return "0"
-    return (f"{value / unit:+,.1f}" if unit else f"{value:+,}").replace("-", "−")
-
-
-def unsafe_share(one: Replayed) -> float:
-    """Share of (large folios × time) that several MMs map and the policy calls exclusive."""
-    total = sum(one.owner_ns)
-    return one.unsafe.folio_ns / total if total else 0.0
+def folded(title: str, lines: Sequence[str]) -> list[str]:
+    """Lines that a reader opens."""
+    return ["<details>", f"<summary>{title}</summary>", "", *lines, "", "</details>", ""]
 
 
 # -- the parts of the page ------------------------------------------------------------------------
-def recordings(runs: list[Run]) -> list[str]:
-    """What was recorded."""
+def answer(cases: Sequence[Case]) -> list[str]:
+    """The answer to the open question, in sentences made of the data; about the smallest size, which all have."""
+    small = [case for case in cases if case.found.kib == SIZES[0]]
+    costly, crowded = [case for case in small if case.costs], [case for case in small if case.crowded]
+    runs = sum(len(case.runs) for case in small)
+    lines = [
+        f"**In {len(costly)} of {len(small)} programs two slots' imprecision costs anything** "
+        f"(folios of {size_text(SIZES[0])}, {runs} runs, Linux {small[0].found.kernel})" + (": " if costly else "."),
+        "",
+        *(f"- {_cost(case)}" for case in costly),
+        *([""] if costly else []),
+        f"In {len(crowded)} of {len(small)} programs more MMs map a large folio than the two that have a slot"
+        + (f"; for a hundredth of folios × time or more in {_most_crowded(crowded)}" if crowded else "")
+        + ". That alone costs nothing: from a folio that several MMs map every scheme copies. The imprecision shows "
+        "when an MM that got no slot is the last one left.",
+        "",
+    ]
+    if wrong := [case.title for case in small if case.errs and not case.costs]:
+        lines += [f"A folio was falsely called shared, but without one more copy, in {listed(wrong)}.", ""]
+    others = [case for case in cases if case.found.kib != SIZES[0]]
+    if others:
+        bad = [case.title for case in others if case.costs]
+        cost = f"it costs something in {listed(bad)}" if bad else "it costs nothing"
+        lines += [f"Of {len(others)} programs with folios of {size_text(SIZES[1])}, {cost}.", ""]
+    return [*lines, *_agreement(cases)]
+
+
+def _most_crowded(crowded: Sequence[Case]) -> str:
+    """The programs in which more MMs map folios than have slots for a good part of the time."""
+    found = [(median(run.beyond for run in case.runs), case) for case in crowded]
+    names = [
+        f"{case.title} ({percent(share)})"
+        for share, case in sorted(found, key=lambda one: -one[0])
+        if share >= RELEVANT
+    ]
+    return listed(names) if names else "none of them"
+
+
+def _cost(case: Case) -> str:
+    """What the imprecision costs a program."""
+    hit = sum(copies > 0 for copies in case.copies)
+    times = [run.ns for run in case.runs if run.ns is not None]
+    took = f", {spread(times, lambda ns: duration_text(ns) if ns else '0')}" if times else ""
+    falsely = spread((case.model(run).false_share for run in case.runs), percent)
+    longest = max(case.model(run).longest for run in case.runs)
+    copied = spread(run.copied for run in case.runs)
+    return (
+        f"**{case.title}**{'' if case.much else ' (little)'}: in {hit} of {len(case.runs)} runs; "
+        f"{spread(case.copies)} of {copied} copies of pages of large folios would have been spared{took}; false shared "
+        f"for {falsely} of folios × time, at most for {duration_text(longest) if longest else '0 s'} without a break. "
+        f"{case.program.what}"
+    )
+
+
+def _agreement(cases: Sequence[Case]) -> list[str]:
+    """How often the kernel decided as its model."""
+    pairs = [[getattr(run, which) for case in cases for run in case.runs] for which in ("certain", "uncertain")]
+    (same, known), (same_too, unsure) = ([sum(column) for column in zip(*some, strict=True)] for some in pairs)
+    return [
+        f"Of {known:,} certain outcomes of write faults on large folios the kernel decided {same:,} as "
+        f"`{cases[0].found.model}` predicts; of {unsure:,} uncertain ones, {same_too:,}.",
+        "",
+    ]
+
+
+def main_table(cases: Sequence[Case]) -> list[str]:
+    """A row a program: what happened, and what it cost."""
     rows = []
-    for run in runs:
-        recording = run.early.recording
-        kinds, header = recording.kinds, recording.header
+    for case in cases:
+        runs = case.runs
         rows.append([
-            run.name, f"{recording.span / 1e9:.1f}", f"{recording.events:,}", f"{kinds.get('fork', 0):,}",
-            f"{header.lost:,}", f"{header.exit_uncertainty_ns / 1e6:,.0f}",
+            case.title, str(len(runs)), spread(run.folios for run in runs), spread(run.mms for run in runs),
+            spread((run.beyond for run in runs), percent), spread(run.writes for run in runs), spread(case.copies),
+            spread((case.model(run).false_share for run in runs), percent),
         ])  # fmt: skip
-    head = ["program", "seconds", "events", "forks", "lost", "teardown, ms"]
+    head = [
+        "program", "runs", "large folios at a time", "MMs on a folio", "time with more than 2",
+        "writes to large folios", "copies too many", "false shared",
+    ]  # fmt: skip
     return table(head, rows)
 
 
-def by_owners(held: list[int]) -> list[int]:
-    """Folios, or folios × time, mapped by 1, 2, 3 and 4 MMs, and by more."""
-    padded = [*held, *[0] * COLUMNS]
-    return [*padded[: COLUMNS - 1], sum(padded[COLUMNS - 1 :])]
+def policy_table(cases: Sequence[Case]) -> list[str]:
+    """Copies beyond the precise policy, by policy, and how long the first policy erred to the other side."""
+    names = list(cases[0].runs[0].policies)
+    rows = [
+        [
+            case.title,
+            *(spread(run.policies[name].copies for run in case.runs) for name in names),
+            spread((run.policies[names[0]].unsafe for run in case.runs), percent),
+        ]
+        for case in cases
+        if any(run.writes for run in case.runs)
+    ]
+    return table(["copies beyond `exact`", *(f"`{name}`" for name in names), f"`{names[0]}`: unsafe"], rows)
 
 
-def most_folios(run: Run) -> int:
-    """Large folios at the same time, at most, as far as the samples show."""
-    return max((sum(sample.folios) for sample in precise(run.early).samples), default=0)
-
-
-def owners(runs: list[Run]) -> list[str]:
-    """How many MMs share a large folio, weighted by time."""
+def recording_table(cases: Sequence[Case]) -> list[str]:
+    """What was recorded, and how busy the machine was."""
     rows = []
-    for run in runs:
-        one = precise(run.early)
-        total = sum(one.owner_ns)
-        shares = [percent(held / total) if total else "–" for held in by_owners(one.owner_ns)]
-        rows.append([run.name, *shares, f"{most_folios(run):,}"])
-    return table(["share of large folios × time mapped by", *MMS, "folios at most"], rows)
-
-
-def over_time(run: Run) -> list[str]:
-    """The same at some moments of a run."""
-    one, model = precise(run.early), recorded(run.early)
-    step = max(len(one.samples) // MOMENTS, 1)
-    rows = []
-    for sample, answer_ in list(zip(one.samples, model.samples, strict=True))[step // 2 :: step]:
-        counts = [f"{count:,}" for count in by_owners(sample.folios)]
-        rows.append([f"{sample.time / 1e9:.2f} s", f"{sample.mms:,}", *counts, f"{answer_.false_folios:,}"])
-    head = ["at", "MMs alive", *(f"folios of {mms}" for mms in MMS), f"false shared ({model.policy})"]
-    return [f"**{run.name}**", "", *table(head, rows)]
-
-
-def policies(runs: list[Run], cell: Callable[[ReplayResult, Replayed], str]) -> list[str]:
-    """A table with a column for each policy."""
-    names = [one.policy.partition(":")[0] for one in runs[0].early.policies]
-    rows = []
-    for run in runs:
-        row = []
-        for name in names:
-            early, late = named(run.early, name), named(run.late, name)
-            row.append(between(cell(run.early, early), cell(run.late, late)) if early and late else "–")
-        rows.append([run.name, *row])
-    return table(["", *names], rows)
-
-
-def kernel(runs: list[Run]) -> list[str]:
-    """The kernel's own outcomes, and how the policy that models it agrees."""
-    rows = []
-    for run in runs:
-        one = recorded(run.best())
-        outcomes = [one.count("large", kernel) for kernel in ("reused", "copied")]
-        cells = []
-        for certain in (True, False):
-            same, known = one.agreement(certain)
-            cells += [f"{same:,} of {known:,}", percent(same / known) if known else "–"]
-        rows.append([run.name, *(f"{count:,}" for count in outcomes), *cells])
-    head = ["writes to large folios", "reused", "copied", "certain, as predicted", "", "uncertain, as predicted", ""]
+    for case in cases:
+        runs = case.runs
+        same, known = (sum(column) for column in zip(*(run.certain for run in runs), strict=True))
+        rows.append([
+            case.title, spread((run.span / 1e9 for run in runs), lambda s: f"{s:.1f}"),
+            f"{spread(run.work for run in runs)} {case.program.unit}", spread(run.events for run in runs),
+            spread(run.forks for run in runs), count(sum(run.lost for run in runs)), f"{known - same:,} of {known:,}",
+            spread((run.load for run in runs), lambda load: f"{load:.0f}"),
+        ])  # fmt: skip
+    head = ["program", "seconds", "work", "events", "forks", "lost", "unlike the kernel, certain", "load"]
     return table(head, rows)
 
 
-def _many(runs: list[Run]) -> str:
-    """Which programs have more MMs on a folio than there are slots."""
-    found = []
-    for run in runs:
-        held = precise(run.early).owner_ns
-        share = sum(held[2:]) / (sum(held) or 1)
-        if share >= RELEVANT:
-            found.append(f"{run.name} ({percent(share)})")
-    if not found:
-        return "In none of these recordings do more than two MMs share large folios for a hundredth of the time."
-    return f"More than two MMs share large folios, in shares of folios × time, in {listed(found)}."
-
-
-def _cost(runs: list[Run]) -> list[str]:
-    """What the slots' imprecision costs where."""
-    touched, clean, without = [], [], []
-    for run in runs:
-        both = [(result, recorded(result)) for result in (run.early, run.late)]
-        if not any(one.count("large") for _, one in both):
-            without.append(f"{run.name} ({most_folios(run)} at most)")
-            continue
-        shares = [extra(result, one) / max(copies(one), 1) for result, one in both]
-        if max(shares) < RELEVANT and max(one.false_share for _, one in both) < RELEVANT:
-            clean.append(run.name)
-            continue
-        more = between(*(f"{extra(result, one):,} of {copies(one):,}" for result, one in both))
-        false = between(*(percent(one.false_share) for _, one in both))
-        longest = max(one.false_shared.longest for _, one in both) / 1e9
-        touched.append(
-            f"{run.name}: {more} copies of pages of large folios would have been spared; false shared for {false} "
-            f"of folios × time, at most for {longest:.1f} s without a break"
-        )
+def idle(cases: Sequence[Case], left: LeftOut) -> list[str]:
+    """Which programs could not show anything, and which were not recorded."""
     lines = []
-    if touched:
-        lines += [f"It matters in {len(touched)} of {len(runs)} recordings:", "", *(f"- {one}" for one in touched), ""]
-    if clean:
-        lines += [
-            f"It costs less than one copy in a hundred, and makes less than a hundredth of folios × time false shared, "
-            f"in {listed(clean)}.",
-            "",
-        ]
-    if without:
-        lines += [
-            "Some programs got few large folios, and no write fault fell on one whose history is known: "
-            f"{listed(without)}.",
-            "",
-        ]
+    if none := [case.title for case in cases if not any(run.writes for run in case.runs)]:
+        lines += [f"No write fell on a large folio of known history in {listed(none)}.", ""]
+    alone = [case.title for case in cases if not any(run.several for run in case.runs)]
+    if alone:
+        lines += [f"No large folio was mapped by two MMs at a time in {listed(alone)}.", ""]
+    titles = {program.name: program.title for program in PROGRAMS}
+    if left.small:
+        size = size_text(SIZES[1])
+        some = [f"{titles[key.rpartition('-')[0]]} ({nr})" for key, nr in left.small.items()]
+        lines += [f"With folios of {size} one run each showed that programs got hardly any: {listed(some)}.", ""]
+    if left.programs or left.runs:
+        lines += ["Left out, with the reason:", ""]
+        lines += [f"- {titles.get(name, name)}: {markdown(why)}" for name, why in left.programs.items()]
+        lines += [f"- run {name}: {markdown(why)}" for name, why in left.runs.items()] + [""]
     return lines
 
 
-def answer(runs: list[Run]) -> list[str]:
-    """The answer to the open question, in sentences made of the data."""
-    counts = {certain: [recorded(run.best()).agreement(certain) for run in runs] for certain in (True, False)}
-    same, known = (sum(column) for column in zip(*counts[True], strict=True))
-    same_too, unsure = (sum(column) for column in zip(*counts[False], strict=True))
-    model = recorded(runs[0].early).policy
+def figures_of(cases: Sequence[Case], left: LeftOut) -> list[str]:
+    """The part with the tables of figures."""
     return [
-        f"{_many(runs)} That alone costs nothing: from a folio that several MMs map every scheme copies. The "
-        "imprecision of two slots shows when an MM that got no slot is the last one left.",
+        "## Program by program",
         "",
-        *_cost(runs),
-        f"Of {known:,} certain outcomes of write faults on large folios the kernel decided {same:,} as `{model}` "
-        f"predicts; of {unsure:,} uncertain ones, {same_too:,}.",
+        "Medians over the runs (least … most). *Copies too many*: copies of pages of large folios beyond `exact`,",
+        "which knows every owner. *False shared*: the share of large folios × time that one MM maps and",
+        f"`{cases[0].found.model}` calls maybe shared. Folios are of {size_text(SIZES[0])} where no size is named.",
+        "",
+        *main_table(cases),
+        *idle(cases, left),
+        *folded(
+            "The sentences with which foliolab replay begins, for each program",
+            [f"- **{case.title}.** {' '.join(map(markdown, case.found.sentences))}" for case in cases],
+        ),
+        "## Other policies on the same recordings",
+        "",
+        "Those with page mapcounts of Linux up to 6.14 look at one page and guess: *unsafe* is the share of large",
+        "folios × time that several MMs map and they call exclusive. A policy makes fewer copies than `exact` where it",
+        "reuses the last page of a folio that is mapped, which the kernel copies to free the folio.",
+        "",
+        *folded("A row a program", policy_table(cases)),
+    ]
+
+
+def recordings(cases: Sequence[Case]) -> list[str]:
+    """The part on what was recorded, and on which machine."""
+    first = cases[0].found
+    load = spread((run.load for case in cases for run in case.runs), lambda one: f"{one:.0f}")
+    whats = [f"- **{one.title}**: {one.what}" for one in PROGRAMS if any(case.program is one for case in cases)]
+    return [
+        "## What was recorded",
+        "",
+        f"Linux {first.kernel} on {first.machine}; perf. The machine was shared: while programs were recorded, other",
+        f"work kept its {first.cores} cores busy (load average {load}), so programs were slower, and forks and exits",
+        "overlapped more, than on an idle machine.",
+        "",
+        *folded("The programs", whats),
+        *folded("A row a program", recording_table(cases)),
+        "What others do while a process is being torn down may come before or after it, folio by folio. Each trace is",
+        "replayed with the time of teardowns that agrees better with the kernel's outcomes; those that depend on it",
+        "are the uncertain ones.",
         "",
     ]
 
 
-def each(runs: list[Run]) -> list[str]:
-    """The sentences with which `foliolab replay` begins, of each recording (the better of the two bounds)."""
-    lines = []
-    for run in runs:
-        lines += [f"- **{run.name}.** " + " ".join(markdown(sentence) for sentence in sentences([run.best()]))]
-    return [*lines, ""]
-
-
-def listed(names: list[str]) -> str:
-    """Names in a sentence."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def errors(runs: list[Run]) -> list[str]:
-    """What the policies get wrong, what that costs, and what the kernel did."""
-    model = recorded(runs[0].early).policy
-    return [
-        "## False shared",
-        "",
-        "Share of (large folios × time) in which one MM maps the folio and the policy says that it may be shared.",
-        "A folio that is mapped by a PMD needs no scheme: it is reused whole if nobody else holds a reference.",
-        "",
-        *policies(runs, lambda result, one: percent(one.false_share)),
-        "The opposite error: several MMs map the folio and the policy says that it is exclusive. Policies with page",
-        "mapcounts of Linux up to 6.14 look at one page and guess; those that claim to be safe must have 0 % here.",
-        "",
-        *policies(runs, lambda result, one: percent(unsafe_share(one))),
-        "## Copies that a precise scheme would have spared",
-        "",
-        f"Copies of pages of large folios on the same stream, more than `{EXACT}` makes, which knows every owner and",
-        "reuses by the kernel's rule. A policy makes fewer where it reuses the last page of a folio that is mapped,",
-        "which the kernel copies to free the folio.",
-        "",
-        *policies(runs, lambda result, one: number(extra(result, one))),
-        "Memory in use at the peak, in MiB, more than with it:",
-        "",
-        *policies(runs, lambda result, one: number(one.frames_peak - precise(result).frames_peak, 256)),
-        "## What the kernel did",
-        "",
-        f"The kernel's own outcomes, and those of `{model}`, the policy that models it (the better of the two bounds).",
-        "",
-        *kernel(runs),
-    ]
-
-
-def write(runs: list[Run]) -> str:
+def write(cases: Sequence[Case], left: LeftOut) -> str:
     """The whole page."""
-    header = runs[0].early.recording.header
+    record = "python tests/programs/record.py --all --into DIR"
+    nr = len({case.program.name for case in cases})
     lines = [
         "# Real programs",
         "",
-        "<!-- generated by `python tests/programs/page.py` from docs/data; do not edit -->",
+        "<!-- generated by `python tests/programs/page.py` from docs/data/programs; do not edit -->",
         "",
         "The open question of the series that introduced two slots: is their imprecision relevant for real workloads?",
-        "These programs ran on a real kernel with one size of large folios always on; their faults, forks, exits and",
-        "mappings were recorded with `foliolab record`, and every policy then replayed the same stream",
+        f"{nr} programs ran on a real kernel with one size of large folios always on; their faults, forks, exits and",
+        "mappings were recorded with `foliolab record`, and policies then replayed the same stream",
         "(`foliolab replay`).",
         "",
         "## The answer",
         "",
-        *answer(runs),
-        "## Program by program",
-        "",
-        "The sentences with which `foliolab replay` begins; of the two times of teardowns, the one that agrees better.",
-        "",
-        *each(runs),
-        "## What was recorded",
-        "",
-        f"Linux {header.kernel} on {header.machine}; perf; one run each, so the figures are examples, not statistics.",
-        "",
-        *(f"- **{program.title}**: {program.what}" for program in PROGRAMS if any(r.program is program for r in runs)),
-        "",
-        *recordings(runs),
-        "A teardown takes time, and what other processes do meanwhile may come before or after it, folio by folio.",
-        "Each trace is therefore replayed twice, with every teardown at its beginning and at its end; where the two",
-        "differ both are given (beginning … end). Outcomes that depend on that order are the uncertain ones.",
-        "",
-        "## How many MMs share a large folio",
-        "",
-        *owners(runs),
-        "Over time, with folios of 64 KiB:",
-        "",
-        *(line for run in runs if run.kib == SIZES[0] for line in over_time(run)),
-        *errors(runs),
+        *answer(cases),
+        *figures_of(cases, left),
+        *recordings(cases),
         "## Repeat it",
         "",
         "```sh",
-        "python tests/programs/install.py   # root: Debian's packages",
-        "python tests/programs/capture.py   # root: records, replays, writes docs/data",
-        "python tests/programs/page.py      # this page",
+        f"{record} --dry-run   # what it would unpack in DIR, and record",
+        f"{record} --runs 5    # root: records what is missing, replays, writes docs/data/programs",
+        "python tests/programs/page.py   # this page",
+        cases[0].found.command,
         "```",
         "",
     ]
@@ -385,11 +367,11 @@ def publish(page: Path, made: str, script: str, what: str) -> int:
 
 def main() -> int:
     """Write the page, or check it."""
-    runs = load(DOCS / "data")
-    if not runs:
-        print(f"there are no results in {DOCS / 'data'}; run capture.py")
+    cases, left = load(DATA)
+    if not cases:
+        print(f"there are no results in {DATA}; run record.py")
         return 1
-    return publish(PAGE, write(runs), "page.py", f"{len(runs)} runs")
+    return publish(PAGE, write(cases, left), "page.py", f"{len(cases)} programs and sizes")
 
 
 if __name__ == "__main__":

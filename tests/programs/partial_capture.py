@@ -1,59 +1,46 @@
-"""Records programs that unmap parts of large folios, and keeps what `foliolab partial` and `consequences` say of them.
+"""Keeps what `foliolab partial` and `consequences` say of recordings, in docs/data/partial.
 
-`python tests/programs/partial_capture.py [NAME …] [--sizes 64,2048] [--runs 3] [--traces DIR]`. Needs root, perf and
-the programs (`install.py`). Every program runs several times for each folio size, with that size "always" and all
-others "never", under FolioLab's lock; the results lie in docs/data/partial. A trace that is in DIR already is used as
-it is, so that a capture can be resumed.
+`python tests/programs/partial_capture.py --from DIR [NAME …]`, where DIR has the traces of `record.py`. What is newer
+than its traces is kept as it is.
 """
 
 from __future__ import annotations
 
 import argparse
 import subprocess
-import tempfile
 from pathlib import Path
-from shutil import which
-from typing import Final
+from typing import Any, Final
 
 import msgspec
-from capture import DATA, LARGEST, foliolab, nameless, record  # type: ignore[import-not-found]  # where this script lies
-from programs import Program  # type: ignore[import-not-found]
-from unmapping import UNMAPPING  # type: ignore[import-not-found]
+import onerun  # type: ignore[import-not-found]  # found where this script lies
+from figures import nameless  # type: ignore[import-not-found]
+from partial_page import DATA, FIGURES, SIZES  # type: ignore[import-not-found]
+from programs import ARENA, PROGRAMS  # type: ignore[import-not-found]
 
 from foliolab.framework.consequences.result import ConsequencesResult
-from foliolab.framework.kernel import settings
+from foliolab.framework.document import write_atomically
 from foliolab.framework.partial.result import PartialResult
 
-SIZES: Final = (64, 2048)
 RUNS: Final = 3
+"""How many runs of each are asked about."""
 POLICIES: Final = "mm-id,no-page-mapcount,exact"
 MOMENTS: Final = 10
-PLACE: Final = DATA / "partial"
 
 
-def traces_of(program: Program, kib: int, runs: int, folder: Path) -> list[Path]:
-    """The traces of a program's runs with folios of a size; those that are missing are recorded."""
-    found = [folder / f"{program.name}-{kib}-{number}.folio" for number in range(1, runs + 1)]
-    for trace in found:
-        if trace.exists():
-            continue
-        with tempfile.TemporaryDirectory(prefix="foliolab-programs-") as made, settings.exclusive(wait=None) as thp:
-            Path(made).chmod(0o755)
-            thp.only(kib, "always")
-            record(program, kib, Path(made), trace)
-    return found
+def asked(traces: list[Path], out: Path, *words: str) -> Path:
+    """The result file of a verb on the traces, which it names by their files alone.
 
-
-def asked(traces: list[Path], name: str, *words: str) -> Path:
-    """The result file of a verb on the traces, which it names by their files alone."""
-    out = traces[0].with_name(f"{name}.json")
+    Raises:
+        SystemExit: the verb wrote none.
+    """
+    out.unlink(missing_ok=True)
     files = [trace.name for trace in traces]
     done = subprocess.run(
-        foliolab(words[0], *files, *words[1:], "--json", out.name),
-        cwd=out.parent, check=False, stdout=subprocess.DEVNULL,
+        onerun.foliolab(words[0], *files, *words[1:], "--json", out.name),
+        cwd=out.parent, check=False, capture_output=True, text=True,
     )  # fmt: skip
     if not out.exists():
-        raise SystemExit(f"{name}: {words[0]} ended with status {done.returncode}")
+        raise SystemExit(f"{out.stem}: {words[0]} ended with status {done.returncode}: {done.stderr[-500:]}")
     return out
 
 
@@ -68,48 +55,76 @@ def small_partial(result: PartialResult) -> PartialResult:
 
 
 def small_consequences(result: ConsequencesResult) -> ConsequencesResult:
-    """The same of a result of `foliolab consequences`."""
-    sources = [msgspec.structs.replace(source, summary=nameless(source.summary)) for source in result.sources]
-    return msgspec.structs.replace(result, command=nameless(result.command), sources=sources)
+    """The same of a result of `foliolab consequences`: what the page shows of each policy."""
+    replace = msgspec.structs.replace
+    sources = [
+        replace(
+            source,
+            summary=nameless(source.summary),
+            outcomes=[
+                replace(
+                    one,
+                    decisions=[decided for decided in one.decisions if decided.name == "khugepaged"],
+                    figures=[figure for figure in one.figures if figure.name in FIGURES],
+                )
+                for one in source.outcomes
+            ],
+        )
+        for source in result.sources
+    ]
+    return replace(result, command=nameless(result.command), sources=sources)
 
 
-def capture(program: Program, kib: int, runs: int, folder: Path) -> None:
-    """Record what is missing, ask both verbs, keep what they say."""
-    name = f"{program.name}-{kib}"
-    traces = traces_of(program, kib, runs, folder)
-    PLACE.mkdir(parents=True, exist_ok=True)
-    detected = small_partial(PartialResult.load(asked(traces, name, "partial")))
+def compact(value: Any) -> Any:
+    """A struct as what JSON has, without the fields that have their default value."""
+    if isinstance(value, msgspec.Struct):
+        shown = {}
+        for field in msgspec.structs.fields(value):
+            held = getattr(value, field.name)
+            usual = field.default_factory() if field.default_factory is not msgspec.NODEFAULT else field.default
+            if held != usual or field.name in ("kind", "schema"):
+                shown[field.encode_name] = compact(held)
+        return shown
+    if isinstance(value, dict):
+        return {name: compact(held) for name, held in value.items()}
+    return [compact(held) for held in value] if isinstance(value, (list, tuple)) else value
+
+
+def keep(result: msgspec.Struct, out: Path) -> None:
+    """Write a result as small as it can be read again."""
+    write_atomically(out, msgspec.json.encode(compact(result)) + b"\n")
+    print(f"{out.name}: {out.stat().st_size:,} bytes", flush=True)
+
+
+def capture(name: str, kib: int, folder: Path, runs: int) -> None:
+    """Ask both verbs about the runs of a program, and keep what they say."""
+    notes = sorted(folder.glob(f"{name}-{kib}-[0-9]*.note"))
+    traces = [path.with_suffix(".folio") for path in notes if onerun.done(path)][:runs]
+    outs = DATA / f"{name}-{kib}.json", DATA / f"{name}-{kib}-consequences.json"
+    newest = max((trace.stat().st_mtime for trace in traces), default=0.0)
+    fresh = all(out.exists() and out.stat().st_mtime > newest for out in outs)
+    if fresh or not traces or (len(traces) == 1 and kib != min(SIZES)):
+        return
+    DATA.mkdir(parents=True, exist_ok=True)
+    keep(small_partial(PartialResult.load(asked(traces, folder / f"{outs[0].stem}.json", "partial"))), outs[0])
     words = ("consequences", "--policies", POLICIES, "--moments", str(MOMENTS))
-    followed = small_consequences(ConsequencesResult.load(asked(traces, f"{name}-consequences", *words)))
-    for out, result in ((PLACE / f"{name}.json", detected), (PLACE / f"{name}-consequences.json", followed)):
-        result.save(out)
-        size = out.stat().st_size
-        print(f"{out.name}: {size:,} bytes", flush=True)
-        if size > LARGEST:
-            raise SystemExit(f"{out.name}: more than {LARGEST:,} bytes")
+    followed = ConsequencesResult.load(asked(traces, folder / f"{outs[1].stem}.json", *words))
+    keep(small_consequences(followed), outs[1])
 
 
 def main() -> None:
-    """Capture what is named, or everything that is installed."""
-    known = {program.name: program for program in UNMAPPING}
+    """Ask about what is named, or everything that is recorded."""
+    known = [program.name for program in (*PROGRAMS, ARENA)]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(known))
-    parser.add_argument("--sizes", default=",".join(map(str, SIZES)), help="in KiB")
-    parser.add_argument("--runs", type=int, default=RUNS)
-    parser.add_argument("--traces", type=Path, metavar="DIR", help="keep the traces here, and use those that are")
+    parser.add_argument("--from", dest="folder", type=Path, required=True, metavar="DIR", help="where the traces are")
+    parser.add_argument("--runs", type=int, default=RUNS, help=f"that are asked about, of each [{RUNS}]")
     given = parser.parse_args()
-    if unknown := set(given.names) - known.keys():
+    if unknown := set(given.names) - set(known):
         parser.error(f"there is no program {min(unknown)!r}; there are {', '.join(known)}")
-    with tempfile.TemporaryDirectory(prefix="foliolab-partial-") as made:
-        folder = (given.traces or Path(made)).resolve()
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in given.names or known:
-            absent = [command for command in known[name].needs if which(command) is None]
-            if absent:
-                print(f"{name}: left out, there is no {', '.join(absent)}; see install.py")
-                continue
-            for kib in map(int, given.sizes.split(",")):
-                capture(known[name], kib, given.runs, folder)
+    for name in given.names or known:
+        for kib in SIZES:
+            capture(name, kib, given.folder.resolve(), given.runs)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from page import listed, percent, publish, table  # type: ignore[import-not-found]  # found where this script lies
-from programs import Program  # type: ignore[import-not-found]
-from unmapping import UNMAPPING  # type: ignore[import-not-found]
+from page import folded, listed, percent, publish, table  # type: ignore[import-not-found]  # found where this script lies
+from program import Program  # type: ignore[import-not-found]
+from programs import ARENA, PROGRAMS  # type: ignore[import-not-found]
 
 from foliolab.framework.consequences.result import ConsequencesResult, Figured, PolicyOutcome
 from foliolab.framework.partial.result import PartialResult
@@ -26,6 +26,8 @@ DOCS: Final = Path(__file__).parents[2] / "docs"
 DATA: Final = DOCS / "data" / "partial"
 PAGE: Final = DOCS / "partially-mapped.md"
 SIZES: Final = (64, 2048)
+FIGURES: Final = ("PSS", "USS")
+"""The figures of /proc whose errors are shown."""
 TODAY: Final = "page-mapcounts"
 MAIL: Final = "71247244-73fe-44ce-ab05-69c852f3aa1a@kernel.org"
 
@@ -56,11 +58,17 @@ class Case:
         """Whether a folio was ever partially mapped, so that the detectors can differ."""
         return any(run.partial for run in self.detected.runs)
 
+    def errs(self, policy: str) -> bool:
+        """Whether a policy makes khugepaged refuse a collapse, or PSS or USS wrong."""
+        found = [outcome_of(source.outcomes, policy) for source in self.followed.sources]
+        refused = any(one.held_back for outcome in found for one in outcome.decisions if one.name == "khugepaged")
+        return refused or any(figure_of(outcome, name).sum for outcome in found for name in FIGURES)
+
 
 def load(data: Path) -> list[Case]:
     """The results that there are."""
     found = []
-    for program in UNMAPPING:
+    for program in (*PROGRAMS, ARENA):
         for kib in SIZES:
             paths = data / f"{program.name}-{kib}.json", data / f"{program.name}-{kib}-consequences.json"
             if all(path.exists() for path in paths):
@@ -133,18 +141,21 @@ def vain(case: Case, name: str) -> str:
 def consequences(cases: Sequence[Case]) -> list[str]:
     """What khugepaged refuses, and the errors of PSS and USS, for each policy that was followed."""
     names = [outcome.policy.partition(":")[0] for outcome in cases[0].followed.sources[0].outcomes]
-    lines = []
+    lines: list[str] = []
     for name in names[:-1]:  # the last one is the truth
         rows = []
-        for case in cases:
+        wrong = [case for case in cases if case.errs(name)]
+        for case in wrong:
             found = [outcome_of(source.outcomes, name) for source in case.followed.sources]
             asked = [next(one for one in outcome.decisions if one.name == "khugepaged") for outcome in found]
             rows.append([
                 case.name, spread([one.asked for one in asked]), spread([one.held_back for one in asked]),
-                *(errors([figure_of(outcome, figure) for outcome in found]) for figure in ("PSS", "USS")),
+                *(errors([figure_of(outcome, figure) for outcome in found]) for figure in FIGURES),
             ])  # fmt: skip
         head = [f"`{name}`", "collapses in question", "refused for a false shared", "error of PSS", "error of USS"]
-        lines += table(head, rows)
+        lines += table(head, rows) if rows else []
+        exact = "no collapse is refused, and PSS and USS are right"
+        lines += [f"`{name}`: {exact} in the other {len(cases) - len(rows)} of {len(cases)}.", ""]
     return lines
 
 
@@ -229,6 +240,7 @@ def write(cases: Sequence[Case]) -> str:
     first = cases[0].detected
     header = first.runs[0].recording.header
     looks = f"{first.looks:,} folios at most" if first.looks else "all folios"
+    telling = [case for case in cases if case.can_tell]
     detectors = [f"- `{name}`: {first.summaries[name]}." for name in first.detectors]
     lines = [
         "# Partially mapped folios",
@@ -261,26 +273,29 @@ def write(cases: Sequence[Case]) -> str:
         "everything when its teardown begins.",
         LOCKS,
         "",
-        *(f"- **{case.program.title}**: {case.program.what}" for case in cases if case.kib == min_size(cases, case)),
-        "",
+        *folded("The programs", [
+            f"- **{case.program.title}**: {case.program.what}" for case in cases if case.kib == min_size(cases, case)
+        ]),
         "## Tables",
         "",
-        "Medians over the runs (least … most).",
+        "Medians over the runs (least … most), for the programs in which a folio was partially mapped.",
+        *(["", f"No folio ever was in {listed([case.name for case in cases if not case.can_tell])}."] if
+          len(telling) < len(cases) else []),
         "",
-        *doubt(cases),
+        *doubt(telling),
         "Memory stranded, MiB·s: pages that nothing maps, until their folio is split or freed:",
         "",
-        *by_detector(cases, lambda case, name: of(case, name, "page_ns", mib_s)),
+        *by_detector(telling, lambda case, name: of(case, name, "page_ns", mib_s)),
         "Walks of the rmap and the page table entries that they look at, at least and at most. Reclaim's scan walks",
         "the rmap anyway:",
         "",
-        *by_detector(cases, walks),
+        *by_detector(telling, walks),
         "Acquisitions of the split queue's lock:",
         "",
-        *by_detector(cases, lambda case, name: of(case, name, "locks")),
+        *by_detector(telling, lambda case, name: of(case, name, "locks")),
         "Folios queued although wholly mapped; folios split in vain:",
         "",
-        *by_detector(cases, vain),
+        *by_detector(telling, vain),
         "Collapses that khugepaged would refuse for a false shared, and the mean error of PSS and USS over processes",
         "and moments (`foliolab consequences`):",
         "",
@@ -296,9 +311,9 @@ def write(cases: Sequence[Case]) -> str:
         "## Repeat it",
         "",
         "```sh",
-        "python tests/programs/install.py           # root: Debian's packages",
-        "python tests/programs/partial_capture.py   # root: records, asks both verbs, writes docs/data/partial",
-        "python tests/programs/partial_page.py      # this page",
+        "python tests/programs/record.py --all --runs 5 --into DIR   # root: records what is missing",
+        "python tests/programs/partial_capture.py --from DIR         # asks both verbs, writes docs/data/partial",
+        "python tests/programs/partial_page.py                       # this page",
         f"{first.command}",
         f"{cases[0].followed.command}",
         "```",

@@ -15,7 +15,7 @@ from foliolab.framework.report import formats, result_files, studies
 from foliolab.framework.report.answer import answer
 from foliolab.framework.results.difference import difference
 
-DATA = Path(__file__).parents[2] / "docs" / "data"
+DATA = Path(__file__).parent / "replays"
 
 
 def loaded(name: str) -> ReplayResult:

@@ -360,7 +360,7 @@ def test_a_replays_result_has_its_answer_above_the_matrix(workspace: CompareWork
     from foliolab.framework.replay.result import ReplayResult
     from foliolab.framework.report.answer import answer
 
-    path = Path(__file__).parents[3] / "docs" / "data" / "daemon-64-exit.json"
+    path = Path(__file__).parents[2] / "report" / "replays" / "daemon-64-exit.json"
     assert window.open(path)
     workspace.fill_now()
     sentences = answer([ReplayResult.load(path)])
