@@ -83,7 +83,7 @@ class Window(QMainWindow):
         self.palette_ = CommandPalette(everything.now, everything.later, self)
         self.sessions = Sessions(self.desk, self.workspaces, data, lambda: self.here)
         self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self.sessions.dock)
-        self.guide = Guide(self.desk, self)
+        self.guide = Guide(self.desk, self, lambda name: self.workspaces[name].on_screen(), data / "tours")
         self.stack = QStackedWidget()
         column(self.guide, (self.stack, 1), of=middle, margins=FLUSH, spacing=0)
         self.setCentralWidget(middle)
@@ -431,6 +431,7 @@ class Window(QMainWindow):
         """Store the settings, then stop the jobs and the workspaces; Qt may deliver this event twice."""
         if not self._closed:
             self._closed = True
+            self.guide.leave()
             self._keep()
             self.jobs.shut()
             self.library.shut()

@@ -286,6 +286,12 @@ class BenchmarkWorkspace(Workspace):
             self.show_file(files.path(state.result))
         show(self, state)
 
+    def on_screen(self) -> dict[str, object]:
+        """The policies of the complete result that is shown (`measured`), and whether the curves are a `ratio`."""
+        whole = self.result is not None and self.job is None and self.result.complete
+        policies = tuple(self.result.config.policies) if whole and self.result is not None else ()
+        return {"measured": policies, "ratio": self.views.scale.currentIndex() == 0}
+
     def place(self) -> str:
         if self.result is None:
             return ""

@@ -454,6 +454,8 @@ class CompareWorkspace(Workspace):
         """See `Workspace.choose`; the keys are `policy` and `question`."""
         self._fill()
         cell = Cell(str(what.get("question", QUESTIONS[0].name)), str(what.get("policy", "")))
+        if cell.policy in self.collector.policies() and cell.policy not in self.matrix.policies:
+            self._unfold(True)
         if self.matrix.index_of(cell).isValid():
             self._choose(cell)
             self.open_evidence(self.matrix.index_of(cell))
@@ -485,6 +487,11 @@ class CompareWorkspace(Workspace):
         matrix = Exportable("matrix", "Matrix", self.view, self.matrix.export_table)
         evidence = self.evidence.exportables() if self.docks["evidence"].isVisible() else ()
         return [matrix, *evidence]
+
+    def on_screen(self) -> dict[str, object]:
+        """Question and policy of the `evidence` that is shown."""
+        cell = self.evidence.cell if self.docks["evidence"].isVisible() else None
+        return {"evidence": (cell.question, cell.policy) if cell is not None else ()}
 
     def repeated(self) -> Sequence[str]:
         """The command line of the chosen cell."""

@@ -21,19 +21,28 @@ COLUMNS: Final = (
 
 
 class Counters(CellTable):
-    """Answers of each policy about the folios that are mapped now, and wrong decisions so far."""
+    """Answers of each policy about the folios that are mapped now, and wrong decisions so far.
+
+    Attributes:
+        wanted: the heading of a column that is to be in sight once the next counters are shown; empty for none.
+    """
 
     def __init__(self, theme: Theme) -> None:
         super().__init__("Counters of the policies", [heading for heading, _ in COLUMNS], theme)
         self.setObjectName("explore.verdicts")
         for column, (_, tip) in enumerate(COLUMNS):
             self.horizontalHeaderItem(column).setToolTip(tip)  # type: ignore[union-attr]
+        self.wanted = ""
         self.setMinimumHeight(60)
         self.sort_on_click()
 
     def show_lanes(self, lanes: Sequence[LaneView]) -> None:
         """Show the counters of these lanes."""
         self.show_rows([_cells(lane) for lane in lanes])
+        column = next((at for at, (heading, _) in enumerate(COLUMNS) if heading == self.wanted), -1)
+        if column >= 0:
+            self.scrollTo(self.model().index(0, column))
+            self.wanted = ""
 
 
 def _cells(lane: LaneView) -> list[Cell]:

@@ -81,6 +81,7 @@ class ExploreWorkspace(Workspace):
         self._wanted_step = -1  # where to go once the session is made
         self._wanted_state: ExploreState | None = None  # what to show then
         self._wanted_play = False
+        self._going = 0  # 2: on the way to a step; 1: there, and the next view shows it
         self._hangs = False  # whether the status bar says that a step may not end
         self._zoomed = False  # whether the first zoom, to the part of the maps that is used, is done
         self.chooser = Chooser(desk)
@@ -136,6 +137,7 @@ class ExploreWorkspace(Workspace):
         theme = self.desk.themes.now
         self.plot, self.counters, self.inspector = PrecisionPlot(theme), Counters(theme), Inspector(self.desk)
         self.counters.remember(self.desk.settings)
+        self.inspector.why.setObjectName("explore.why")
         self.accesses = AccessStepper(self.inspector)
         self.inspector.why.wanted.connect(self.inspecting.ask_origin)
         self.inspector.writer_wanted.connect(self.inspecting.ask_field)
@@ -209,7 +211,7 @@ class ExploreWorkspace(Workspace):
         self.answer.clear()
         self.run, self.facts, self.close_up.run = None, None, None
         self.inspecting.begin()
-        self._facts_asked = False
+        self._facts_asked, self._going = False, 0
         if self.accesses is not None:
             self.accesses.begin(None, None)
 
@@ -222,7 +224,10 @@ class ExploreWorkspace(Workspace):
         if run.session.failed is not None:
             self._failed(run.session.failed)
             return
+        arrived = self._going == 1
         new = run.pull()
+        if arrived:
+            self._going = 0
         if not self.isVisible() and not run.is_open("steps"):
             self._timer.stop()
         if not self._facts_asked and run.session.ready:
@@ -272,7 +277,7 @@ class ExploreWorkspace(Workspace):
         for note in facts.notes:
             self.desk.notices.say(note)
         if self._wanted_step >= 0:
-            self.controls.goto(self._wanted_step)
+            self._go(self._wanted_step)
         elif self._wanted_play:
             self.run.session.play(self.run_bar.pace)
         self._wanted_step, self._wanted_play = -1, False
@@ -391,6 +396,15 @@ class ExploreWorkspace(Workspace):
             return ""
         return f"{run.choice.description}, step {run.view.position:,}"
 
+    def on_screen(self) -> dict[str, object]:
+        """The `position` (-1 without a run), and the policy and verdict that are `inspected`."""
+        run, inspector = self.run, self.inspector
+        if run is None or run.view is None or self.facts is None or self._going:
+            return {"position": -1, "inspected": ()}
+        asked = any(map(run.is_open, ("wrong", "touch", "inspect")))
+        now = inspector.now if inspector is not None and not asked else None
+        return {"position": run.view.position, "inspected": (now.policy, now.verdict) if now is not None else ()}
+
     def findables(self) -> Sequence[Findable]:
         return findables(self)
 
@@ -422,23 +436,47 @@ class ExploreWorkspace(Workspace):
 
     def choose(self, what: dict[str, Any]) -> None:
         """See `Workspace.choose`; the keys are `file`, `scenario`, `pattern` with those of `pattern_choice`,
-        `policies`, `step`, `play`."""
+        `policies`, `step`, `wrong` (inspect what is wrong at the step), `counter` (a column to be in sight), `play`.
+        """
         policies = tuple(what.get("policies", ()) or self.chooser.policies.chosen() or spread(self.desk.library))
         if "file" in what:
-            self._wanted_step = what.get("step", -1)
-            self.start(Choice(kind_of(Path(what["file"])), str(what["file"]), policies))
+            choice = Choice(kind_of(Path(what["file"])), str(what["file"]), policies)
+            if self.run is None or self.run.choice != choice:
+                self.start(choice)
+            if self.run is not None and self.run.choice == choice:  # otherwise a notice says why not
+                self._go_to(what)
         elif "scenario" in what:
             self.start(Choice("scenario", what["scenario"], policies))
         elif "pattern" in what:
             self._wanted_step, self._wanted_play = what.get("step", -1), bool(what.get("play"))
             self.start(pattern_choice(what, policies))
         elif "step" in what:
-            if self.facts is None:
-                self._wanted_step = what["step"]
-            else:
-                self.controls.goto(what["step"])
+            self._go_to(what)
         else:
             self.chooser.policies.choose(policies)
+
+    def _go_to(self, what: dict[str, Any]) -> None:
+        """Go to a step, now or when the session is made."""
+        step = what.get("step", -1)
+        if what.get("wrong"):
+            self.inspect_wrong()
+        if self.counters is not None:
+            self.counters.wanted = what.get("counter", "")
+        if self.facts is None:
+            self._wanted_step = step
+        elif step >= 0:
+            self._go(step)
+
+    def _go(self, step: int) -> None:
+        from foliolab.gui.explore.queries import nothing
+
+        assert self.run is not None
+        self.controls.goto(step)
+        self._going = 2
+        self.run.ask("arrived", self._arrived, nothing)
+
+    def _arrived(self, _: None) -> None:
+        self._going = 1
 
     def keep(self, settings: Settings) -> None:
         self.chooser.keep(settings)

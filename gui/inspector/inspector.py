@@ -22,7 +22,7 @@ from foliolab.gui.widgets.source_view import SourceView
 from foliolab.gui.window.building import column, label, named, page, splitter
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable, Row
-from foliolab.gui.window.plain import tip
+from foliolab.gui.window.plain import Wrapped, tip
 from foliolab.gui.window.theme import Theme
 
 EMPTY: Final = "Choose a page on a map, or a step, to see its folio."
@@ -69,7 +69,7 @@ class Inspector(QWidget):
         self.scroll_area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.scroll_area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.scroll_area.setWidget(self.picture)
-        self.field = named(label(wraps=True), "The chosen field")
+        self.field = named(Wrapped(), "The chosen field")
         self.accesses = AccessList()
         self.accesses.chosen.connect(self._access)
         self.stopped, self.location = label(role="quiet", wraps=True), label(role="quiet")
@@ -81,9 +81,9 @@ class Inspector(QWidget):
         middle = page((self.accesses, 1), self.stopped, margins=(0, 2, 0, 2), spacing=3)
         lower = page(self.location, (self.source, 1), margins=(0, 2, 0, 2), spacing=3)
         self.splitter = splitter(Qt.Orientation.Vertical, (upper, 5), (middle, 2), (lower, 3), sizes=(460, 150, 220))
-        self.scroll_area.setMinimumHeight(120)
-        self.accesses.setMinimumHeight(64)
-        self.source.setMinimumHeight(64)
+        self.scroll_area.setMinimumHeight(96)
+        self.accesses.setMinimumHeight(56)
+        self.source.setMinimumHeight(48)
         column(self.tabs, self.verdict, self.summary, self.why, (self.splitter, 1), of=self, margins=(8, 8, 8, 8))
         self.setMinimumWidth(320)
 

@@ -46,10 +46,8 @@ class Why(QWidget):
         self.rows.header().setStretchLastSection(True)
         self.rows.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.rows.setTextElideMode(Qt.TextElideMode.ElideRight)
-        self.rows.itemActivated.connect(self._go)
-        self.back = button(
-            "Go to the step that set it", "Go to the earlier step that last changed this value", self._go
-        )
+        self.rows.itemActivated.connect(self.go)
+        self.back = button("Go to the step that set it", "Go to the earlier step that last changed this value", self.go)
         self.said = label(role="quiet", wraps=True)
         column(self.title, self.rows, row(self.back, (self.said, 1)), of=self, margins=FLUSH, spacing=3)
         self.show_answer("", Answer())
@@ -82,7 +80,8 @@ class Why(QWidget):
         """Say what became of the search for a step."""
         self.said.setText(text)
 
-    def _go(self) -> None:
+    def go(self) -> None:
+        """Go to the step that set what the chosen line read; nothing if there are no reasons."""
         at = self.rows.indexOfTopLevelItem(self.rows.currentItem()) if self.rows.currentItem() is not None else -1
         if 0 <= at < len(self.answer.reasons):
             self.wanted.emit(self.answer.reasons[at].access)

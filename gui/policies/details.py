@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QScrollArea, QTabWidget, QTextBrowser, QWidget
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from foliolab.gui.window.library import Library
     from foliolab.gui.window.theme import Theme
 
-ABOUT, LAYOUT, SOURCE = range(3)
+TABS: Final = ("about", "layout", "source")
+ABOUT, LAYOUT, SOURCE = range(len(TABS))
 PADDING = 14
 """Least pixels of a button beside its text, in a narrow window."""
 
@@ -49,6 +50,7 @@ class Details(QWidget):
         self.about = named(QTextBrowser(openLinks=False), "About the policy")
         self.picture = LayoutPicture(theme)
         self.texts = SourceTab(theme)
+        self.setObjectName("policies.details")
         self.source = self.texts.view
         self.buttons = {
             "verify": button("Verify", "Attack this policy", self._pressed),

@@ -59,6 +59,13 @@ class SourceTab(QWidget):
         self.view.show_source(text.read(), path=text.path)
         self.view.mark(text.line, text.kind)
 
+    def show_function(self, name: str) -> None:
+        """Show the first line of a function of the shown text, if the text has it."""
+        lines = self._shown.read().split("\n")
+        line = next((number for number, one in enumerate(lines, 1) if one.startswith(f"def {name}(")), 0)
+        if line:
+            self._show(replace(self._shown, line=line, kind="step"))
+
     def _chosen(self, at: int) -> None:
         """Show another text at the line that stands for the one where the cursor is."""
         text = self._texts[at]

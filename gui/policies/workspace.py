@@ -17,7 +17,7 @@ from foliolab.framework.errors import FolioLabError, UsageError
 from foliolab.framework.plugins import starter
 from foliolab.framework.plugins.discovery import is_tree
 from foliolab.gui.policies import check
-from foliolab.gui.policies.details import SOURCE, Details, details_of
+from foliolab.gui.policies.details import SOURCE, TABS, Details, details_of
 from foliolab.gui.policies.listing import Entry, entries, location_of, source_of
 from foliolab.gui.policies.tree import PolicyTree
 from foliolab.gui.widgets.search_field import SearchField
@@ -133,6 +133,15 @@ class PoliciesWorkspace(Workspace):
     def place(self) -> str:
         return self._name
 
+    def on_screen(self) -> dict[str, object]:
+        """The chosen `policy`, the `tab` of its details, and what its last check said (`checked`)."""
+        checked = self.states.get(self._name) if self._name not in self._busy else None
+        return {
+            "policy": self._name,
+            "tab": TABS[max(self.details.tabs.currentIndex(), 0)],
+            "checked": (checked.policy, checked.state) if checked is not None else (),
+        }
+
     def findables(self) -> Sequence[Findable]:
         """All policies."""
         return [
@@ -227,11 +236,17 @@ class PoliciesWorkspace(Workspace):
         self.desk.open(Path(written))
 
     def choose(self, what: dict[str, Any]) -> None:
-        """See `Workspace.choose`; the key is `policy`."""
+        """See `Workspace.choose`; the keys are `policy`, `tab` ("about", "layout" or "source") and `function`:
+        the name of one that its source is to show.
+        """
         self._list()
         name = str(what.get("policy", "")).partition(":")[0]
         if not self.tree.choose(name=name):
             raise UsageError(f"no policy is named {name!r}", "open its file or install its plugin")
+        if "function" in what:
+            self.details.texts.show_function(what["function"])
+        if "tab" in what:
+            self.details.tabs.setCurrentIndex(TABS.index(what["tab"]))
 
     def ask_open(self) -> None:
         """Ask for a policy file and open it."""

@@ -116,7 +116,8 @@ class VerifyWorkspace(Workspace):
         self.inspector.writer_wanted.connect(self.ways.go_to_writer)
         self.claims.wanted.connect(self.show_example)
         self.stepper.stepped.connect(self._stepped)
-        parts = ((named(cards, "Attacks"), 0), (self.claims, 1), (self.stepper, 3))
+        named(cards, "Attacks").setObjectName("verify.cards")
+        parts = ((cards, 0), (self.claims, 1), (self.stepper, 3))
         self._column.addWidget(splitter(Qt.Orientation.Vertical, *parts, sizes=(112, 130, 512)), 100)
         self.stepper.hide()
         self.docks["inspector"].setWidget(self.inspector)
@@ -367,6 +368,14 @@ class VerifyWorkspace(Workspace):
 
     def place(self) -> str:
         return place_of(self)
+
+    def on_screen(self) -> dict[str, object]:
+        """Policy and claim of the `example` that is shown, and whether its last step is (`ended`)."""
+        stepper = self.stepper
+        if self.example is None or stepper is None or stepper.timeline is None or stepper.isHidden():
+            return {"example": (), "ended": False}
+        shown = stepper.timeline.counterexample
+        return {"example": (shown.policy, shown.claim), "ended": stepper.step == stepper.last}
 
     def findables(self) -> Sequence[Findable]:
         return findables(self.stepper, lambda: self.desk.go(self.name))

@@ -127,6 +127,10 @@ class Workspace(QMainWindow):
         """What is shown, in a few words, as the title of a bookmark; empty for nothing."""
         return ""
 
+    def on_screen(self) -> dict[str, object]:
+        """What is on screen, by words of the workspace's own; the stops of tours wait for it."""
+        return {}
+
     def repeated(self) -> Sequence[str]:
         """The words of the command line that repeats the view, such as ["foliolab", "verify", "mm-id"]."""
         return ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 
 if TYPE_CHECKING:
     from foliolab.gui.main_window import Window
+
+sys.path.insert(0, str(Path(__file__).parent))  # newcomer
 
 ENDS = 120_000
 """Milliseconds that threads and processes have to end after the window is closed; on a loaded host it takes longer."""

@@ -78,8 +78,8 @@ def test_a_table_shows_what_a_text_says_and_is_taken_along_without_formulas(qtbo
 def test_what_takes_html_gets_none_from_outside(name: str, argument: int) -> None:
     found = list(calls(name))
     assert found
-    # headings of tables are constants of their modules
-    allowed = [f"explore/{file}" for file in ("counters.py", "legend.py")]
+    # headings of tables are constants of their modules; the glossary is FolioLab's own page, and is escaped
+    allowed = ["explore/counters.py", "explore/legend.py", "widgets/glossary_sheet.py"]
     assert [at for at, call in found if not is_plain(call.args[argument]) and at.partition(":")[0] not in allowed] == []
 
 

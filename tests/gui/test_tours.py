@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from foliolab.framework.errors import UsageError
+from foliolab.framework.engine.engine import native_missing
+from foliolab.framework.errors import FolioLabError, UsageError
 from foliolab.framework.plugins import registry
 from foliolab.framework.verify.explored.attack import Explored
+
+PATIENCE = 120_000
+needs_native = pytest.mark.skipif(bool(native_missing()), reason=native_missing() or "-")
 
 if TYPE_CHECKING:
     from foliolab.gui.main_window import Window
@@ -44,39 +49,171 @@ def test_policies_are_chosen_by_what_they_claim(qtbot: Any) -> None:
         choice.first(library, "flies", lambda claims: False)
 
 
-def test_a_tour_leads_through_its_stops_and_ends(window: Window, qtbot: Any) -> None:
+def settle(qtbot: Any, window: Window, name: str) -> None:
+    """Wait until a workspace shows what a stop opens."""
+    workspace = window.workspaces[name]
+
+    def is_open() -> bool:
+        seen = workspace.on_screen()
+        return name != "explore" or seen["position"] == 0 or bool(seen["inspected"])
+
+    qtbot.waitUntil(is_open, timeout=PATIENCE)
+    qtbot.wait(400)
+
+
+@needs_native
+@pytest.mark.slow
+def test_a_newcomer_follows_every_tour_word_for_word(
+    open_window: Callable[..., Window], qtbot: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FOLIOLAB_DATA", str(tmp_path / "data"))
+    from newcomer import Newcomer
+    from PySide6.QtCore import Qt
+    from PySide6.QtGui import QDesktopServices
+
+    from foliolab.gui.tours.tour import TOURS
+
+    edited: list[Path] = []
+
+    def edit(url: Any) -> bool:
+        edited.append(Path(url.toLocalFile()))
+        return True
+
+    monkeypatch.setattr(QDesktopServices, "openUrl", edit)
+    before = {tour.example: tour.example.read_bytes() for tour in TOURS if tour.example is not None}
+    window = open_window()
+    window.resize(1280, 720)
+    guide: Any = window.guide
+    for tour in TOURS:
+        window.go("compare")
+        newcomer = Newcomer(window, lambda: edited[-1] if edited else None)
+        newcomer.does(f"Press “{tour.title}”")
+        qtbot.waitUntil(guide.isVisible, timeout=PATIENCE)
+        stops = tour.stops(window.library, window.guide.example)
+        for at, stop in enumerate(stops):
+            assert f"{at + 1} of {len(stops)}: {stop.title}" in guide.title.text() and guide.text.text() == stop.text
+            assert window.here.name == stop.workspace
+            settle(qtbot, window, stop.workspace)
+            assert guide.done == guide.next.isEnabled() == (stop.show is None), stop.title
+            assert bool(newcomer.does(stop.text)) == (stop.show is not None), stop.title
+            qtbot.waitUntil(lambda: guide.done, timeout=PATIENCE)
+            qtbot.wait(50)  # what came with it is drawn
+            assert newcomer.does_not_see(stop.text) == [], stop.title
+            assert (window.width(), window.height()) == (1280, 720) and cut_off(guide) == [], stop.title
+            qtbot.mouseClick(guide.next, Qt.MouseButton.LeftButton)
+        assert not guide.isVisible()
+    assert {example: example.read_bytes() for example in before} == before, "they work on copies"
+
+
+def be_small(window: Window, qtbot: Any) -> None:
+    """Make the window as small as it has to work, with its docks closed; Explore is in front."""
+    for name in (*window.workspaces, "explore"):
+        window.go(name)
+        for dock in window.here.docks.values():
+            dock.hide()
+    qtbot.wait(50)
+    window.resize(640, 480)
+    qtbot.wait(50)
+
+
+def cut_off(guide: Any) -> list[str]:
+    """What of a guide is cut off, or lies on other parts."""
+    from clipping import clipped, overlaps
+    from PySide6.QtWidgets import QWidget
+
+    parts = [one for one in (guide, *guide.findChildren(QWidget)) if one.isVisible()]
+    return [fault for one in parts for fault in (*clipped(one), *overlaps(one))]
+
+
+@needs_native
+def test_a_tour_shows_what_it_asks_for_and_goes_on_where_it_was_left(
+    open_window: Callable[..., Window], qtbot: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     from PySide6.QtCore import Qt
 
     from foliolab.gui.tours.tour import TOURS
 
-    (tour,) = [one for one in TOURS if one.name == "false-shared"]
-    window.commands.trigger(f"help.tour.{tour.name}")
-    guide = window.guide
-    stops = tour.stops(window.library)
-    for at, stop in enumerate(stops):
-        assert guide.isVisible()
-        assert guide.text.text() == stop.text
-        assert f"{at + 1} of {len(stops)}" in guide.title.text()
-        assert window.here.name == stop.workspace
-        qtbot.mouseClick(guide.next, Qt.MouseButton.LeftButton)
-    assert not guide.isVisible()
+    monkeypatch.setenv("FOLIOLAB_DATA", str(tmp_path / "data"))
+    window = open_window()
+    guide: Any = window.guide
+
+    def click(button: Any) -> None:
+        qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+    tour = TOURS[0]
+    window.tour(tour.name)
+    assert guide.at == 0 and not guide.back.isEnabled() and guide.again.isHidden()
+    be_small(window, qtbot)
+    assert (window.width(), window.height()) == (640, 480) and cut_off(guide) == []
+    settle(qtbot, window, "explore")
+    assert not guide.done
+    click(guide.show_me)
+    qtbot.waitUntil(lambda: guide.done, timeout=PATIENCE)
+    click(guide.next)
+    assert cut_off(guide) == []
+    window.resize(1280, 720)
+    qtbot.wait(50)
+    assert guide.again.isVisible() and cut_off(guide) == []
+    click(guide.close_)
+    assert guide.isHidden() and guide.tour is None
+    window.tour(tour.name)
+    assert guide.at == 1 and not guide.done, "it waits again"
+    settle(qtbot, window, "explore")
+    click(guide.show_me)
+    qtbot.waitUntil(lambda: guide.done, timeout=PATIENCE)
+    inspector = window.workspaces["explore"].inspector  # type: ignore[attr-defined]
+    assert inspector.now.verdict == "false shared" and inspector.why.isVisible()
+    click(guide.back)
+    assert guide.at == 0 and guide.isVisible()
+    click(guide.next)
+    assert guide.at == 0, "a stop that is not done yet keeps the tour"
+    window.tour(tour.name)
+    window.tour(TOURS[2].name)
+    assert getattr(guide.tour, "name", "") == "race"
+    qtbot.waitUntil(guide.isVisible, timeout=PATIENCE)
+    click(guide.show_me)
+    qtbot.waitUntil(lambda: guide.done, timeout=PATIENCE)
+    click(guide.next)
+    click(guide.again)
+    qtbot.waitUntil(lambda: guide.at == 0 and guide.isVisible(), timeout=PATIENCE)
 
 
-def test_one_can_go_back_and_leave(window: Window, qtbot: Any) -> None:
-    from PySide6.QtCore import Qt
-
+def test_a_copy_is_made_kept_and_never_overwritten(tmp_path: Path) -> None:
     from foliolab.gui.tours.tour import TOURS
+    from foliolab.gui.tours.working_copy import working_copy
 
-    window.tour(TOURS[0].name)
-    assert not window.guide.back.isEnabled()
-    window.guide.go_on()
-    qtbot.mouseClick(window.guide.back, Qt.MouseButton.LeftButton)
-    assert window.guide.at == 0
-    qtbot.mouseClick(window.guide.close_, Qt.MouseButton.LeftButton)
-    assert not window.guide.isVisible()
+    tour = TOURS[2]
+    assert tour.example is not None and tour.repaired is not None
+    text = tour.example.read_text()
+    copy = working_copy(tour, tmp_path / "tours", anew=True)
+    assert copy.read_text() == text and copy != tour.example
+    copy.write_text(tour.repaired(text))
+    assert working_copy(tour, tmp_path / "tours", anew=False).read_text() == tour.repaired(text)
+    assert working_copy(tour, tmp_path / "tours", anew=True).read_text() == text
+    assert len(list(copy.parent.iterdir())) == 1, "what the tour itself asks for is no work to keep"
+    for number in (1, 2):
+        copy.write_text(f"my work {number}")
+        assert working_copy(tour, tmp_path / "tours", anew=True).read_text() == text
+        assert copy.with_name(f"lost_update-{number}.py").read_text() == f"my work {number}"
+    copy.write_bytes(b"\xff")
+    assert working_copy(tour, tmp_path / "tours", anew=True).read_text() == text
+    assert copy.with_name("lost_update-3.py").read_bytes() == b"\xff"
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FolioLabError, match="cannot be written"):
+        working_copy(tour, tmp_path / "file" / "tours", anew=True)
 
 
-def test_what_a_tour_points_at_is_there(window: Window) -> None:
+def test_the_repair_of_the_race_is_what_the_words_say() -> None:
+    from foliolab.gui.tours.tour import LOCKING, RACE, repaired
+
+    text = RACE.read_text()
+    assert text.count(LOCKING[0]) == 1
+    once = repaired(text)
+    assert repaired(once) == once != text
+    compile(once, "repaired", "exec")
+
+
+def test_what_a_tour_frames_is_there(window: Window) -> None:
     from PySide6.QtWidgets import QWidget
 
     from foliolab.gui.tours.tour import TOURS
@@ -84,6 +221,12 @@ def test_what_a_tour_points_at_is_there(window: Window) -> None:
     for name in ("explore", "benchmark", "verify"):
         window.workspaces[name]._furnish()  # type: ignore[attr-defined]
     for tour in TOURS:
-        for stop in tour.stops(window.library):
-            if stop.look:
-                assert window.workspaces[stop.workspace].findChild(QWidget, stop.look) is not None, stop.look
+        for stop in tour.stops(window.library, Path("absent")):
+            assert window.workspaces[stop.workspace].findChild(QWidget, stop.look) is not None, stop.look
+
+
+def test_a_tour_without_its_policy_says_which_is_missing(window: Window, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(window.library), "policies", [])
+    window.commands.trigger("help.tour.false-shared")
+    assert window.guide.isHidden() and window.guide.tour is None
+    assert any("no installed policy" in one.text for one in window.notices.all)
