@@ -13,7 +13,7 @@ from foliolab.framework.isolation.scratch import scratch
 
 COMPILERS: Final = ("cc", "gcc", "clang")
 SECONDS: Final = 120.0
-_WRONG: Final = ("error", "cannot find", "undefined reference")
+_WRONG: Final = ("error", "cannot find", "undefined reference", "multiple definition")
 """The words of a line that says what is wrong."""
 
 

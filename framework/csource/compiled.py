@@ -17,6 +17,8 @@ from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.csource import ccompiler, translation
 from foliolab.framework.csource.compilertext import ENTRY
 from foliolab.framework.csource.textmodule import source_of, translated_module, translation_of
+from foliolab.framework.csource.tree import Tree
+from foliolab.framework.csource.wholefile import WholeFile, whole_file
 from foliolab.framework.engine import calls
 from foliolab.framework.engine.engine import policy_library
 from foliolab.framework.engine.machine import Machine
@@ -30,6 +32,7 @@ FLAGS: Final = (
     "-fPIC", "-shared", "-nostdinc", "-nostdlib", "-Wl,-z,defs", "-Werror=implicit-function-declaration",
 )  # fmt: skip
 """As the kernel is compiled; and nothing of the C library can be called."""
+EXTRACTED: Final = "extracted functions"
 INSTALL: Final = "install one (Debian and Ubuntu: apt install gcc)"
 
 
@@ -71,6 +74,25 @@ def compiled(scheme: Scheme, put: Callable[[str], str] = str, more: Sequence[str
     return made
 
 
+def whole_of(scheme: Scheme) -> tuple[WholeFile | None, str]:
+    """The whole mm/rmap.c of a configured kernel tree, and what is compiled of a policy, in words.
+
+    Raises:
+        CSourceError: as `whole_file`, for a build that is named. What is wrong with a tree's own is said in the words.
+    """
+    module = translated_module(scheme.policy)
+    tree = source_of(module) if module is not None else None
+    if not isinstance(tree, Tree):
+        return None, EXTRACTED
+    try:
+        found = whole_file(scheme, tree)
+    except CSourceError as fault:
+        if tree.names_a_build:
+            raise
+        return None, f"{EXTRACTED} ({fault.what})"
+    return found, str(found or EXTRACTED)
+
+
 @remember
 def _toolchain() -> tuple[str, ...]:
     return (ccompiler.compiler(), ccompiler.version(), platform.machine(), *FLAGS)
@@ -94,24 +116,43 @@ def loaded(scheme: Scheme, data: bytes) -> ctypes.CDLL:
 class CompiledEntries:
     """The entries of a policy that are its compiled C text.
 
+    Those of a kernel tree that is configured are the whole mm/rmap.c with the tree's headers; what neither has, such as
+    static functions of mm/memory.c, is extracted.
+
     Args:
         scheme: was translated from C.
+        whole: False: extracted functions also where the tree is configured.
 
     Attributes:
         addresses: by number of the entry in `calls.ENTRIES`.
+        is_whole: whether the whole file was compiled.
+        unit: what was compiled, in words.
 
     Raises:
-        CSourceError: as `compiled`, or the object cannot be loaded.
+        CSourceError: as `compiled`, and `whole_file` for a build that is named; or an object cannot be loaded.
     """
 
-    def __init__(self, scheme: Scheme) -> None:
-        self._library = loaded(scheme, compiled(scheme))
-        found = {number: self._address(entry.__name__) for number, entry in enumerate(calls.ENTRIES)}
-        self.addresses: Mapping[int, int] = {number: address for number, address in found.items() if address}
+    def __init__(self, scheme: Scheme, whole: bool = True) -> None:
+        self._libraries = [loaded(scheme, compiled(scheme))]
+        self.addresses: Mapping[int, int] = self._addresses(self._libraries[0])
+        file, self.unit = whole_of(scheme) if whole else (None, EXTRACTED)
+        self.is_whole = file is not None
+        if file is None:
+            return
+        self._libraries.append(loaded(scheme, file.data))
+        found = self._addresses(self._libraries[1])
+        rest = ", ".join(calls.ENTRIES[number].__name__ for number in sorted(self.addresses.keys() - found.keys()))
+        self.unit += f"; extracted: {rest}" if rest else ""
+        self.addresses = {**self.addresses, **found}
 
-    def _address(self, entry: str) -> int:
-        function = getattr(self._library, ENTRY + entry, None)
-        return ctypes.cast(function, ctypes.c_void_p).value or 0 if function is not None else 0
+    @staticmethod
+    def _addresses(library: ctypes.CDLL) -> dict[int, int]:
+        found = {}
+        for number, entry in enumerate(calls.ENTRIES):
+            function = getattr(library, ENTRY + entry.__name__, None)
+            if function is not None:
+                found[number] = ctypes.cast(function, ctypes.c_void_p).value or 0
+        return found
 
     def connect(self, machine: Machine) -> None:
         """Let a machine's native engine call these entries; others stay those of the translation."""

@@ -26,7 +26,8 @@ KERNEL_NATIVE: Final = "kernel_native.h"
 ENTRY: Final = "foliolab_"
 """The beginning of an entry's name."""
 _NOT_C: Final = re.compile(r"##|#\s*pragma\b|\b(asm|__asm|__asm__|__attribute|__attribute__|_Pragma|__builtin_\w+)\b")
-MM_BEFORE: Final = f"char fl_before[{next(one.offset for one in structs.MM_FIELDS if one.name == 'mm_id')}];"
+MM_ID_OFFSET: Final = next(one.offset for one in structs.MM_FIELDS if one.name == "mm_id")
+MM_BEFORE: Final = f"char fl_before[{MM_ID_OFFSET}];"
 
 
 def engine_constants() -> str:
@@ -38,6 +39,7 @@ def engine_constants() -> str:
         **{name: getattr(structs, name) for name in ("PG_locked", "PG_head", "PG_swapcache", "PG_anon_exclusive")},
         **{name: getattr(structs, name) for name in ("ORDER_MASK", "MAPPING_ANON", "STRUCT_PAGE")},
         "PACK": calls.PACK,
+        "MM_ID_OFFSET": MM_ID_OFFSET,
         "MM_BEFORE": MM_BEFORE,
     }
     return "".join(f"#define FL_{name} {value}\n" for name, value in found.items())

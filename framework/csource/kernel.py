@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -24,8 +24,9 @@ INCLUDE: Final = Path(__file__).with_name("include")
 BEFORE: Final = ("foliolab.h", "kernel_before.h")
 AFTER: Final = "kernel_after.h"
 TYPES: Final = "include/linux/mm_types.h"
+RMAP: Final = "mm/rmap.c"
 FILES: Final = (
-    TYPES, "include/linux/pgtable.h", "include/linux/mm.h", "mm/internal.h", "include/linux/rmap.h", "mm/rmap.c",
+    TYPES, "include/linux/pgtable.h", "include/linux/mm.h", "mm/internal.h", "include/linux/rmap.h", RMAP,
     "mm/memory.c", "fs/proc/internal.h", "fs/proc/task_mmu.c",
 )  # fmt: skip
 """The files of a kernel tree that hold the functions, in the order in which they are included."""
@@ -135,6 +136,10 @@ class Configuration:
             found.append("CONFIG_PAGE_MAPCOUNT" if self.page_mapcount else "CONFIG_NO_PAGE_MAPCOUNT")
         return tuple(found)
 
+    def __str__(self) -> str:
+        chosen = "n" if not self.mm_id else "y" if self.page_mapcount else "y,NO_PAGE_MAPCOUNT=y"
+        return f"MM_ID={chosen}"
+
 
 def translated(
     files: Mapping[str, str], names: Mapping[str, str], config: Configuration, declared: tuple[str, str]
@@ -172,11 +177,17 @@ def translated(
     return _told(unit, config) + text_of(unit, kept, hooks, initial)
 
 
-def unit_of(files: Mapping[str, str], names: Mapping[str, str], config: Configuration) -> Unit:
-    """The functions of a tree, with all that they use. Arguments and errors as `translated`."""
+def unit_of(
+    files: Mapping[str, str], names: Mapping[str, str], config: Configuration, more: Iterable[str] = ()
+) -> Unit:
+    """The functions of a tree, with all that they use. Arguments and errors as `translated`.
+
+    Args:
+        more: names of further functions.
+    """
     stubs = {f"/{name}": (INCLUDE / name).read_text() for name in (*BEFORE, AFTER)}
     wanted = {name for hook in HOOKS.values() for name in (*hook.functions, hook.anon) if name}
-    wanted |= {AVERAGE, PREPARE, "folio", "page", "mm_id_t", "rmap_level", "pgtable_level", "RMAP_NONE"}
+    wanted |= {*more, AVERAGE, PREPARE, "folio", "page", "mm_id_t", "rmap_level", "pgtable_level", "RMAP_NONE"}
     if not config.mm_id:
         wanted -= set(HOOKS["can_reuse"].functions)
     known = declared_in("".join(stubs.values())) | {"address_space", "mem_cgroup"}

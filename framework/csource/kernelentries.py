@@ -1,4 +1,7 @@
-"""The kernel's own functions for the system's compiler: as they are, with the engine's entries that call them."""
+"""The kernel's own functions for the system's compiler: as they are, with the engine's entries that call them.
+
+They are extracted; or the whole mm/rmap.c is compiled, and entries call what it exports and what headers define.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ from foliolab.framework.csource.kernel import (
     FACTS,
     HOOKS,
     IGNORED,
+    RMAP,
     TYPES,
     Configuration,
     KernelHook,
@@ -35,6 +39,14 @@ from foliolab.framework.csource.unit import Unit
 IN_C: Final = frozenset({"SetPageAnonExclusive", "ClearPageAnonExclusive"})
 """What the compiled functions do themselves: the engine has done so already, or does it once more."""
 _ARGUMENTS: Final = {"head": "(struct page *)folio", "vma": "&vma"}
+WHOLE_ENTRIES: Final = "whole_entries.h"
+_EXPORTED: Final = {
+    f"__folio_{what}_rmap": f"folio_{what}_rmap" for what in ("add_file", "add_anon", "remove")
+}  # fmt: skip
+"""How mm/rmap.c exports what only it can call: by these names, with the level behind."""
+_LEVELS: Final = ("ptes", "pmd")
+_OTHER_HEADER: Final = "fs/proc/internal.h"
+"""The header with functions of hooks that whole_entries.h does not include."""
 
 
 def compiler_text(files: Mapping[str, str], names: Mapping[str, str], config: Configuration) -> str:
@@ -49,17 +61,44 @@ def compiler_text(files: Mapping[str, str], names: Mapping[str, str], config: Co
     parts.append(size_of_a_page())
     for name, hook in HOOKS.items():
         if function := function_of(unit, name, hook, config):
-            parts += _entries(unit, name, hook, function)
+            parts += _entries(unit, name, hook, function, hook.anon)
     return "".join(parts)
 
 
-def _entries(unit: Unit, name: str, hook: KernelHook, function: str) -> Iterator[str]:
+def whole_entries(files: Mapping[str, str], names: Mapping[str, str], config: Configuration) -> str:
+    """The entries that call the whole mm/rmap.c, and headers of the tree. Arguments and errors as `translated`.
+
+    What neither exports nor defines, such as the static functions of mm/memory.c, has no entry here.
+    """
+    exported = {f"{name}_{level}" for name in _EXPORTED.values() for level in _LEVELS}
+    unit = unit_of(files, names, config, exported)
+    parts = [header(WHOLE_ENTRIES)]
+    if _OTHER_HEADER in files:
+        parts.append(f'#include "{names[_OTHER_HEADER]}"\n')
+    for name, hook in HOOKS.items():
+        level = _LEVELS[hook.consts.get("level", 0)]
+        function = _seen_outside(unit, names, function_of(unit, name, hook, config), level)
+        if function:
+            parts += _entries(unit, name, hook, function, _seen_outside(unit, names, hook.anon, level))
+    return "".join(parts)
+
+
+def _seen_outside(unit: Unit, names: Mapping[str, str], function: str, level: str) -> str:
+    """The name by which a function is called from outside of its file; empty where it cannot be."""
+    other = f"{_EXPORTED[function]}_{level}" if function in _EXPORTED else function
+    if other not in unit.functions:
+        return ""
+    file = unit.functions[other].location.file.name
+    return other if file.endswith(".h") or file == names[RMAP] else ""
+
+
+def _entries(unit: Unit, name: str, hook: KernelHook, function: str, of_anon: str) -> Iterator[str]:
     """The entries that call a kernel function, or that for anonymous folios."""
-    before = ["struct vm_area_struct vma = { .vm_mm = mm };"]
+    call = f"{_call(unit, hook, function)};"
+    anon = f"{_call(unit, hook, of_anon)};" if of_anon in unit.functions else call
+    before = ["FL_VMA;"] if _ARGUMENTS["vma"] in call + anon else []
     if "folio_test_pmd_mappable" in hook.facts:
         before.append(f"foliolab_told.pmd_mappable = {hook.facts['folio_test_pmd_mappable']};")
-    call = f"{_call(unit, hook, function)};"
-    anon = f"{_call(unit, hook, hook.anon)};" if hook.anon in unit.functions else call
     if hook.answer == "it":
         yield entry(name, [*before, f"return {call}"])
     elif name == "dup_ptes":

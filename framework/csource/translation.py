@@ -42,6 +42,11 @@ def compiler_text(source: Path | Tree) -> tuple[str, str]:
     return _kept(stamp, lambda: onefile.compiler_text(source)), text_of_file(source)
 
 
+def whole_entries(tree: Tree) -> str:
+    """The engine's entries for the whole mm/rmap.c of a tree, made now or before. Raises as `Tree.whole_entries`."""
+    return _kept(f"for the whole file\n{stamp_of_tree(tree)}", tree.whole_entries)
+
+
 def stamp_of_tree(tree: Tree) -> str:
     """A text that changes with the files of a tree that are read."""
     files = tree.files()

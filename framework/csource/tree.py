@@ -1,7 +1,8 @@
 """A kernel tree as a policy: `tree:PATH[@REVISION][:OPTION=y,…]`.
 
 Options are those of the kernel's configuration, without CONFIG_; they come from the tree's `.config` where it has one.
-The option `patch=FILE` applies a diff to a copy of the files that are read.
+The option `patch=FILE` applies a diff to a copy of the files that are read; `build=FOLDER` names what `make O=FOLDER`
+made of the tree, and so says how it is configured.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Final
 from foliolab.framework import intake
 from foliolab.framework.csource import kernel, kernelentries
 from foliolab.framework.csource.git import git, said
+from foliolab.framework.csource.kbuild import KernelBuild
 from foliolab.framework.csource.kernel import Configuration
 from foliolab.framework.csource.name import TREE, policy_name
 from foliolab.framework.document import write_atomically
@@ -29,7 +31,11 @@ LARGEST: Final = 4 << 20
 CONFIG: Final = ".config"
 MOST_REFERENCES: Final = 200
 """Folders of references that are looked at."""
-OPTIONS: Final = ("MM_ID", "PAGE_MAPCOUNT", "NO_PAGE_MAPCOUNT", "patch")
+OPTIONS: Final = ("MM_ID", "PAGE_MAPCOUNT", "NO_PAGE_MAPCOUNT")
+PATHS: Final = ("patch", "build")
+"""The options that name a file or a folder."""
+NO_BUILD: Final = "none"
+"""The build that says: compile extracted functions, though the tree is configured."""
 _NO_TEXT: Final = re.compile(rb"^(GIT binary patch|(new (file )?mode|index .*) 120000)\r?$", re.MULTILINE)
 """The lines of a diff that make git unpack data of any size, or a link to a file outside of the tree."""
 _OPTION: Final = re.compile(r"\w+=[^=]*")
@@ -85,7 +91,7 @@ class Tree:
         """The name of the policy: the folder, the revision, the options and the patch."""
         words = [Path(self.path).name, self.revision]
         words += [
-            Path(value).stem if name == "patch" else name if value == "y" else f"no {name}"
+            Path(value).stem if name in PATHS else name if value == "y" else f"no {name}"
             for name, value in self.options
         ]
         return policy_name(Path(" ".join(words).replace("/", " ").replace(".", "-")))
@@ -134,6 +140,7 @@ class Tree:
     def inputs(self) -> list[Path]:
         """The files that the policy's text depends on, but for those of a revision; some may be absent."""
         own = [] if self.revision else [Path(self.path) / name for name in (*kernel.FILES, CONFIG)]
+        own += [self._named_build / CONFIG] if self._named_build else []
         return own + [Path(value) for name, value in self.options if name == "patch"]
 
     def commit(self) -> str:
@@ -159,8 +166,8 @@ class Tree:
     # -- configuration -------------------------------------------------------------------------------
     def has_options(self) -> bool:
         """Whether the tree knows the options that are given, as far as that is seen without the patch."""
-        names = {name for name, _ in self.options}
-        if "patch" in names or not names:
+        names = {name for name, _ in self.options if name not in PATHS}
+        if "patch" in dict(self.options) or not names:
             return True
         if self.revision:
             text = self._said(["cat-file", "blob", f"{self.revision}:{kernel.TYPES}"], "")
@@ -176,7 +183,7 @@ class Tree:
             CSourceError: the tree knows CONFIG_MM_ID, and nothing says whether it is set; or it does not, and something
                 says so.
         """
-        given = {name: value == "y" for name, value in self.options if name != "patch"}
+        given = {name: value == "y" for name, value in self.options if name not in PATHS}
         if KNOWN not in files[kernel.TYPES]:
             if given:
                 raise CSourceError(f"{self}: {NO_OPTIONS}", LEAVE_OUT)
@@ -192,11 +199,48 @@ class Tree:
         return Configuration(given.get("MM_ID", without), not without)
 
     def _of_config(self) -> dict[str, bool]:
-        file = Path(self.path) / CONFIG
+        file = (self._named_build or Path(self.path)) / CONFIG
         if self.revision or not file.is_file():
             return {}
         text = _read(file)
         return {name: f"CONFIG_{name}=y\n" in f"{text}\n" for name in ("MM_ID", "NO_PAGE_MAPCOUNT")}
+
+    # -- builds --------------------------------------------------------------------------------------
+    @property
+    def _named_build(self) -> Path | None:
+        """The folder of the build that is named."""
+        named = dict(self.options).get("build", NO_BUILD)
+        return None if named == NO_BUILD else Path(named)
+
+    @property
+    def names_a_build(self) -> bool:
+        """Whether the user names the build."""
+        return self._named_build is not None
+
+    def build(self) -> KernelBuild | None:
+        """What kbuild made of these files: the build that is named, or the tree itself where it is configured.
+
+        Raises:
+            CSourceError: the build that is named is none, or is configured otherwise than the options say.
+        """
+        if self._named_build is not None and self.revision:
+            raise CSourceError(f"{self}: a build is of the files in a folder, not of a revision", "name one of the two")
+        found = KernelBuild(self._named_build or Path(self.path), Path(self.path))
+        if self._named_build is None and (self.revision or "build" in dict(self.options) or not found.is_there):
+            return None
+        self._check(found)
+        return found
+
+    def _check(self, build: KernelBuild) -> None:
+        """Raises as `build`."""
+        build.check()
+        files = self.files()
+        wanted, found = self.configuration(files), build.configuration
+        if wanted.mm_id is not None and wanted != found:
+            raise CSourceError(
+                f"{self}: {build.folder} is configured otherwise: {found}, not {wanted}",
+                "leave the options out: the build says how it is configured",
+            )
 
     # -- the policy ----------------------------------------------------------------------------------
     def translated(self) -> str:
@@ -213,6 +257,15 @@ class Tree:
         """The tree's functions as the system's compiler gets them. Raises as `translated`."""
         files = self.files()
         return kernelentries.compiler_text(files, self._names(files), self.configuration(files))
+
+    def whole_entries(self) -> str:
+        """The engine's entries for the whole mm/rmap.c. Raises as `translated`."""
+        files = self.files()
+        return kernelentries.whole_entries(files, self._names(files), self.configuration(files))
+
+    def names(self) -> dict[str, str]:
+        """The file that each text is in: the tree's, or a copy of a revision or with a patch. Raises as `files`."""
+        return self._names(self.files())
 
     def _names(self, files: Mapping[str, str]) -> dict[str, str]:
         """The name under which each file's lines can be shown."""
@@ -270,9 +323,12 @@ def _option(text: str, whole: str) -> tuple[str, str]:
     name = name.removeprefix("CONFIG_")
     if not text.strip():
         raise UsageError(f"{whole}: an option is missing between commas, or before or behind one", CHOICE)
-    if name not in OPTIONS or (name != "patch" and value not in ("y", "n")):
-        raise UsageError(f"{whole}: {text.strip()} is no option", f"{CHOICE}; patch=FILE applies a diff")
-    return name, os.path.abspath(os.path.expanduser(value)) if name == "patch" else value
+    if not (name in PATHS and value) and not (name in OPTIONS and value in ("y", "n")):
+        raise UsageError(
+            f"{whole}: {text.strip()} is no option", f"{CHOICE}; patch=FILE applies a diff, build=FOLDER is of make O="
+        )
+    is_path = name in PATHS and (name, value) != ("build", NO_BUILD)
+    return name, os.path.abspath(os.path.expanduser(value)) if is_path else value
 
 
 def _of_folder(folder: Path) -> dict[str, str]:

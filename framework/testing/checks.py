@@ -220,7 +220,7 @@ def _compiled(subject: Subject) -> Outcome:
     if why := compiled.missing() or native_missing() or _does_not_end(subject):
         return Outcome("skipped", why)
     subject.say("compiling the C text")
-    compiled.compiled(subject.scheme)  # an error of the compiler's is no crash of what it made
+    unit = _in_child(lambda: compiled.CompiledEntries(subject.scheme).unit, "compiled C")
 
     def compare() -> str:
         entries = compiled.CompiledEntries(subject.scheme)
@@ -229,12 +229,13 @@ def _compiled(subject: Subject) -> Outcome:
 
     if found := _in_child(compare, "compiled C"):
         return Outcome("failed", found)
-    same = f"the same bytes after each operation, and as native code over {WALKED:,} more"
+    said, what = ("", "") if unit == compiled.EXTRACTED else (f"{unit}: ", f"{compiled.EXTRACTED} ")
+    same = f"{said}the same bytes after each operation, and as native code over {WALKED:,} more"
     subject.say("exploring the compiled C text")
     broken, _, bound = _in_child(lambda: _explored(subject), "compiled C").partition("\n")
     if broken:
         return Outcome("failed", f"explored as compiled: {broken}")
-    return Outcome("passed", f"{same}; explored as compiled: {bound}")
+    return Outcome("passed", f"{same}; {what}explored as compiled: {bound}")
 
 
 def _explored(subject: Subject) -> str:

@@ -1,6 +1,9 @@
-"""A policy's C text in three native forms: compiled by the system's compiler, translated, and written by hand.
+"""A policy's C text in its native forms: compiled by the system's compiler, translated, and written by hand.
 
     python tests/benchmarks/compiled_c.py tree:linux-7.3:MM_ID=y my_scheme.c --operations 1e9
+
+Of a kernel tree that is configured the whole mm/rmap.c is compiled, beside the extracted functions
+(`tree:PATH:build=FOLDER` after `make O=FOLDER`).
 
 Random operations on all of them, side by side, compare memory byte for byte (with a shipped policy whose fields lie
 elsewhere: field by field). Then each workload runs on all of them in turn, restored before each round; what counts is
@@ -13,7 +16,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 import numpy as np
@@ -70,15 +73,23 @@ def differs(machine: Machine, other: Machine) -> str:
     return ""
 
 
+def forms_of(scheme: Scheme) -> dict[str, CompiledEntries]:
+    """The compiled forms of a policy, by what was compiled: extracted functions, and the whole mm/rmap.c."""
+    extracted, whole = (CompiledEntries(scheme, one) for one in (False, True))
+    return {"extracted C": extracted} | ({"whole mm/rmap.c": whole} if whole.is_whole else {})
+
+
 def compared(
-    scheme: Scheme, entries: CompiledEntries, hand: Scheme | None, operations: int, seed: int
+    scheme: Scheme, compiled_forms: Iterable[CompiledEntries], hand: Scheme | None, operations: int, seed: int
 ) -> Iterator[str]:
     """One line for each kind of machine."""
     few = [scene for scene in scenes(scheme) if scene.shape.max_order <= PMD_ORDER]
     for scene in few:
         began = time.monotonic()
-        machines = [machine_of(one, scene) for one in (scheme, scheme)]
-        entries.connect(machines[1])
+        machines = [machine_of(scheme, scene)]
+        for entries in compiled_forms:
+            machines.append(machine_of(scheme, scene))
+            entries.connect(machines[-1])
         in_fields = None
         if hand is not None and same_places(scheme, hand):
             machines.append(machine_of(hand, scene))
@@ -105,16 +116,20 @@ def machine_of(scheme: Scheme, scene: Scene) -> Machine:
     return Machine(scheme, walk.with_scratch(scene.shape), "native", one_thread=True)
 
 
-def timed(registry: Registry, scheme: Scheme, entries: CompiledEntries, hand: Scheme | None) -> Iterator[str]:
+def timed(
+    registry: Registry, scheme: Scheme, compiled_forms: Mapping[str, CompiledEntries], hand: Scheme | None
+) -> Iterator[str]:
     """One line for each workload: the first form's time, and the ratios of the others."""
-    forms = [*([hand] if hand else []), scheme, scheme]
+    forms = [*([hand] if hand else []), scheme, *(scheme for _ in compiled_forms)]
+    names = [*([hand.name] if hand else []), "translated", *compiled_forms]
     for name, order in TIMED:
         workload = registry.workload(name)
         if order not in workload.orders or not all(workload.needs <= one.capabilities for one in forms):
             continue
         setting = Setting(order, PAGES, 1)
         machines = [Machine(one, shape_of(workload, setting), "native") for one in forms]
-        entries.connect(machines[-1])
+        for entries, machine in zip(compiled_forms.values(), machines[-len(compiled_forms) :], strict=True):
+            entries.connect(machine)
         prepared = [workload.prepare(one, setting) for one in machines]
         runs = [[one] if callable(one) else list(one) for one in prepared]
         states = [one.snapshot() for one in machines]
@@ -124,7 +139,6 @@ def timed(registry: Registry, scheme: Scheme, entries: CompiledEntries, hand: Sc
                 machine.restore(state)
                 found.append(processor_time(run))
         low = [sorted(one)[ROUNDS // 4] for one in times]
-        names = [*([hand.name] if hand else []), "translated", "compiled C"]
         ratios = "  ".join(f"{name} {one / low[0]:.3f}" for name, one in zip(names[1:], low[1:], strict=True))
         yield f"{name:13} order {order}: {names[0]} {low[0] / 1000:.1f} us  {ratios}"
 
@@ -151,16 +165,15 @@ def main() -> int:
     registry, failed = load(), False
     for text in given.policies:
         scheme = registry.policy(text, typed=True)
-        entries, hand = CompiledEntries(scheme), by_hand(registry, scheme)
-        print(
-            f"{scheme.name}: {len(entries.addresses)} entries are C; by hand: {hand.name if hand else 'none'}",
-            flush=True,
-        )
+        forms, hand = forms_of(scheme), by_hand(registry, scheme)
+        *_, last = forms.values()
+        print(f"{scheme.name}: {len(last.addresses)} entries are C: {last.unit}")
+        print(f"  by hand: {hand.name if hand else 'none'}", flush=True)
         lines: list[Iterator[str]] = []
         if given.only != "timed":
-            lines.append(compared(scheme, entries, hand, int(given.operations), given.seed))
+            lines.append(compared(scheme, [*forms.values()], hand, int(given.operations), given.seed))
         if given.only != "compared":
-            lines.append(timed(registry, scheme, entries, hand))
+            lines.append(timed(registry, scheme, forms, hand))
         for part in lines:
             for line in part:
                 failed |= "DIFFERENT" in line

@@ -9,9 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from importlib import util
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -19,6 +17,7 @@ pytest.importorskip("clang.cindex", reason="libclang is missing")
 
 sys.path.insert(0, str(Path(__file__).parent))
 from accesses import accesses, differences
+from benchmark import benchmark
 
 from foliolab.framework.contract.workload import Setting
 from foliolab.framework.csource import compiled
@@ -45,15 +44,6 @@ ANSWERS = {
 
 OPERATIONS = 20_000
 """Operations that each form of a tree's policy does; `tests/benchmarks/compiled_c.py` does more."""
-
-
-def benchmark() -> ModuleType:
-    place = Path(__file__).parents[1] / "benchmarks" / "compiled_c.py"
-    spec = util.spec_from_file_location("compiled_c", place)
-    assert spec is not None and spec.loader is not None
-    module = util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def cases() -> list[str]:
@@ -115,6 +105,6 @@ def test_compiled_c_leaves_the_bytes_of_every_other_form(text: str) -> None:
     entries, shipped = CompiledEntries(scheme), forms.by_hand(registry, scheme)
     assert shipped.name == ANSWERS[options_of(text)][0]
     assert alike.difference(scheme, steps=20, connect=entries.connect, other="as compiled C") == ""
-    lines = [*forms.compared(scheme, entries, shipped, OPERATIONS, 1)]
+    lines = [*forms.compared(scheme, [entries], shipped, OPERATIONS, 1)]
     how = "field by field" if options_of(text) == "MM_ID=n" else "all bytes"
     assert lines and all("operations alike" in line and line.endswith(f"by hand: {how}") for line in lines)

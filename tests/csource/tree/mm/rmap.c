@@ -1,3 +1,22 @@
+#include <linux/rmap.h>
+#include <linux/mmzone.h>
+
+static void __folio_mod_stat(struct folio *folio, int nr, int nr_pmdmapped)
+{
+	if (nr)
+		lruvec_stat_mod_folio(folio, folio_test_anon(folio) ? NR_ANON_MAPPED : NR_FILE_MAPPED, nr);
+	if (nr_pmdmapped)
+		lruvec_stat_mod_folio(folio, folio_test_anon(folio) ? NR_ANON_THPS : NR_FILE_PMDMAPPED, nr_pmdmapped);
+}
+
+static void __folio_set_anon(struct folio *folio, struct vm_area_struct *vma, unsigned long address, bool exclusive)
+{
+	struct anon_vma *anon_vma = exclusive ? vma->anon_vma : vma->anon_vma->root;
+
+	folio->mapping = (struct address_space *)((char *)anon_vma + 1);
+	folio->index = ((address - vma->vm_start) >> PAGE_SHIFT) + vma->vm_pgoff;
+}
+
 static __always_inline void __folio_add(struct folio *folio, struct page *page, int nr_pages,
 		struct vm_area_struct *vma, enum rmap_level level)
 {
@@ -50,7 +69,9 @@ void folio_add_new_anon_rmap(struct folio *folio, struct vm_area_struct *vma, un
 	const int nr = folio_nr_pages(folio);
 	int i, nr_pmdmapped = 0;
 
-	__folio_set_anon(folio, vma, address, true);
+	if (!folio_test_swapbacked(folio))
+		__folio_set_swapbacked(folio);
+	__folio_set_anon(folio, vma, address, flags);
 	if (folio_test_pmd_mappable(folio)) {
 		atomic_set(&folio->_entire_mapcount, 0);
 		atomic_set(&folio->_nr_pages_mapped, ENTIRELY_MAPPED);
@@ -102,4 +123,36 @@ static __always_inline void __folio_remove_rmap(struct folio *folio, struct page
 		deferred_split_folio(folio, true);
 	__folio_mod_stat(folio, -nr, -nr_pmdmapped);
 	munlock_vma_folio(folio, vma);
+}
+
+void folio_add_file_rmap_ptes(struct folio *folio, struct page *page, int nr_pages, struct vm_area_struct *vma)
+{
+	__folio_add_file_rmap(folio, page, nr_pages, vma, RMAP_LEVEL_PTE);
+}
+
+void folio_add_file_rmap_pmd(struct folio *folio, struct page *page, struct vm_area_struct *vma)
+{
+	__folio_add_file_rmap(folio, page, HPAGE_PMD_NR, vma, RMAP_LEVEL_PMD);
+}
+
+void folio_add_anon_rmap_ptes(struct folio *folio, struct page *page, int nr_pages, struct vm_area_struct *vma,
+		unsigned long address, int flags)
+{
+	__folio_add_anon_rmap(folio, page, nr_pages, vma, address, flags, RMAP_LEVEL_PTE);
+}
+
+void folio_add_anon_rmap_pmd(struct folio *folio, struct page *page, struct vm_area_struct *vma,
+		unsigned long address, int flags)
+{
+	__folio_add_anon_rmap(folio, page, HPAGE_PMD_NR, vma, address, flags, RMAP_LEVEL_PMD);
+}
+
+void folio_remove_rmap_ptes(struct folio *folio, struct page *page, int nr_pages, struct vm_area_struct *vma)
+{
+	__folio_remove_rmap(folio, page, nr_pages, vma, RMAP_LEVEL_PTE);
+}
+
+void folio_remove_rmap_pmd(struct folio *folio, struct page *page, struct vm_area_struct *vma)
+{
+	__folio_remove_rmap(folio, page, HPAGE_PMD_NR, vma, RMAP_LEVEL_PMD);
 }

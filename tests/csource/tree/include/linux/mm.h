@@ -1,4 +1,7 @@
+#ifndef TEST_MM_H
+#define TEST_MM_H
 #include <linux/mm_types.h>
+#include <linux/folio.h>
 
 static inline int folio_entire_mapcount(const struct folio *folio)
 {
@@ -37,3 +40,4 @@ static inline bool folio_maybe_mapped_shared(const struct folio *folio)
 	return true;
 #endif
 }
+#endif

@@ -1,3 +1,6 @@
+#ifndef TEST_RMAP_H
+#define TEST_RMAP_H
+#include <linux/mm.h>
 enum rmap_level {
 	RMAP_LEVEL_PTE = 0,
 	RMAP_LEVEL_PMD,
@@ -81,3 +84,4 @@ static __always_inline int __folio_try_dup_anon_rmap(struct folio *folio, struct
 	__folio_dup(folio, page, nr_pages, dst_vma, level);
 	return 0;
 }
+#endif

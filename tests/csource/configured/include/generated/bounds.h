@@ -1,0 +1,1 @@
+/* What kbuild generates; this tree needs none of it. */

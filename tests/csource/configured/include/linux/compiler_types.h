@@ -1,0 +1,16 @@
+#define __always_inline inline __attribute__((__always_inline__))
+#define __aligned(n) __attribute__((__aligned__(n)))
+#define _struct_page_alignment __aligned(16)
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define barrier() __asm__ volatile("" : : : "memory")
+#define offsetof(type, member) __builtin_offsetof(type, member)
+#define memset(place, byte, size) __builtin_memset(place, byte, size)
+#define BUILD_BUG() __builtin_trap()
+#define BIT(n) (1UL << (n))
+#define NULL ((void *)0)
+#define EBUSY 16
+#define PAGE_SHIFT 12
+#define max_t(type, a, b) ((type)(a) > (type)(b) ? (type)(a) : (type)(b))
+#define VM_WARN_ON_ONCE(condition) ((void)sizeof(condition))
+#define VM_WARN_ON_FOLIO(condition, folio) ((void)sizeof(condition))
