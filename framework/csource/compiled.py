@@ -74,8 +74,11 @@ def compiled(scheme: Scheme, put: Callable[[str], str] = str, more: Sequence[str
     return made
 
 
-def whole_of(scheme: Scheme) -> tuple[WholeFile | None, str]:
+def whole_of(scheme: Scheme, steps: str = "", more: Sequence[str] = ()) -> tuple[WholeFile | None, str]:
     """The whole mm/rmap.c of a configured kernel tree, and what is compiled of a policy, in words.
+
+    Args:
+        steps, more: as of `whole_file`.
 
     Raises:
         CSourceError: as `whole_file`, for a build that is named. What is wrong with a tree's own is said in the words.
@@ -85,7 +88,7 @@ def whole_of(scheme: Scheme) -> tuple[WholeFile | None, str]:
     if not isinstance(tree, Tree):
         return None, EXTRACTED
     try:
-        found = whole_file(scheme, tree)
+        found = whole_file(scheme, tree, steps, more)
     except CSourceError as fault:
         if tree.names_a_build:
             raise

@@ -96,7 +96,7 @@ def _entries(unit: Unit, name: str, hook: KernelHook, function: str, of_anon: st
     """The entries that call a kernel function, or that for anonymous folios."""
     call = f"{_call(unit, hook, function)};"
     anon = f"{_call(unit, hook, of_anon)};" if of_anon in unit.functions else call
-    before = ["FL_VMA;"] if _ARGUMENTS["vma"] in call + anon else []
+    before = [f"FL_VMA{'_OF_NEW' if name.startswith('new') else ''};"] if _ARGUMENTS["vma"] in call + anon else []
     if "folio_test_pmd_mappable" in hook.facts:
         before.append(f"foliolab_told.pmd_mappable = {hook.facts['folio_test_pmd_mappable']};")
     if hook.answer == "it":

@@ -8,6 +8,7 @@ process: no operation of the engine calls it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -28,7 +29,12 @@ from foliolab.framework.machine import cache
 from foliolab.framework.machine.layout import CTYPES
 
 FIRST: Final = "whole.h"
+FOLIO: Final = "whole_folio.h"
+STEPS: Final = "whole_explored.h"
 OTHERS: Final = "whole_others.h"
+_FUNCTION: Final = re.compile(r"^FL_INLINE \w+ (\w+)\(", re.MULTILINE)
+_LEFT_ALONE: Final = re.compile(r"\b(?:READ_ONCE|WRITE_ONCE|smp_load_acquire|smp_store_release|cmpxchg|xchg)\b")
+"""The kernel's primitives that are plain accesses of the compiler's, or that structs are handed to."""
 FLAGS: Final = (
     "-w", "-fPIC", "-ftls-model=initial-exec", "-fno-stack-protector", "-fno-asynchronous-unwind-tables",
     "-ftrivial-auto-var-init=uninitialized",
@@ -69,11 +75,13 @@ class WholeFile:
         return f"{RMAP} whole, {self.lines:,} lines, as configured in {self.build.folder}"
 
 
-def whole_file(scheme: Scheme, tree: Tree) -> WholeFile | None:
+def whole_file(scheme: Scheme, tree: Tree, steps: str = "", more: Sequence[str] = ()) -> WholeFile | None:
     """The whole mm/rmap.c of a tree, compiled now or before; None where the tree is not configured.
 
     Args:
         scheme: the tree's policy.
+        steps: a header whose primitives take the place of the kernel's; then the file and the entries are one unit.
+        more: options of the compiler.
 
     Raises:
         CSourceError: the build that is named is none, or contradicts the options; or the compiler refuses a file.
@@ -82,15 +90,22 @@ def whole_file(scheme: Scheme, tree: Tree) -> WholeFile | None:
     if build is None:
         return None
     names = {name: Path(place) for name, place in tree.names().items()}
-    words = [*_own_headers(tree, names), *build.words(), *FLAGS]
-    first = engine_constants() + header(FIRST)
-    entries = f"{first}{translation.whole_entries(tree)}{_places(scheme)}"
+    words = [*_own_headers(tree, names), *build.words(), *FLAGS, *more]
+    own = _in_place_of_the_kernels(steps) if steps else ""
+    first = engine_constants() + header(FIRST) + own + header(FOLIO)
+    file = f'#include "{names[RMAP]}"\n'
+    entries = translation.whole_entries(tree) + _places(scheme)
+    units = [first + file + entries] if steps else [first + file, first + entries]
     what = f"{RMAP} of {tree.name}"
-    objects = [
-        _object(words, f'{first}#include "{names[RMAP]}"\n', what),
-        _object(words, entries, f"the entries for {what}"),
-    ]
-    return WholeFile(_linked(objects, what), names[RMAP], len(names[RMAP].read_bytes().splitlines()), build)
+    data = _linked([_object(words, one, what) for one in units], what)
+    return WholeFile(data, names[RMAP], len(names[RMAP].read_bytes().splitlines()), build)
+
+
+def _in_place_of_the_kernels(steps: str) -> str:
+    """A header whose functions have the kernel's names, such that what follows calls them."""
+    own = _LEFT_ALONE.sub(r"fl_step_\g<0>", steps)
+    names = "".join(f"#undef {name}\n#define {name} fl_step_{name}\n" for name in _FUNCTION.findall(own))
+    return f"{header(STEPS)}{names}{own}"
 
 
 def _own_headers(tree: Tree, names: dict[str, Path]) -> list[str]:

@@ -229,13 +229,12 @@ def _compiled(subject: Subject) -> Outcome:
 
     if found := _in_child(compare, "compiled C"):
         return Outcome("failed", found)
-    said, what = ("", "") if unit == compiled.EXTRACTED else (f"{unit}: ", f"{compiled.EXTRACTED} ")
-    same = f"{said}the same bytes after each operation, and as native code over {WALKED:,} more"
+    same = f"{unit}: the same bytes after each operation, and as native code over {WALKED:,} more"
     subject.say("exploring the compiled C text")
     broken, _, bound = _in_child(lambda: _explored(subject), "compiled C").partition("\n")
     if broken:
         return Outcome("failed", f"explored as compiled: {broken}")
-    return Outcome("passed", f"{same}; {what}explored as compiled: {bound}")
+    return Outcome("passed", f"{same}; explored as compiled: {bound}")
 
 
 def _explored(subject: Subject) -> str:

@@ -27,6 +27,8 @@ from foliolab.framework.plugins.registry import load
 from foliolab.framework.testing import alike
 from foliolab.framework.testing.checks import COMPILED, checks_for
 from foliolab.framework.testing.subject import Subject
+from foliolab.framework.verify.attack import Budget
+from foliolab.framework.verify.explored.compiled_attack import CompiledExplored
 
 OPERATIONS = 20_000
 runs = pytest.mark.skipif(
@@ -74,17 +76,31 @@ def test_what_only_the_whole_file_has_is_compiled(tmp_path: Path) -> None:
 
 
 @runs
+def test_a_race_of_the_whole_file_alone_is_found(tmp_path: Path) -> None:
+    """The exported function stores what it has loaded before: one after the other nothing is different."""
+    tree = configured(tmp_path)
+    text = (tree / "mm/rmap.c").read_text()
+    old = "\t__folio_add_file_rmap(folio, page, nr_pages, vma, RMAP_LEVEL_PTE);"
+    assert text.count(old) == 1
+    late = "*(volatile unsigned long *)&folio->_owner_flags = folio->_owner_flags;"
+    (tree / "mm/rmap.c").write_text(text.replace(old, f"{old}\n\t{late}"))
+    attack = CompiledExplored()
+    attack.run(scheme_of(f"tree:{tree}"), Budget(10_000.0, 64 << 20), lambda news: None)  # the first violation ends it
+    assert "in an interleaving of: map_file" in attack.broken[0]
+
+
+@runs
 def test_a_patch_of_a_header_is_compiled(tmp_path: Path) -> None:
     tree = configured(tmp_path)
     patch = tmp_path / "one.patch"
     patch.write_text(
         "--- a/include/linux/rmap.h\n+++ b/include/linux/rmap.h\n@@ -8,3 +8,3 @@\n \n"
-        "-#define ENTIRELY_MAPPED\t\t0x800000\n+#define ENTIRELY_MAPPED\t\t0x400000\n"
+        "-#define ENTIRELY_MAPPED\t\t0x800000\n+#define ENTIRELY_MAPPED\t\t0x7a5b3c\n"
         " #define NR_PAGES_MASK\t\t(ENTIRELY_MAPPED - 1)\n"
     )
     scheme = scheme_of(f"tree:{tree}:patch={patch}")
     assert (whole := compiled.whole_of(scheme)[0]) is not None
-    assert (0x400000).to_bytes(4, "little") in whole.data and (0x800000).to_bytes(4, "little") not in whole.data
+    assert (0x7A5B3C).to_bytes(4, "little") in whole.data
 
 
 @runs

@@ -9,23 +9,27 @@ _Static_assert(sizeof(struct page) == FL_STRUCT_PAGE, "struct page is not as lar
 		       sizeof(((struct struct_name *)0)->field) == bytes, \
 		       #field " of struct " #struct_name " lies elsewhere than in the translation, or has another size")
 
-/*
- * A VMA with nothing locked. It begins where folio->index stays as it is (the address of every page is 0), and its
- * anon_vma makes folio->mapping the engine's. Other members of the MM are not read.
- */
-static struct anon_vma fl_anon_vma;
-static __always_inline void fl_begin(struct vm_area_struct *vma, struct mm_struct *mm, struct folio *folio, void *own)
+/* A VMA with nothing locked; other members of it and of the MM are not read */
+static __always_inline void fl_begin(struct vm_area_struct *vma, struct mm_struct *mm, void *own)
 {
 #ifdef CONFIG_MM_ID
 	mm->mm_id = *(volatile unsigned int *)((char *)own + FL_MM_ID_OFFSET);
 #endif
 	memset(&mm->flags, 0, sizeof(mm->flags));
-	memset(vma, 0, sizeof(*vma));
+	vm_flags_init(vma, 0);
 	vma->vm_mm = mm;
-	vma->vm_start = -(folio->index << PAGE_SHIFT);
-	vma->anon_vma = &fl_anon_vma;
 }
-#define FL_VMA struct mm_struct fl_mm; struct vm_area_struct vma; fl_begin(&vma, &fl_mm, folio, mm)
+#define FL_VMA struct mm_struct fl_mm; struct vm_area_struct vma; fl_begin(&vma, &fl_mm, mm)
+
+/*
+ * A new folio's VMA begins where folio->index stays as it is (the address of every page is 0), and its anon_vma makes
+ * folio->mapping the engine's.
+ */
+static struct anon_vma fl_anon_vma;
+#define FL_VMA_OF_NEW \
+	struct mm_struct fl_mm; \
+	struct vm_area_struct vma = { .anon_vma = &fl_anon_vma, .vm_start = -(folio->index << PAGE_SHIFT) }; \
+	fl_begin(&vma, &fl_mm, mm)
 
 /* The kernel's statistics, which are what hooks answer */
 void foliolab_stat(int item, int delta)
@@ -38,8 +42,10 @@ void foliolab_stat(int item, int delta)
 void foliolab_partially_mapped(bool is) { foliolab_told.partially_ = is; }
 
 #define FL_ARGUMENTS struct folio *folio, struct page *page, long nr, void *mm, long vpn
+#ifndef FL_ENTRY
 #define FL_ENTRY(name) \
 	__attribute__((__visibility__("default"))) long foliolab_##name(FL_ARGUMENTS); \
 	long foliolab_##name(FL_ARGUMENTS)
+#endif
 #define FL_PACKED(nr, nr_pmdmapped, partially_mapped) \
 	((long)(nr) + (long)(nr_pmdmapped) * (1L << FL_PACK) + (long)!!(partially_mapped) * (1L << 2 * FL_PACK))

@@ -27,6 +27,8 @@ from foliolab.framework.verify.explored import steps as s
 from foliolab.framework.verify.explored.primitives import Interposer, Text
 
 FLAGS: Final = ("-fsanitize=thread",)
+WHOLE_FLAGS: Final = (*FLAGS, "-mpreferred-stack-boundary=4")
+"""A step may be Python's, which the kernel's stack is not aligned for."""
 PLAIN_LOAD, PLAIN_STORE, TRYLOCK = 100, 101, 102
 """What the compiled code does besides `steps`: accesses without a primitive, and a bit lock that is tried."""
 NUMBERS: Final = {
@@ -71,6 +73,8 @@ class _Code:
     """The compiled code, and the step that it is at.
 
     Attributes:
+        libraries: the extracted functions, and behind them the whole file, if that is compiled.
+        running: the one that the entry is of.
         fault: what ended the run in the middle of an entry.
         loaded: the place of the value that was put into memory for a load, and the bytes that were there.
         stored: the place of a store that may have happened, and the bytes that were there.
@@ -79,9 +83,11 @@ class _Code:
     def __init__(self, scheme: Scheme, interposer: Interposer) -> None:
         numbers = "".join(f"#define FL_{name} {number}\n" for name, number in NUMBERS.items())
         explored = numbers + header(EXPLORED)
-        self.library = compiled.loaded(
-            scheme, compiled.compiled(scheme, lambda text: text.replace(header(NATIVE), explored), FLAGS)
-        )
+        made = [compiled.compiled(scheme, lambda text: text.replace(header(NATIVE), explored), FLAGS)]
+        whole, _ = compiled.whole_of(scheme, explored, WHOLE_FLAGS)
+        made += [whole.data] if whole is not None else []
+        self.libraries = [compiled.loaded(scheme, data) for data in made]
+        self.running = self.libraries[0]
         self.interposer = interposer
         self.memory: Memory | None = None
         self.fault: BaseException | None = None
@@ -93,13 +99,16 @@ class _Code:
 
     def entry(self, name: str, translated: Entry) -> Entry:
         """The compiled form of an entry; the translation's where the C text has none."""
-        function = getattr(self.library, ENTRY + name, None)
-        if function is None:
+        found = (library for library in reversed(self.libraries) if hasattr(library, ENTRY + name))
+        library = next(found, None)
+        if library is None:
             return translated
+        function = getattr(library, ENTRY + name)
         function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_long, ctypes.c_void_p, ctypes.c_long]
         function.restype = ctypes.c_long
 
         def call(folio: Any, page: Any, nr: int, mm: Any, vpn: int = 0) -> int:
+            self.running = library
             return int(self.interposer.run.function(self._run, (function, folio, page, nr, mm, vpn)))
 
         return call
@@ -109,9 +118,10 @@ class _Code:
         if memory is not self.memory:
             self.memory = memory
             self._refs.clear()
-            self.library.foliolab_begin(
-                self._step, ctypes.c_void_p(memory.addr), ctypes.c_void_p(memory.addr + memory.size)
-            )
+            for library in self.libraries:
+                library.foliolab_begin(
+                    self._step, ctypes.c_void_p(memory.addr), ctypes.c_void_p(memory.addr + memory.size)
+                )
         bases = (("folio", folio.off), ("mm", mm.off))
         if bases != self._bases:
             self._bases = bases
@@ -137,7 +147,7 @@ class _Code:
             return self._done(place, bit, bits, signed, step, operand, other)
         except BaseException as fault:  # also Stop, and the end of patience: nothing passes through C
             self.fault = fault
-            self.library.foliolab_stop()
+            self.running.foliolab_stop()
             return 0
 
     def _done(self, place: int, bit: int, bits: int, signed: int, step: int, operand: int, other: int) -> int:
