@@ -17,7 +17,7 @@ pytest.importorskip("clang.cindex", reason="libclang is missing")
 
 sys.path.insert(0, str(Path(__file__).parent))
 from accesses import accesses, differences
-from benchmark import benchmark
+from compiled_benchmark import benchmark
 
 from foliolab.framework.contract.workload import Setting
 from foliolab.framework.csource import compiled

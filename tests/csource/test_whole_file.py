@@ -12,8 +12,8 @@ import pytest
 pytest.importorskip("clang.cindex", reason="libclang is missing")
 
 sys.path.insert(0, str(Path(__file__).parent))
-from benchmark import benchmark
-from configured import configured
+from compiled_benchmark import benchmark
+from configured_tree import configured
 
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.csource import ccompiler, compiled, kbuild
