@@ -9,7 +9,7 @@ from typing import Final
 
 from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropEvent, QGuiApplication
-from PySide6.QtWidgets import QMainWindow, QStackedWidget, QToolBar, QWidget
+from PySide6.QtWidgets import QApplication, QMainWindow, QStackedWidget, QToolBar, QWidget
 
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.verify import ledger
@@ -23,6 +23,7 @@ from foliolab.gui.window.about import about
 from foliolab.gui.window.building import FLUSH, column
 from foliolab.gui.window.command_palette import CommandPalette
 from foliolab.gui.window.commands import Command, Commands
+from foliolab.gui.window.context_menus import text_of
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.everything import FILES as OPENED
 from foliolab.gui.window.everything import Everything
@@ -148,6 +149,8 @@ class Window(QMainWindow):
                     "Write the counterexample, scenario or steps of this view as one HTML page to send", "share"),
             Command("file.print", "&Print…", self.ask_print, "&File", ("Ctrl+P",),
                     "Print the pictures and tables of this view"),
+            Command("edit.text", "Copy as &text", self.copy_text, "&Edit", ("Ctrl+Alt+C",),
+                    "Copy what is chosen in a table, or what a picture shows, as text"),
             Command("file.command", "&Copy the command for this view", self.copy_command, "&File",
                     ("Ctrl+Shift+C",), "Copy the command line that repeats this view", "copy"),
             Command("file.quit", "&Quit", self.close, "&File", ("Ctrl+Q",), "Quit FolioLab", breaks=True),
@@ -359,6 +362,15 @@ class Window(QMainWindow):
             fields[0].selectAll()
         else:
             self.palette_.ask()
+
+    def copy_text(self) -> None:
+        """Copy what the widget that was pointed at shows, or that has the focus."""
+        text = text_of(self.commands.pointed or QApplication.focusWidget())
+        if text:
+            QGuiApplication.clipboard().setText(text)
+            self.statusBar().showMessage(f"Copied as text: {text.count(chr(10)) + 1:,} lines", 4000)
+        else:
+            self.notices.say("there is no text to copy here: choose a table or a picture first")
 
     def copy_command(self) -> None:
         """Copy the command line that repeats this view."""

@@ -20,6 +20,7 @@ from foliolab.gui.benchmark.views import Views
 from foliolab.gui.window import dialogs
 from foliolab.gui.window.building import column, label, named, primary, splitter
 from foliolab.gui.window.commands import Command
+from foliolab.gui.window.context_menus import ContextMenu
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
 from foliolab.gui.window.finding import Findable
@@ -79,6 +80,7 @@ class BenchmarkWorkspace(Workspace):
         self._column = column(self.welcome, self.first, self.views, 1, of=centre, margins=(8, 6, 8, 6))
         self._column.setAlignment(self.first, Qt.AlignmentFlag.AlignLeft)
         self.setCentralWidget(centre)
+        ContextMenu(self.desk.commands, self.controls.workloads, ("benchmark.start", "benchmark.example"))
         area = Qt.DockWidgetArea
         self.dock("controls", "What to measure", self.panel(self.controls), area.LeftDockWidgetArea)
         self.dock("verdicts", "Verdicts", QWidget(), area.BottomDockWidgetArea).setMinimumHeight(140)
@@ -107,6 +109,9 @@ class BenchmarkWorkspace(Workspace):
         self.table.remember(self.desk.settings)
         named(self.plot, "Curves over folio size").setObjectName("benchmark.curves")
         self.plot.pointed.connect(self.point.setText)
+        for part in (self.plot, self.bars, self.table):
+            names = ("benchmark.scale", "benchmark.published", "benchmark.save", "benchmark.compare")
+            ContextMenu(self.desk.commands, part, names)
         parts = ((self.plot, 0), (self.bars, 0))
         self._column.addWidget(splitter(Qt.Orientation.Vertical, *parts, sizes=(380, 170)), 100)
         self._column.addWidget(self.point)

@@ -90,12 +90,10 @@ def precise(result: PrecisionResult, policy: str) -> Answer:
         ratio = _ratio(sum(share[0] for share in shares), sum(share[1] for share in shares))
         curve.append((str(mms), 100 * ratio))
     worst = max(points, key=lambda point: _ratio(*point.false("time")))
-    sentence = f"{policy} calls a folio that one process maps “maybe shared” {share_text(part, whole)} of the time, "
-    sentence += (
-        f"over {len({point.workload for point in points})} patterns with {numbers[0]} to {numbers[-1]} processes"
-    )
+    sentence = f"{policy} calls a folio that one MM maps “maybe shared” {share_text(part, whole)} of the time, "
+    sentence += f"over {len({point.workload for point in points})} patterns with {numbers[0]} to {numbers[-1]} MMs"
     if part:
-        sentence += f"; at worst {share_text(*worst.false('time'))} ({worst.workload}, {worst.mms} processes)"
+        sentence += f"; at worst {share_text(*worst.false('time'))} ({worst.workload}, {worst.mms} MMs)"
     if unsafe:
         sentence += f". It calls shared folios exclusive {share_text(unsafe, shared)} of the time: that is unsafe"
     rows = tuple(
@@ -106,7 +104,7 @@ def precise(result: PrecisionResult, policy: str) -> Answer:
     return Answer(
         word, tone, share_text(unsafe, shared) if unsafe else share_text(part, whole),
         "called exclusive" if unsafe else "false shared", sentence + ".",
-        Curve(tuple(curve), "processes at a time", f"{'unsafe' if unsafe else 'false shared'}, % of the time"),
+        Curve(tuple(curve), "MMs at a time", f"{'unsafe' if unsafe else 'false shared'}, % of the time"),
         ("workload", "MMs", "false shared, time", "operations", "unsafe, time", "times", "stopped"), rows,
         _words(result.command), values={FALSE_SHARED: share, UNSAFE: _ratio(unsafe, shared)},
     )  # fmt: skip
@@ -122,7 +120,7 @@ def replayed(result: ReplayResult, policy: str) -> Answer:
     word, tone = _precision(falsely.folio_ns / whole, unsafe.folio_ns)
     sentence = (
         f"On the trace {result.recording.path}, {share_text(falsely.folio_ns, whole)} of large folios x time are "
-        f"mapped by one process and called “maybe shared” by {policy}"
+        f"mapped by one MM and called “maybe shared” by {policy}"
     )
     if unsafe.episodes:
         sentence += f". It calls shared folios exclusive {unsafe.episodes:,} times: that is unsafe"

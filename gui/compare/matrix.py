@@ -123,7 +123,7 @@ class Matrix(QAbstractTableModel):
             if role == Qt.ItemDataRole.DisplayRole:
                 return question.title if question else "Policy"
             if role in (Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleDescriptionRole):
-                return question.asks if question else "The schemes that track the owners of a large folio"
+                return question.asks if question else "The policies that are compared"
         if (
             orientation == Qt.Orientation.Vertical
             and role == Qt.ItemDataRole.DisplayRole

@@ -20,6 +20,7 @@ from foliolab.gui.compare.evidence import Evidence
 from foliolab.gui.compare.home import Home, More
 from foliolab.gui.compare.matrix import Matrix
 from foliolab.gui.compare.measure import TOGETHER, Cell
+from foliolab.gui.compare.menus import offer_menus
 from foliolab.gui.compare.queue import Queue
 from foliolab.gui.compare.spots import spots_of
 from foliolab.gui.compare.state import CompareState, state_of
@@ -91,6 +92,7 @@ class CompareWorkspace(Workspace):
         self.resizeDocks([dock], [380], Qt.Orientation.Horizontal)
 
     def _wire(self) -> None:
+        offer_menus(self.desk.commands, self.view, self.home.scatter, (self.evidence.table, self.differences.table))
         self.view.opened.connect(self.open_evidence)
         self.view.selectionModel().currentChanged.connect(self._moved)
         self.view.cells.wanted.connect(self._wanted)

@@ -34,15 +34,15 @@ class CellStyle:
 STYLES: Final = (
     CellStyle("nothing mapped", "The page is not mapped."),
     CellStyle("swapped out", "The page is swapped out.", Qt.BrushStyle.Dense6Pattern),
-    CellStyle("exclusive", "One process maps the folio."),
-    CellStyle("exclusive, in part", "One process maps a part of the folio.", Qt.BrushStyle.HorPattern),
-    CellStyle("shared", "Several processes map the folio.", Qt.BrushStyle.Dense7Pattern),
-    CellStyle("shared, in part", "Several processes map the folio; some of its pages are not mapped.",
+    CellStyle("exclusive", "One MM maps the folio."),
+    CellStyle("exclusive, in part", "One MM maps a part of the folio.", Qt.BrushStyle.HorPattern),
+    CellStyle("shared", "Several MMs map the folio.", Qt.BrushStyle.Dense7Pattern),
+    CellStyle("shared, in part", "Several MMs map the folio; some of its pages are not mapped.",
               Qt.BrushStyle.HorPattern),
     CellStyle("pinned", "The folio is pinned for DMA.", Qt.BrushStyle.VerPattern),
-    CellStyle("false shared", "One process maps the folio; the policy says that several may.",
+    CellStyle("false shared", "One MM maps the folio; the policy says that several may.",
               Qt.BrushStyle.BDiagPattern, True),
-    CellStyle("unsafe", "Several processes map the folio; the policy says that only one does.",
+    CellStyle("unsafe", "Several MMs map the folio; the policy says that only one does.",
               Qt.BrushStyle.DiagCrossPattern, True),
 )  # fmt: skip
 """By increasing weight: if several cells share a dot, the dot has the heaviest style. So the last three, which are rare

@@ -38,9 +38,9 @@ class Chooser(QWidget):
         self.source = named(SearchableCombo(), "What to play")
         self.source.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.source.setMinimumContentsLength(16)
-        self.mms = named(QSpinBox(minimum=1, maximum=MOST_MMS, value=4), "Processes at a time")
+        self.mms = named(QSpinBox(minimum=1, maximum=MOST_MMS, value=4), "MMs at a time")
         self.folio_size = named(QComboBox(), "Folio size")
-        self.span = named(QComboBox(), "Memory of a process")
+        self.span = named(QComboBox(), "Memory of each MM")
         for combo, sizes in ((self.folio_size, SIZES), (self.span, SPANS)):
             for nbytes in sizes:
                 combo.addItem(size_text(nbytes), nbytes)

@@ -76,10 +76,10 @@ class Controls:
                  bar=True, word="Step", tip="Do one operation"),
             make("next", "&Next wrong answer", self.next_wrong, menu=run, keys=("N",), icon="next", bar=True,
                  word="Next wrong", tip="Go on to the next step that makes an answer wrong"),
-            make("origin", "&Why? The step that set it", self.go_to_origin, menu=run, keys=("W",), breaks=True,
-                 tip="Go to the earlier step that set what the policy read for its answer"),
-            make("writer", "&Last writer of the field", self.go_to_writer, menu=run, keys=("Shift+W",),
-                 tip="Go to where the chosen field of the folio was last written"),
+            make("origin", "&Why? The step that set it", partial(self.inspect, "go_to_origin"), menu=run, keys=("W",),
+                 breaks=True, tip="Go to the earlier step that set what the policy read for its answer"),
+            make("writer", "&Last writer of the field", partial(self.inspect, "go_to_writer"), menu=run,
+                 keys=("Shift+W",), tip="Go to where the chosen field of the folio was last written"),
             make("example", "An e&xample", self._workspace.example, menu=run,
                  tip="Start an example with the installed plugins"),
             make("truth", "The &truth alone", self.show_truth, menu=view, keys=("T",), checkable=True,
@@ -128,21 +128,12 @@ class Controls:
             self._workspace.docks["inspector"].show()
             self._workspace.accesses.go(by)
 
-    def go_to_origin(self) -> None:
-        """Go to the step that set what the chosen line of the answer read."""
-        inspector = self._workspace.inspector
-        if inspector is None or not inspector.why.answer.reasons:
-            self._workspace.desk.notices.say("no answer is inspected: choose a page on a map first")
+    def inspect(self, way: str) -> None:
+        """Go to where something was written: a method of `Inspector`."""
+        if self._workspace.inspector is None:
+            self._say_nothing_runs()
         else:
-            inspector.why.go()
-
-    def go_to_writer(self) -> None:
-        """Go to where the chosen field was last written."""
-        inspector = self._workspace.inspector
-        if inspector is None or inspector.picture.field is None:
-            self._workspace.desk.notices.say("no field is chosen: choose one in the picture of the folio first")
-        else:
-            inspector.writer_wanted.emit(inspector.picture.field)
+            getattr(self._workspace.inspector, way)()
 
     def _lane(self) -> int | None:
         return self._maps.lane if self._maps.lane >= 0 else None

@@ -12,10 +12,10 @@ from foliolab.gui.window.theme import Theme
 COLUMNS: Final = (
     ("Policy", ""),
     ("Right", "Part of the mapped folios about which the policy's answer is right"),
-    ("False shared", "Folios that one process maps although the policy says that several may"),
-    ("Unsafe", "Folios that several processes map although the policy says that only one does"),
-    ("Wrong copies", "Write faults so far that copied although one process alone mapped the folio"),
-    ("Wrong reuses", "Write faults so far that wrote in place although another process mapped the folio"),
+    ("False shared", "Folios that one MM maps although the policy says that several may"),
+    ("Unsafe", "Folios that several MMs map although the policy says that only one does"),
+    ("Wrong copies", "Write faults so far that copied although one MM alone mapped the folio"),
+    ("Wrong reuses", "Write faults so far that wrote in place although another MM mapped the folio"),
     ("Became wrong", "How often an answer became wrong so far"),
 )
 

@@ -31,7 +31,7 @@ def findables(workspace: Explored) -> list[Findable]:
     """The patterns and scenarios, each of which is explored when it is chosen."""
     send, registry = workspace.desk.send, workspace.desk.library.registry
     patterns = [
-        Findable("Pattern", name, partial(send, NAME, {"pattern": name}), one.summary)
+        Findable("Sharing pattern", name, partial(send, NAME, {"pattern": name}), one.summary)
         for name, one in registry.patterns.items()
     ]
     return patterns + [

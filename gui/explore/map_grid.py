@@ -81,7 +81,7 @@ class MapGrid(QWidget, Themed):
             cells = view.maps.get((lane, mm))
             if cells is not None:
                 name = view.lanes[lane].names[mm] if mm < len(view.lanes[lane].names) else ""
-                map_view.set_caption(name or f"map {mm + 1}: no process", view.lanes[lane].name)
+                map_view.set_caption(name or f"map {mm + 1}: no MM", view.lanes[lane].name)
                 map_view.show_cells(cells, view.dots.get((lane, mm)))
 
     def touch(self, mm: int, first: int, nr: int) -> None:
@@ -94,6 +94,12 @@ class MapGrid(QWidget, Themed):
         """Mark a page on one map only."""
         for key, map_view in self.maps.items():
             map_view.select(page if key == (lane, mm) else -1)
+
+    def choose_at(self, point: QPoint) -> None:
+        """Choose the page at a point, as a click there does."""
+        found = self.childAt(point)
+        if isinstance(found, MapView):
+            found.choose_at(found.mapFrom(self, point))
 
     def show_verdicts(self, verdicts: bool) -> None:
         """Choose whether wrong answers of policies are shown; otherwise only the truth is."""

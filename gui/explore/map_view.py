@@ -381,9 +381,14 @@ class MapView(QWidget, Themed):
                 self._drag = event.position()
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        if not self._moved and (page := self._at(event.position())) >= 0:
-            self._choose(page)
+        if not self._moved and event.button() == Qt.MouseButton.LeftButton:
+            self.choose_at(event.position().toPoint())
         self._drag = None
+
+    def choose_at(self, point: QPoint) -> None:
+        """Choose the page at a point, if there is one."""
+        if (page := self._at(QPointF(point))) >= 0:
+            self._choose(page)
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         """Zoom to the folio; if cells are large already, zoom out to the whole map."""

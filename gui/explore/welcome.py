@@ -11,7 +11,7 @@ from foliolab.gui.window.building import column, label, page, primary, row
 
 WIDTH: Final = 460
 TEXT = (
-    "All policies that you tick see the same events, step by step: faults, forks, writes, unmaps. Each process has a "
+    "All policies that you tick see the same events, step by step: faults, forks, writes, unmaps. Each MM has a "
     "map, with one cell per page. The page tables are the truth; the map shows where a policy's answer differs."
 )
 

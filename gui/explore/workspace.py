@@ -25,6 +25,7 @@ from foliolab.gui.explore.trace_answer import TraceAnswer
 from foliolab.gui.explore.welcome import Welcome
 from foliolab.gui.window.building import page
 from foliolab.gui.window.commands import Command
+from foliolab.gui.window.context_menus import ContextMenu
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
 from foliolab.gui.window.finding import Findable
@@ -138,12 +139,21 @@ class ExploreWorkspace(Workspace):
         self.plot, self.counters, self.inspector = PrecisionPlot(theme), Counters(theme), Inspector(self.desk)
         self.counters.remember(self.desk.settings)
         self.inspector.why.setObjectName("explore.why")
+        self._offer_menus(self.inspector, self.plot, self.counters)
         self.accesses = AccessStepper(self.inspector)
         self.inspector.why.wanted.connect(self.inspecting.ask_origin)
         self.inspector.writer_wanted.connect(self.inspecting.ask_field)
         self.docks["counters"].setWidget(self.counters)
         self.docks["precision"].setWidget(self.plot)
         self.docks["inspector"].setWidget(self.inspector)
+
+    def _offer_menus(self, inspector: Inspector, *others: QWidget) -> None:
+        inspector.offer_menus(self.name)
+        way = ("explore.restart", "explore.previous", "explore.next", "explore.play", "file.share")
+        zoom = ("explore.origin", "explore.touched", "explore.in", "explore.out", "explore.fit")
+        ContextMenu(self.desk.commands, self.maps, (*zoom, *way[1:3], way[-1]), self.maps.choose_at, inspector)
+        for part in (*others, self.run_bar.slider):
+            ContextMenu(self.desk.commands, part, way)
 
     # -- starting a run --------------------------------------------------------------------------------
     def offered(self) -> Sequence[Command]:

@@ -136,6 +136,10 @@ class FolioPicture(Painted):
         cells = self._layout.cells
         return next((at for at, cell in enumerate(cells) if not cell.hidden and cell.area.contains(point)), -1)
 
+    def choose_at(self, point: QPoint) -> None:
+        """Choose the field at a point; none, if there is none."""
+        self.choose(self.at(point))
+
     def mousePressEvent(self, event: QMouseEvent) -> None:
         at = self.at(event.position().toPoint())
         self.choose(at)

@@ -20,6 +20,7 @@ from foliolab.gui.inspector.why import Why
 from foliolab.gui.widgets.basics import set_role
 from foliolab.gui.widgets.source_view import SourceView
 from foliolab.gui.window.building import column, label, named, page, splitter
+from foliolab.gui.window.context_menus import ContextMenu
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable, Row
 from foliolab.gui.window.plain import Wrapped, tip
@@ -140,6 +141,32 @@ class Inspector(QWidget):
         """What is shown, under the policy of the current tab; None if nothing is."""
         at = max(self.tabs.currentIndex(), 0)
         return self._found[at] if at < len(self._found) else None
+
+    def go_to_origin(self) -> None:
+        """Go to the step that set what the chosen line of the answer read."""
+        if self.why.answer.reasons:
+            self.why.go()
+        else:
+            self._desk.notices.say("no answer is inspected: choose a page or a step first")
+
+    def go_to_writer(self) -> None:
+        """Go to where the chosen field was last written."""
+        if self.picture.field is not None:
+            self.writer_wanted.emit(self.picture.field)
+        else:
+            self._desk.notices.say("no field is chosen: choose one in the picture of the folio first")
+
+    def offer_menus(self, workspace: str) -> None:
+        """Give its parts context menus.
+
+        Args:
+            workspace: the name of the one that has the commands.
+        """
+        commands = self._desk.commands
+        origin, writer = f"{workspace}.origin", f"{workspace}.writer"
+        ContextMenu(commands, self.picture, (writer, origin, "file.share"), self.picture.choose_at)
+        for part in (self.accesses, self.why.rows):
+            ContextMenu(commands, part, (origin, "file.share"))
 
     def exportables(self) -> Sequence[Exportable]:
         """The picture of the folio with a table of its fields, and the accesses."""

@@ -25,6 +25,7 @@ from foliolab.gui.window import dialogs
 from foliolab.gui.window.building import page, splitter, tool_button
 from foliolab.gui.window.checked import Checked
 from foliolab.gui.window.commands import Command
+from foliolab.gui.window.context_menus import ContextMenu
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable, Row
 from foliolab.gui.window.finding import Findable
@@ -89,6 +90,8 @@ class PoliciesWorkspace(Workspace):
         if not state.isEmpty():
             self.splitter.restoreState(state)
         self.setCentralWidget(self.splitter)
+        names = ("edit", "verify", "explore", "benchmark", "check", "copy", "remove")
+        ContextMenu(self.desk.commands, self.tree, [f"{self.name}.{name}" for name in names])
 
     def offered(self) -> Sequence[Command]:
         wanted = partial(partial, self._wanted)

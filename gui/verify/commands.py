@@ -21,6 +21,7 @@ class Surroundings(Protocol):
     def start_chosen(self) -> None: ...
     def stop(self) -> None: ...
     def step(self, action: str) -> None: ...
+    def inspect(self, way: str) -> None: ...
     def explore(self) -> None: ...
     def ask_save(self) -> None: ...
 
@@ -28,6 +29,7 @@ class Surroundings(Protocol):
 def commands_of(workspace: Surroundings) -> list[Command]:
     """All commands, in the order of the tool bar."""
     run, make, step = "&Run", workspace.command, partial(partial, workspace.step)
+    inspect = partial(partial, workspace.inspect)
     return [
         make("start", "&Verify", workspace.start_chosen, menu=run, keys=("F5",), icon="play", bar=True, word="Verify",
              tip="Attack the chosen policy"),
@@ -43,6 +45,10 @@ def commands_of(workspace: Surroundings) -> list[Command]:
              tip="Go one step forward"),
         make("last", "To the &end", step("end"), menu=run, keys=("End",), icon="next", bar=True,
              tip="Go to the step where the law breaks"),
+        make("origin", "&Why? The step that set it", inspect("go_to_origin"), menu=run, keys=("W",),
+             tip="Go to the earlier step that set what the policy read for its answer"),
+        make("writer", "&Last writer of the field", inspect("go_to_writer"), menu=run, keys=("Shift+W",),
+             tip="Go to where the chosen field of the folio was last written"),
         make("explore", "Open in &Explore", workspace.explore, menu=run, keys=("Ctrl+Shift+E",), icon="explore",
              bar=True, word="Open in Explore", tip="Play this counterexample beside other policies"),
         make("save", "&Save the counterexample…", workspace.ask_save, menu="&File", keys=("Ctrl+S",), icon="save",

@@ -21,6 +21,7 @@ from foliolab.gui.verify.state import VerifyState, place_of, state_of
 from foliolab.gui.window import dialogs
 from foliolab.gui.window.building import FLUSH, column, label, named, row, splitter
 from foliolab.gui.window.commands import Command
+from foliolab.gui.window.context_menus import ContextMenu
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
 from foliolab.gui.window.finding import Findable
@@ -115,6 +116,11 @@ class VerifyWorkspace(Workspace):
         self.inspector.why.wanted.connect(self.ways.go_to_origin)
         self.inspector.writer_wanted.connect(self.ways.go_to_writer)
         self.claims.wanted.connect(self.show_example)
+        self.inspector.offer_menus(self.name)
+        ways = ("verify.first", "verify.back", "verify.on", "verify.last", "verify.origin")
+        sent = ("verify.explore", "verify.save", "file.share")
+        ContextMenu(self.desk.commands, self.stepper.diagram, (*ways, *sent))
+        ContextMenu(self.desk.commands, self.claims, ("verify.start", *sent))
         self.stepper.stepped.connect(self._stepped)
         named(cards, "Attacks").setObjectName("verify.cards")
         parts = ((cards, 0), (self.claims, 1), (self.stepper, 3))
@@ -210,6 +216,13 @@ class VerifyWorkspace(Workspace):
         if action != "toggle":
             self.stepper.pause()
         getattr(self.stepper, action)()
+
+    def inspect(self, way: str) -> None:
+        """Go to where something was written: a method of `Inspector`."""
+        if self.inspector is None:
+            self.desk.notices.say("there is no counterexample to inspect yet")
+        else:
+            getattr(self.inspector, way)()
 
     # -- the attacks -----------------------------------------------------------------------------------
     def _on_report(self, news: object) -> None:

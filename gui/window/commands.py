@@ -58,6 +58,9 @@ class Commands(QObject):
 
     Signals:
         ran: the name of a command that has run.
+
+    Attributes:
+        pointed: the widget whose context menu was opened last; None after a command has run.
     """
 
     ran = Signal(str)
@@ -68,6 +71,7 @@ class Commands(QObject):
         self._commands: dict[str, Command] = {}
         self._actions: dict[str, QAction] = {}
         self._workspace = ""
+        self.pointed: QWidget | None = None
 
     def add(self, *commands: Command, host: QWidget | None = None) -> None:
         """Register commands.
@@ -184,4 +188,5 @@ class _Runner(QObject):
             self._command.run(on)
         else:
             self._command.run()
+        self._commands.pointed = None
         self._commands.ran.emit(self._command.name)

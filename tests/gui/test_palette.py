@@ -63,7 +63,7 @@ def test_every_policy_workload_pattern_and_scenario_is_in_it(window: Window) -> 
     registry = window.library.registry
     assert offered >= {("Policy", name) for name in registry.policies}
     assert offered >= {("Workload", name) for name, one in registry.workloads.items() if not one.program}
-    assert offered >= {("Pattern", name) for name in registry.patterns}
+    assert offered >= {("Sharing pattern", name) for name in registry.patterns}
     assert offered >= {("Scenario", name) for name in registry.scenarios}
     assert ("Go", "Verify") in offered
     window.palette_.hide()
