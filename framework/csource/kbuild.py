@@ -92,10 +92,14 @@ class KernelBuild:
         return frozenset(_DEFINED.findall(self._read(AUTOCONF)))
 
     @property
+    def given(self) -> dict[str, bool]:
+        """The options that decide about the counters."""
+        return {name: name in self.options for name in ("MM_ID", "NO_PAGE_MAPCOUNT")}
+
+    @property
     def configuration(self) -> Configuration:
-        """The options that decide about the counters, as compiled."""
-        found = self.options
-        return Configuration("MM_ID" in found, "NO_PAGE_MAPCOUNT" not in found)
+        """These options, as compiled."""
+        return Configuration(self.given["MM_ID"], not self.given["NO_PAGE_MAPCOUNT"])
 
     def source(self) -> Path | None:
         """The file that the build compiles, or the one that it would; None where nothing says so."""

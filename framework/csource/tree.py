@@ -18,7 +18,7 @@ from typing import Final
 from foliolab.framework import intake
 from foliolab.framework.csource import kernel, kernelentries
 from foliolab.framework.csource.git import git, said
-from foliolab.framework.csource.kbuild import KernelBuild
+from foliolab.framework.csource.kbuild import AUTOCONF, KernelBuild
 from foliolab.framework.csource.kernel import Configuration
 from foliolab.framework.csource.name import TREE, policy_name
 from foliolab.framework.document import write_atomically
@@ -140,7 +140,7 @@ class Tree:
     def inputs(self) -> list[Path]:
         """The files that the policy's text depends on, but for those of a revision; some may be absent."""
         own = [] if self.revision else [Path(self.path) / name for name in (*kernel.FILES, CONFIG)]
-        own += [self._named_build / CONFIG] if self._named_build else []
+        own += [self._named_build / AUTOCONF] if self._named_build else []
         return own + [Path(value) for name, value in self.options if name == "patch"]
 
     def commit(self) -> str:
@@ -181,25 +181,29 @@ class Tree:
 
         Raises:
             CSourceError: the tree knows CONFIG_MM_ID, and nothing says whether it is set; or it does not, and something
-                says so.
+                says so; or the build that is named is none, or says otherwise.
         """
         given = {name: value == "y" for name, value in self.options if name not in PATHS}
         if KNOWN not in files[kernel.TYPES]:
             if given:
                 raise CSourceError(f"{self}: {NO_OPTIONS}", LEAVE_OUT)
             return Configuration(None, True)
+        named = self._named_build
         if not given:
-            given = self._of_config()
+            given = self._of_config() if named is None else self._built_in(named).given
         if "MM_ID" not in given and "NO_PAGE_MAPCOUNT" not in given:
             raise CSourceError(
                 f"{self} has no .config, and no option says how it is configured",
                 f"{CHOICE}, as in {TREE}{self.path}:MM_ID=y",
             )
         without = given.get("NO_PAGE_MAPCOUNT", not given.get("PAGE_MAPCOUNT", True))
-        return Configuration(given.get("MM_ID", without), not without)
+        chosen = Configuration(given.get("MM_ID", without), not without)
+        if named is not None:
+            self._check_agrees(self._built_in(named), chosen)
+        return chosen
 
     def _of_config(self) -> dict[str, bool]:
-        file = (self._named_build or Path(self.path)) / CONFIG
+        file = Path(self.path) / CONFIG
         if self.revision or not file.is_file():
             return {}
         text = _read(file)
@@ -225,20 +229,23 @@ class Tree:
         """
         if self._named_build is not None and self.revision:
             raise CSourceError(f"{self}: a build is of the files in a folder, not of a revision", "name one of the two")
-        found = KernelBuild(self._named_build or Path(self.path), Path(self.path))
+        found = self._built_in(self._named_build or Path(self.path))
         if self._named_build is None and (self.revision or "build" in dict(self.options) or not found.is_there):
             return None
-        self._check(found)
+        found.check()
+        wanted = self.configuration(self.files())
+        if wanted.mm_id is not None:
+            self._check_agrees(found, wanted)
         return found
 
-    def _check(self, build: KernelBuild) -> None:
+    def _built_in(self, folder: Path) -> KernelBuild:
+        return KernelBuild(folder, Path(self.path))
+
+    def _check_agrees(self, build: KernelBuild, wanted: Configuration) -> None:
         """Raises as `build`."""
-        build.check()
-        files = self.files()
-        wanted, found = self.configuration(files), build.configuration
-        if wanted.mm_id is not None and wanted != found:
+        if wanted != build.configuration:
             raise CSourceError(
-                f"{self}: {build.folder} is configured otherwise: {found}, not {wanted}",
+                f"{self}: {build.folder} is configured otherwise: {build.configuration}, not {wanted}",
                 "leave the options out: the build says how it is configured",
             )
 
@@ -327,8 +334,12 @@ def _option(text: str, whole: str) -> tuple[str, str]:
         raise UsageError(
             f"{whole}: {text.strip()} is no option", f"{CHOICE}; patch=FILE applies a diff, build=FOLDER is of make O="
         )
-    is_path = name in PATHS and (name, value) != ("build", NO_BUILD)
-    return name, os.path.abspath(os.path.expanduser(value)) if is_path else value
+    if name not in PATHS or (name, value) == ("build", NO_BUILD):
+        return name, value
+    path = os.path.abspath(os.path.expanduser(value))
+    if name == "build" and not os.path.isdir(path):
+        raise UsageError(f"{whole}: there is no folder {value}", "name what `make O=FOLDER` wrote")
+    return name, path
 
 
 def _of_folder(folder: Path) -> dict[str, str]:

@@ -22,13 +22,16 @@ from foliolab.framework.csource.kbuild import KernelBuild
 from foliolab.framework.csource.tree import Tree
 from foliolab.framework.csource.undefined import undefined
 from foliolab.framework.engine.engine import native_missing
-from foliolab.framework.errors import CSourceError, UsageError
+from foliolab.framework.errors import CSourceError, FolioLabError, UsageError
 from foliolab.framework.plugins.registry import load
 from foliolab.framework.testing import alike
 from foliolab.framework.testing.checks import COMPILED, checks_for
 from foliolab.framework.testing.subject import Subject
 from foliolab.framework.verify.attack import Budget
 from foliolab.framework.verify.explored.compiled_attack import CompiledExplored
+from foliolab.framework.verify.explored.exploration import Explorer, Options
+from foliolab.framework.verify.explored.programs import programs
+from foliolab.framework.verify.explored.world import World
 
 OPERATIONS = 20_000
 runs = pytest.mark.skipif(
@@ -73,6 +76,22 @@ def test_what_only_the_whole_file_has_is_compiled(tmp_path: Path) -> None:
     (tree / "mm/rmap.c").write_text(text.replace(old, f"{old}\n\tfolio->_owner_flags |= 8;"))
     scheme = scheme_of(f"tree:{tree}")
     assert "of struct page" in alike.walked_difference(scheme, CompiledEntries(scheme).connect, 500)[0]
+
+
+@runs
+def test_interleavings_of_the_whole_file_are_explored(tmp_path: Path) -> None:
+    """Of forks, too, which ask for flags of the MM that the entry makes."""
+    scheme = scheme_of(f"tree:{configured(tmp_path)}:build={tmp_path / 'linux'}")
+    program = next(
+        one for one in programs(scheme) if {"fork", "exit"} <= {each.name for own in one.threads for each in own}
+    )
+    states = []
+    for of_c in (False, True):
+        world = World(scheme, program.shape, program.setup, program.threads)
+        found = Explorer(world, Options(memory=64 << 20, compiled=of_c)).run(lambda so_far: True)
+        assert found.complete and not found.broken
+        states.append(found.states)
+    assert 0.3 < states[1] / states[0] < 3.0
 
 
 @runs
@@ -149,8 +168,8 @@ def test_the_whole_file_of_a_kernel_leaves_the_bytes_of_every_other_form(build: 
 def test_a_build_that_is_configured_otherwise_is_refused(tmp_path: Path) -> None:
     tree = configured(tmp_path, build=tmp_path / "out")
     written = f"tree:{tree}:MM_ID=y,NO_PAGE_MAPCOUNT=y,build={tmp_path / 'out'}"
-    with pytest.raises(CSourceError, match=r"out is configured otherwise: MM_ID=y, not MM_ID=y,NO_PAGE_MAPCOUNT=y"):
-        Tree.parse(written).build()
+    with pytest.raises(FolioLabError, match=r"out is configured otherwise: MM_ID=y, not MM_ID=y,NO_PAGE_MAPCOUNT=y"):
+        scheme_of(written)
     assert Tree.parse(f"tree:{tree}:build={tmp_path / 'out'}").build() == KernelBuild(tmp_path / "out", tree)
 
 
@@ -180,6 +199,8 @@ def test_a_revision_has_no_build(tmp_path: Path) -> None:
         tree.build()
     with pytest.raises(UsageError, match="build= is no option"):
         Tree.parse(f"tree:{tmp_path}:build=")
+    with pytest.raises(UsageError, match="there is no folder nowhere"):
+        Tree.parse(f"tree:{tmp_path}:build=nowhere")
 
 
 @runs

@@ -28,10 +28,15 @@ static FL_NO_HOOKS long fl_do(const volatile void *place, int bit, int bits, int
 	return result;
 }
 
+static FL_NO_HOOKS int fl_is_outside(const volatile void *place)
+{
+	return (const volatile char *)place < fl_first || (const volatile char *)place >= fl_end;
+}
+
 /* -- plain accesses, which the compiler tells ------------------------------------------------------------------- */
 static FL_NO_HOOKS void fl_plain(char *place, int bytes, int step)
 {
-	if (place >= fl_first && place < fl_end)
+	if (!fl_is_outside(place))
 		fl_do(place, 0, 8 * bytes, 0, step, 0, 0);
 }
 #define FL_HOOK(name, bytes, step) FL_NO_HOOKS void __tsan_##name##bytes(void *place) { fl_plain(place, bytes, step); }
@@ -78,7 +83,10 @@ FL_INLINE bool atomic_inc_and_test(atomic_t *v) { return FL_OF(&v->counter, FL_A
 FL_INLINE bool atomic_dec_and_test(atomic_t *v) { return FL_OF(&v->counter, FL_ADD_TEST_ZERO, -1, 0); }
 FL_INLINE bool atomic_sub_and_test(int i, atomic_t *v) { return FL_OF(&v->counter, FL_ADD_TEST_ZERO, -i, 0); }
 FL_INLINE bool atomic_add_negative(int i, atomic_t *v) { return FL_OF(&v->counter, FL_ADD_TEST_NEGATIVE, i, 0); }
-FL_INLINE bool test_bit(long bit, const unsigned long *word) { return fl_do(word, bit, 1, 0, FL_LOAD, 0, 0); }
+FL_INLINE bool test_bit(long bit, const unsigned long *word)
+{
+	return fl_is_outside(word) ? *word >> bit & 1 : fl_do(word, bit, 1, 0, FL_LOAD, 0, 0);
+}
 FL_INLINE void __set_bit(long bit, unsigned long *word) { *word |= BIT(bit); }
 FL_INLINE void __clear_bit(long bit, unsigned long *word) { *word &= ~BIT(bit); }
 FL_INLINE void set_bit(long bit, unsigned long *word) { fl_do(word, bit, 1, 0, FL_LOCKED_STORE, 1, 0); }

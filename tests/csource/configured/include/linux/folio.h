@@ -4,8 +4,9 @@
 #include <linux/page-flags.h>
 #define HPAGE_PMD_NR 512
 #define VM_LOCKED 0x2000UL
+#define MMF_HAS_PINNED 27
 enum { MTHP_STAT_NR_ANON };
-extern unsigned long mthp_stats[20], pinned_mms;
+extern unsigned long mthp_stats[20];
 typedef unsigned int rmap_t;
 static inline unsigned int folio_large_order(const struct folio *folio) { return folio->_flags_1 & 0xff; }
 static inline long folio_large_nr_pages(const struct folio *folio) { return 1L << folio_large_order(folio); }
@@ -20,7 +21,7 @@ static inline void mod_mthp_stat(int order, int item, int delta) { mthp_stats[or
 static inline void vm_flags_init(struct vm_area_struct *vma, unsigned long flags) { vma->vm_flags = flags; }
 static inline bool folio_needs_cow_for_dma(struct vm_area_struct *vma, struct folio *folio)
 {
-	return vma->vm_mm->flags & pinned_mms;
+	return test_bit(MMF_HAS_PINNED, &vma->vm_mm->flags);
 }
 void mlock_folio(struct folio *folio);
 static inline void mlock_vma_folio(struct folio *folio, struct vm_area_struct *vma)
