@@ -53,6 +53,7 @@ class Guide(QFrame):
         self._desk, self._window, self._seen, self._folder = desk, window, seen, folder
         self._spotlight = Spotlight(window)
         self._stops: Sequence[Stop] = ()
+        self._compiled: list[Tour] = []
         self.tour: Tour | None = None
         self.example = folder
         self.at = 0
@@ -118,11 +119,12 @@ class Guide(QFrame):
             self._desk.notices.say(f"the example of the tour cannot be used: {failure.message}", "error", file)
             self.leave()
             return
-        known = [name for name in policies if self._desk.library.usable([name])]
-        # whether it could be compiled is said where it is used
-        self._desk.jobs.start(
-            "Compiling for the tour", compile_ahead, known, tuple(self._desk.library.sound), self.example
-        )
+        if policies and tour not in self._compiled:
+            self._compiled.append(tour)
+            known = [name for name in policies if self._desk.library.usable([name])]
+            files = tuple(self._desk.library.sound)
+            # whether it could be compiled is said where it is used
+            self._desk.jobs.start("Compiling for the tour", compile_ahead, known, files, self.example)
         self._show(at)
         self._timer.start()
 

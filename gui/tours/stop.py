@@ -53,7 +53,8 @@ class Tour:
         title: a question.
         summary: one sentence.
         stops: makes the stops with the installed policies and a copy of the example.
-        policies: chooses the policies that the stops need, to compile them ahead.
+        policies: chooses the policies that the stops need, to compile them ahead;
+            none where nothing of them is compiled.
         example: a file that the stops speak of; they work on a copy of it. None for none.
         repaired: what the stops make of the example's text; empty if they leave it.
     """
@@ -72,11 +73,12 @@ def sends(workspace: str, what: object) -> Callable[[Desk], object]:
     return lambda desk: desk.send(workspace, what)
 
 
-def runs(workspace: str, command: str) -> Callable[[Desk], object]:
-    """Do it by a command of a workspace, such as "step"."""
+def runs(workspace: str, *commands: str) -> Callable[[Desk], object]:
+    """Do it by commands of a workspace, such as "step"."""
 
     def run(desk: Desk) -> None:
         desk.go(workspace)
-        desk.commands.trigger(f"{workspace}.{command}")
+        for command in commands:
+            desk.commands.trigger(f"{workspace}.{command}")
 
     return run

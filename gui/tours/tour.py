@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -144,11 +143,12 @@ def race(library: Library, example: Path) -> list[Stop]:
         ),
         Stop(
             "The counterexample",
-            "Each thread is a lane, each access is a mark, and time runs downwards. The arrow keys step. Press the key "
-            "“End”: two threads have read that the folio has no owner, both have stored their own ID, and neither "
-            "has marked the folio as shared. At the right stands why the policy says “exclusive”.",
+            "Press “Stop” on the tool bar: this refutation is enough. Each thread is a lane, each access is a mark, "
+            "and time runs downwards. The arrow keys step. Press the key “End”: two threads have read that the folio "
+            "has no owner, both have stored their own ID, and neither has marked the folio as shared. At the right "
+            "stands why the policy says “exclusive”.",
             "verify", {"policy": RACING, "start": True}, lambda seen: refuted(seen) and seen["ended"] is True,
-            runs("verify", "last"), "verify.sequence", refuted,
+            runs("verify", "stop", "last"), "verify.sequence", refuted,
         ),
         Stop(
             "Repair it",
@@ -179,10 +179,6 @@ def _repair(example: Path, desk: Desk) -> None:
         raise FolioLabError(f"{example} cannot be written: {fault}", "make room or rights in its folder") from fault
 
 
-def _racing(library: Library) -> Sequence[str]:
-    return (RACING,)
-
-
 TOURS: Final = (
     Tour("false-shared", "What is a false shared?", "One process maps a folio, and a policy still says that it may be "
          "shared.", false_shared, lambda library: (choice.imprecise(library), choice.exact(library)), DAEMON),
@@ -190,5 +186,5 @@ TOURS: Final = (
          "page, measured on this host.", page_mapcounts,
          lambda library: (choice.with_page_mapcounts(library), choice.without_page_mapcounts(library))),
     Tour("race", "How is a race found?", "A policy with a mistake, the shortest interleaving that shows it, and a "
-         "repair.", race, _racing, RACE, repaired),
+         "repair.", race, lambda library: (), RACE, repaired),
 )  # fmt: skip

@@ -14,7 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from foliolab.gui.main_window import Window
 
-sys.path.insert(0, str(Path(__file__).parent))  # newcomer
+sys.path.insert(0, str(Path(__file__).parent))  # clipping, newcomer, pointing
 
 ENDS = 120_000
 """Milliseconds that threads and processes have to end after the window is closed; on a loaded host it takes longer."""

@@ -2,43 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from foliolab.framework.engine.engine import native_missing
+from pointing import COMMON, asked, names
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from foliolab.gui.main_window import Window
-
-PATIENCE = 120_000
-COMMON = {"edit.text", "edit.bookmark", "file.command", "file.export"}
-
-
-def asked(widget: Any, point: Any = None) -> Any:
-    """The context menu that a right click at a point of a widget opens; by default in the middle."""
-    from PySide6.QtGui import QContextMenuEvent
-    from PySide6.QtWidgets import QAbstractScrollArea, QApplication, QMenu
-    from shiboken6 import isValid
-
-    target = widget.viewport() if isinstance(widget, QAbstractScrollArea) else widget
-    point = point if point is not None else target.rect().center()
-    for one in widget.window().findChildren(QMenu):
-        one.setProperty("before", True)
-    event = QContextMenuEvent(QContextMenuEvent.Reason.Mouse, point, target.mapToGlobal(point))
-    QApplication.sendEvent(target, event)
-    made = [one for one in widget.window().findChildren(QMenu) if isValid(one) and not one.property("before")]
-    assert len(made) == 1, f"{widget.accessibleName()}: {len(made)} menus"
-    return made[0]
-
-
-def names(menu: Any) -> set[str]:
-    found = {action.objectName() for action in menu.actions() if not action.isSeparator()}
-    menu.close()
-    return found
 
 
 def test_what_is_at_hand_at_a_start_has_a_menu(window: Window, qtbot: Any) -> None:
@@ -122,30 +94,3 @@ def tree_flags() -> Any:
     from PySide6.QtCore import Qt
 
     return Qt.MatchFlag.MatchExactly | Qt.MatchFlag.MatchRecursive
-
-
-@pytest.mark.skipif(bool(native_missing()), reason=native_missing() or "-")
-def test_pages_fields_and_accesses_have_menus(open_window: Callable[..., Window], qtbot: Any) -> None:
-    from foliolab.gui.tours.tour import DAEMON
-
-    window = open_window()
-    policies = ["no-page-mapcount", "exact"]
-    window.send("explore", {"file": DAEMON, "policies": policies, "step": 4, "wrong": True})
-    workspace: Any = window.here
-    qtbot.waitUntil(lambda: workspace.on_screen()["inspected"] == (policies[0], "false shared"), timeout=PATIENCE)
-    inspector = workspace.inspector
-    for part, own in (
-        (inspector.picture, "explore.writer"), (inspector.accesses, "explore.origin"),
-        (inspector.why.rows, "explore.origin"), (workspace.counters, "explore.next"),
-        (workspace.plot, "explore.play"), (workspace.run_bar.slider, "explore.previous"),
-    ):  # fmt: skip
-        assert COMMON | {own, "file.share"} <= names(asked(part))
-    view = workspace.maps.maps[1, 2]
-    place = view._rect((*view.tiles.cell_of(0), 1, 1)).center().toPoint()
-    menu = asked(view, place)
-    assert "explore.origin" in names(menu)
-    qtbot.waitUntil(lambda: workspace.on_screen()["inspected"] == (policies[1], "right"), timeout=PATIENCE)
-    inspector.policy = policies[0]
-    inspector.show_found(inspector._found)
-    window.commands.trigger("explore.origin")
-    qtbot.waitUntil(lambda: workspace.on_screen()["position"] in (1, 2, 3), timeout=PATIENCE)

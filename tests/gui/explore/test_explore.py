@@ -201,6 +201,26 @@ def test_next_wrong_inspects_the_page_and_the_policy_that_are_wrong(daemon: Any,
     qtbot.waitUntil(lambda: daemon.inspecting.picked == (2, 0), timeout=PATIENCE)
     qtbot.waitUntil(lambda: daemon.inspector.now.verdict == "false shared", timeout=PATIENCE)
     assert daemon.inspector.now.policy == "mm-id" and daemon.maps.maps[0, 2].selected == 0
+    has_menus(daemon, qtbot)
+
+
+def has_menus(workspace: Any, qtbot: Any) -> None:
+    """Pages, fields, accesses, curves and counters have context menus; that of a page chooses it."""
+    from pointing import COMMON, asked, names
+
+    inspector = workspace.inspector
+    for part, own in (
+        (inspector.picture, "explore.writer"), (inspector.accesses, "explore.origin"),
+        (inspector.why.rows, "explore.origin"), (workspace.counters, "explore.next"),
+        (workspace.plot, "explore.play"), (workspace.run_bar.slider, "explore.previous"),
+    ):  # fmt: skip
+        assert COMMON | {own, "file.share"} <= names(asked(part))
+    view = workspace.maps.maps[1, 2]
+    assert "explore.origin" in names(asked(view, view._rect((*view.tiles.cell_of(0), 1, 1)).center().toPoint()))
+    qtbot.waitUntil(lambda: inspector.now.policy == POLICIES[1], timeout=PATIENCE)
+    inspector.tabs.setCurrentIndex(0)
+    workspace.desk.commands.trigger("explore.origin")
+    qtbot.waitUntil(lambda: workspace.run.view.position in (1, 2, 3), timeout=PATIENCE)
 
 
 def test_a_click_inspects_and_hovering_tells(daemon: Any, window: Window, qtbot: Any) -> None:
