@@ -113,6 +113,7 @@ def entry_points_of(operation: str) -> frozenset[Function]:
 
     names = set(getattr(Machine, operation).__code__.co_names)
     found = {_ENTRIES[name] for name in names & _ENTRIES.keys()} if "entrypoints" in names else set()
+    found |= {entrypoints.LOCKED[one] for one in found & entrypoints.LOCKED.keys()}
     for other in names & OPERATIONS.keys() - {operation} - _ENTRIES.keys():
         found |= entry_points_of(other)
     return frozenset(found)

@@ -133,6 +133,7 @@ def _engine_laws(machine: Machine, truth: Truth) -> Iterator[Violation]:
     for mm in range(machine.shape.nr_mms):
         yield from _rss(machine, truth, mm)
     yield from _exclusive(machine, truth)
+    yield from _pinned(machine)
 
 
 def _rss(machine: Machine, truth: Truth, mm: int) -> Iterator[Violation]:
@@ -159,6 +160,14 @@ def _exclusive(machine: Machine, truth: Truth) -> Iterator[Violation]:
         for pfn in writable[anon[writable] & ~exclusive[writable]]:
             message = f"MM {mm} may write page {pfn}, which is not AnonExclusive"
             yield Violation("anon-exclusive", message)
+
+
+def _pinned(machine: Machine) -> Iterator[Violation]:
+    """What gup_fast has pinned for writing through a private mapping belongs to that MM alone, and stays so."""
+    flags = machine.column("page", "flags")
+    for pfn in np.flatnonzero(machine.pins()):
+        if not int(flags[pfn]) >> PG_anon_exclusive & 1:
+            yield Violation("pinned", f"page {pfn} is pinned for writing and not AnonExclusive")
 
 
 def _policy_laws(machine: Machine, truth: Truth, most_owners: Counts) -> Iterator[Violation]:

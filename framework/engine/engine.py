@@ -15,6 +15,7 @@ from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine import calls, entrypoints
 from foliolab.framework.engine.callers import interpreted, unchecked_engine_tree
 from foliolab.framework.engine.guard import WRITERS, guarded, unguarded
+from foliolab.framework.engine.locks import LOCK_WORDS
 from foliolab.framework.engine.pagetable import PTRS_PER_PTE
 from foliolab.framework.engine.policytext import OWN
 from foliolab.framework.engine.policytree import policy_tree, unchecked_tree
@@ -84,8 +85,9 @@ class Map:
         self.ida = take(8 * self.ida_words)
         tables = -(-shape.nr_vpns // PTRS_PER_PTE)
         self.pgds = [take(tables * PTRS_PER_PTE * PTE_SIZE) for _ in range(shape.nr_mms)]
-        self.pmds = [take(tables * PTE_SIZE) for _ in range(shape.nr_mms)]
+        self.pmds = [take((tables + LOCK_WORDS) * PTE_SIZE) for _ in range(shape.nr_mms)]
         self.scratch = take(shape.scratch)
+        self.pins = take(8 * shape.nr_pages)
 
 
 @cache
@@ -246,6 +248,10 @@ class Engine:
         """The PMDs of an MM, shape (nr_vpns / 512,) rounded up."""
         return np.ndarray((-(-self.shape.nr_vpns // PTRS_PER_PTE),), np.uint64, self.vm.buffer, self.map.pmds[mm])
 
+    def pins(self) -> NDArray[np.uint64]:
+        """Pins of each page by GUP-fast, which no kernel counts by the page, shape (nr_pages,)."""
+        return np.ndarray((self.shape.nr_pages,), np.uint64, self.vm.buffer, self.map.pins)
+
     def at(self, struct: str, off: int) -> Pointer:
         """A typed pointer, for looking at single fields: `engine.at("mm", engine.map.mms[0]).mm_id.peek()`."""
         return self.vm.at(struct, off)
@@ -308,6 +314,7 @@ class Engine:
             ("has_contents", int(self.contents.size > 0)),
             ("notify_moves", int("move_pte" in self.scheme.policy.hooks.given())),
             ("nr_pages", self.shape.nr_pages),
+            ("pins", self.map.pins),
         ):
             getattr(zone, name).write("boot", value)
         for who, off in enumerate(self.map.mms):

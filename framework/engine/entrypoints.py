@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from foliolab.framework.engine import fault, fork, huge, lazyfree, mm, procfs, reference, zap
+from foliolab.framework.engine import fault, fork, gup, huge, lazyfree, locks, mm, procfs, reference, threads, zap
 from foliolab.framework.engine.folio import leave_lru_batch, page_head_pfn
 from foliolab.framework.engine.fork import ENOMEM, OK
 from foliolab.framework.engine.pagetable import PTRS_PER_PTE, pmd_ref
@@ -191,8 +191,14 @@ def pin(vm: Memory, who: int, pfn: int) -> int:
     return OK
 
 
+def gup_fast(vm: Memory, contents: Memory, cpu: int, zone: int, who: int, vpn: int) -> int:
+    """Pin one page for writing, by GUP-fast if that is possible; its frame, -1 without memory."""
+    return gup.pin_user_page(vm, contents, cpu_at(vm, cpu), zone_at(vm, zone), mm_at(vm, who), vpn)
+
+
 def unpin(vm: Memory, cpu: int, zone: int, pfn: int) -> int:
     """Undo one pin."""
+    gup.forget_pin(vm, zone_at(vm, zone), pfn)
     reference.unpin_folio(vm, cpu_at(vm, cpu), zone_at(vm, zone), pfn)
     return OK
 
@@ -232,6 +238,92 @@ def discard(vm: Memory, cpu: int, zone: int, who: int, vpn: int) -> int:
     return int(lazyfree.discard(vm, cpu_at(vm, cpu), zone_at(vm, zone), mm_at(vm, who), vpn))
 
 
+# -- operations of an MM that several threads use, under its locks ----------------------------------------
+def write_range_locked(
+    vm: Memory, contents: Memory, cpu: int, zone: int, who: int, start: int, nr: int, value: int, nbytes: int
+) -> int:
+    """`write_range`, with faults that other threads may come between."""
+    c = cpu_at(vm, cpu)
+    z = zone_at(vm, zone)
+    m = mm_at(vm, who)
+    outcome = fault.UNCHANGED
+    for vpn in range(start, start + nr):
+        outcome = threads.write_page_of_thread(vm, contents, c, z, m, vpn, value, nbytes)
+        if outcome > fault.NEW_PAGE:
+            return (vpn - start) << 3 | outcome
+    return nr << 3 | outcome
+
+
+def zap_range_locked(vm: Memory, cpu: int, zone: int, who: int, start: int, nr: int, flush: int) -> int:
+    """MADV_DONTNEED, beside which other threads may fault."""
+    m = mm_at(vm, who)
+    locks.mmap_read_lock(vm, m)
+    locks.pte_lock(vm, m)
+    zap_range(vm, cpu, zone, who, start, nr, 0)
+    locks.pte_unlock(vm, m)
+    if flush:
+        flush_gather(vm, cpu, zone)
+    locks.mmap_read_unlock(vm, m)
+    return OK
+
+
+def fork_range_locked(
+    vm: Memory, contents: Memory, cpu: int, zone: int, parent: int, child: int, start: int, nr: int
+) -> int:
+    """`copy_page_range` of a parent whose other threads run on."""
+    m = mm_at(vm, parent)
+    locks.mmap_write_lock(vm, m)
+    locks.write_protect_begin(vm, m)
+    locks.pte_lock(vm, m)
+    outcome = fork_range(vm, contents, cpu, zone, parent, child, start, nr)
+    locks.pte_unlock(vm, m)
+    locks.write_protect_end(vm, m)
+    locks.mmap_write_unlock(vm, m)
+    return outcome
+
+
+def protect_range_locked(vm: Memory, cpu: int, zone: int, who: int, start: int, nr: int) -> int:
+    """mprotect to read-only and back."""
+    m = mm_at(vm, who)
+    locks.mmap_write_lock(vm, m)
+    locks.pte_lock(vm, m)
+    protect_range(vm, cpu, zone, who, start, nr)
+    locks.pte_unlock(vm, m)
+    locks.mmap_write_unlock(vm, m)
+    return OK
+
+
+def move_range_locked(vm: Memory, cpu: int, zone: int, who: int, start: int, to: int, nr: int) -> int:
+    """mremap."""
+    m = mm_at(vm, who)
+    locks.mmap_write_lock(vm, m)
+    locks.pte_lock(vm, m)
+    move_range(vm, cpu, zone, who, start, to, nr)
+    locks.pte_unlock(vm, m)
+    locks.mmap_write_unlock(vm, m)
+    return OK
+
+
+def file_map_locked(vm: Memory, cpu: int, who: int, vpn: int, pfn: int, nr: int, flags: int) -> int:
+    """A read fault that maps pages of a file which no other thread has mapped meanwhile."""
+    m = mm_at(vm, who)
+    locks.mmap_read_lock(vm, m)
+    locks.pte_lock(vm, m)
+    for i in range(nr):
+        if threads.pte_same(vm, m, vpn + i, 0):
+            file_map(vm, cpu, who, vpn + i, pfn + i, 1, flags)
+    locks.pte_unlock(vm, m)
+    locks.mmap_read_unlock(vm, m)
+    return OK
+
+
+LOCKED: Final[dict[Callable[..., Any], Callable[..., Any]]] = {
+    write_range: write_range_locked, zap_range: zap_range_locked, fork_range: fork_range_locked,
+    protect_range: protect_range_locked, move_range: move_range_locked, file_map: file_map_locked, gup_fast: gup_fast,
+}  # fmt: skip
+"""What stands for an entry point in an MM that several threads use at the same time."""
+
+
 def kpagecount(vm: Memory, pfn: int) -> int:
     """/proc/kpagecount of a frame."""
     return procfs.kpagecount(vm, pfn)
@@ -262,6 +354,8 @@ ENTRY_POINTS: Final[dict[Callable[..., Any], str]] = {
     flush_gather: "mii", write_range: "mmiiiiiii", touch_new: "mmiiii", split_range: "miiiii",
     protect_range: "miiiii",
     move_range: "miiiiii", file_alloc: "miii", file_map: "miiiiii", file_map_huge: "miiiii", file_drop: "miii",
+    write_range_locked: "mmiiiiiii", zap_range_locked: "miiiiii", fork_range_locked: "mmiiiiii",
+    protect_range_locked: "miiiii", move_range_locked: "miiiiii", file_map_locked: "miiiiii", gup_fast: "mmiiii",
     get_user: "mii", put_user: "miiii", pin: "mii", unpin: "miii", drain: "miii", swap_cache: "mi",
     swap_out: "miiii", swap_in: "miii", free_range: "miiiii", discard: "miiii", kpagecount: "mi", exclusive: "mi",
     maybe_shared: "mi", mapcount: "mi", smaps: "miii",

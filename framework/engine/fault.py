@@ -142,19 +142,19 @@ def can_reuse_anon(vm: Memory, folio: Folio, page: Page, mm: MM) -> bool:
     return can_reuse_small(folio)
 
 
-def wp_page_copy(vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, mm: MM, vpn: int, value: int) -> int:
-    """`wp_page_copy`: the order of steps is that of specification 1.8."""
+def new_copy(vm: Memory, contents: Memory, zone: Zone, pfn: int) -> int:
+    """A new frame with what the page contains; -1 without memory."""
+    copy = alloc_folio(vm, zone, 0)
+    if copy >= 0 and load(zone.has_contents):
+        copy_page(contents, copy, pfn)
+    return copy
+
+
+def map_copy(vm: Memory, cpu: Cpu, mm: MM, vpn: int, value: int, copy: int) -> None:
+    """Map a copy in the place of the page that a PTE maps."""
     entry = pte_ref(vm, mm, vpn)
     pfn = value >> PFN_SHIFT
-    head = page_head_pfn(vm, pfn)
-    folio = pfn_folio(vm, head)
-    folio_get(folio)
-    copy = alloc_folio(vm, zone, 0)
-    if copy < 0:
-        folio_put_refs(vm, cpu, zone, head, 1)
-        return NO_MEMORY
-    if load(zone.has_contents):
-        copy_page(contents, copy, pfn)
+    folio = pfn_folio(vm, page_head_pfn(vm, pfn))
     get_and_clear(entry)
     page = pfn_to_page(vm, copy)
     store(page.mapping, MAPPING_ANON)
@@ -165,15 +165,32 @@ def wp_page_copy(vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, mm: MM, vpn
     if not folio_test_anon(folio):
         store(mm.rss_file, load(mm.rss_file) - 1)
         store(mm.rss_anon, load(mm.rss_anon) + 1)
+
+
+def put_copied(vm: Memory, cpu: Cpu, zone: Zone, head: int) -> None:
+    """Drop the reference of the PTE that was copied from, and the fault's own."""
     folio_put_refs(vm, cpu, zone, head, 1)
-    free_swap_cache(vm, folio)
+    free_swap_cache(vm, pfn_folio(vm, head))
     folio_put_refs(vm, cpu, zone, head, 1)
     this_cpu_add(1, cpu.PGCOPY)
+
+
+def wp_page_copy(vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, mm: MM, vpn: int, value: int) -> int:
+    """`wp_page_copy`: the order of steps is that of specification 1.8."""
+    pfn = value >> PFN_SHIFT
+    head = page_head_pfn(vm, pfn)
+    folio_get(pfn_folio(vm, head))
+    copy = new_copy(vm, contents, zone, pfn)
+    if copy < 0:
+        folio_put_refs(vm, cpu, zone, head, 1)
+        return NO_MEMORY
+    map_copy(vm, cpu, mm, vpn, value, copy)
+    put_copied(vm, cpu, zone, head)
     return COPIED
 
 
-def do_wp_page(vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, mm: MM, vpn: int, value: int) -> int:
-    """`do_wp_page` on a present read-only PTE."""
+def wp_page_reuse(vm: Memory, cpu: Cpu, mm: MM, vpn: int, value: int) -> int:
+    """Make a present read-only PTE writable, if the page is the MM's own; COPIED if it must be copied."""
     entry = pte_ref(vm, mm, vpn)
     if value & PTE_VM_SHARED:
         WRITE_ONCE(entry, value | PTE_WRITE | PTE_DIRTY)
@@ -186,6 +203,14 @@ def do_wp_page(vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, mm: MM, vpn: 
         WRITE_ONCE(entry, value | PTE_WRITE | PTE_DIRTY)
         this_cpu_add(1, cpu.PGREUSE)
         return REUSED
+    return COPIED
+
+
+def do_wp_page(vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, mm: MM, vpn: int, value: int) -> int:
+    """`do_wp_page` on a present read-only PTE."""
+    outcome = wp_page_reuse(vm, cpu, mm, vpn, value)
+    if outcome != COPIED:
+        return outcome
     return wp_page_copy(vm, contents, cpu, zone, mm, vpn, value)
 
 

@@ -25,7 +25,7 @@ from foliolab.framework.engine.structs import (
     PG_swapcache,
 )
 from foliolab.framework.engine.truth import Counts
-from foliolab.framework.errors import BeyondDeclared, ModelError
+from foliolab.framework.errors import BeyondDeclared, ModelError, UsageError
 from foliolab.framework.machine.layout import PMD_ORDER
 
 OUTCOMES: Final = {
@@ -36,6 +36,8 @@ OUTCOMES: Final = {
 }
 
 
+OF_SEVERAL: Final = frozenset({"write", "unmap", "fork", "protect", "mremap", "map_file", "gup_fast"})
+"""Operations that threads of one MM may do at the same time (see `entrypoints.LOCKED`)."""
 # While `bind` collects its calls, an operation gets these answers, which mean success.
 _DONE: Final[dict[Any, int]] = {entrypoints.write_range: 1 << 40}
 
@@ -65,17 +67,23 @@ def _run_all(calls: tuple[Callable[[], Any], ...]) -> None:
 class Machine(Engine):
     """An engine with operations; every operation checks its arguments, so that bad input cannot corrupt state.
 
+    Attributes:
+        several: the MMs that several threads use: operations on them that are bound take the MM's locks.
+
     Operations name MMs by number (0 … nr_mms-1), pages of address space by number, and run on CPU `cpu`. During `bind`,
     `_bound` collects the calls of entry points, and they are not run.
     """
 
     cpu = 0
+    several: frozenset[int] = frozenset()
+    _locking = False
     _bound: list[EntryCall] | None = None
 
     def _call(self, entry: Callable[..., Any], *numbers: int) -> Any:
         if self._bound is None:
             return self.entry_point(entry)(*numbers)
-        self._bound.append((entry, numbers))
+        locked = entrypoints.LOCKED.get(entry, entry)
+        self._bound.append((locked if self._locking else entry, numbers))
         return _DONE.get(entry, OK)
 
     def apply(self, operation: Operation) -> Any:
@@ -106,16 +114,27 @@ class Machine(Engine):
         Raises:
             ModelError: the modelled kernel refuses it, in the present state of the machine.
         """
-        self._bound = []
+        self._bound, self._locking = [], self._is_of_several(operation)
         try:
             self.apply(operation)
             entries = tuple(self._bound)
         finally:
-            self._bound = None
+            self._bound, self._locking = None, False
         calls = tuple(partial(self.entry_point(entry), *numbers) for entry, numbers in entries)
         bound = BoundCall(calls[0]) if len(calls) == 1 else BoundCall(_run_all, calls)
         bound.operation, bound.entries = operation, entries
         return bound
+
+    def _is_of_several(self, operation: Operation) -> bool:
+        """Whether an operation is on an MM that several threads use."""
+        if self.several.isdisjoint(operation.mms):
+            return False
+        if operation.name not in OF_SEVERAL:
+            raise UsageError(
+                f"{operation.name} is not modelled in an MM that several threads use",
+                f"give the thread an MM of its own; what threads of one MM may do: {', '.join(sorted(OF_SEVERAL))}",
+            )
+        return True
 
     def bind_function(self, function: Callable[..., Any], kinds: str, *numbers: int) -> Callable[[], Any]:
         """A function of primitives and engine operations, specialised for this policy, with its arguments.
@@ -376,6 +395,19 @@ class Machine(Engine):
             raise ModelError(f"page {vpn} of MM {mm} is not mapped", "touch it first")
         self._call(entrypoints.pin, self.map.mms[mm], pfn)
         return pfn
+
+    def gup_fast(self, mm: int, vpn: int) -> int:
+        """`pin_user_pages_fast` for writing: pin a page of a private mapping, after a write fault where it needs one.
+
+        Returns:
+            its frame; -1 if the page is in swap, or there is no memory.
+        """
+        off = self._live(mm, vpn)
+        if self.pmds(mm)[vpn // PTRS_PER_PTE]:
+            raise ModelError(f"a PMD maps page {vpn} of MM {mm}", "split it first")
+        if int(self.ptes(mm)[vpn]) & PTE_VM_SHARED:
+            raise ModelError(f"page {vpn} of MM {mm} is of a shared mapping", "gup_fast is for private mappings")
+        return int(self._call(entrypoints.gup_fast, *self._here, off, vpn))
 
     def unpin(self, pfn: int) -> None:
         """Undo one pin."""

@@ -8,7 +8,8 @@ what a sharing pattern does, the verifier's sequences and counterexamples, and w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -59,6 +60,7 @@ OPERATIONS: Final[dict[str, Signature]] = {
     "get_user": Signature("pfn nr?", "a reference to frame {pfn} is taken (GUP)"),
     "put_user": Signature("pfn nr?", "a reference to frame {pfn} is dropped (GUP)"),
     "pin": Signature("mm vpn", "{mm} pins {pages} for DMA"),
+    "gup_fast": Signature("mm vpn", "{mm} pins {pages} for writing, by GUP-fast"),
     "unpin": Signature("pfn", "frame {pfn} is unpinned"),
     "drain": Signature("pfn", "the LRU batch with frame {pfn} is drained"),
     "swap_cache": Signature("pfn", "frame {pfn} enters the swap cache"),
@@ -167,6 +169,11 @@ class Operation:
         return any(name in names for name, _ in self.arguments)
 
     @property
+    def mms(self) -> tuple[int, ...]:
+        """The MMs that it names."""
+        return tuple(value for name, value in self.arguments if name in ("mm", "parent", "child"))
+
+    @property
     def start(self) -> int:
         """The first page of address space that it names; -1 where it names none."""
         return self.get("start", self.get("vpn", -1))
@@ -187,6 +194,12 @@ class Operation:
 
     def __str__(self) -> str:
         return self.text
+
+
+def several_mms(threads: Sequence[Sequence[Operation]]) -> frozenset[int]:
+    """The MMs that several threads use."""
+    users = Counter(mm for thread in threads for mm in {mm for operation in thread for mm in operation.mms})
+    return frozenset(mm for mm, count in users.items() if count > 1)
 
 
 @cache

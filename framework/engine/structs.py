@@ -105,6 +105,7 @@ ZONE: Final = Struct(
         Field("nr_pages", "u64", 56, doc="page frames"),
         Field("free_area", "u64", 64, count=NR_ORDERS, doc="first free block by order, frame plus 1"),
         Field("notify_moves", "u64", 64 + 8 * NR_ORDERS, doc="whether the policy has a hook move_pte"),
+        Field("pins", "u64", 72 + 8 * NR_ORDERS, doc="model only: byte offset of the pins of each page by gup_fast"),
     ),
 )
 

@@ -50,6 +50,7 @@ LAWS: Final = {
     "frames": "no frame is both free and in use",
     "rss": "a process's resident size is that of its page tables",
     "anon-exclusive": "a page that is marked exclusive, or is writable, is mapped by one process only",
+    "pinned": "a page of a private mapping that GUP-fast has pinned for writing is that process's own, and stays so",
     "expectation": "what a scenario expects holds in every interleaving of its steps at once",
     "equivalent": "an operation by itself leaves memory as Linux's own text of it does; for a caller that claims so",
 }

@@ -16,7 +16,7 @@ from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine import fault
 from foliolab.framework.engine.check import MANY_OWNERS, Violation, unmarked, violations
 from foliolab.framework.engine.machine import OUTCOMES, Machine
-from foliolab.framework.engine.operation import Operation
+from foliolab.framework.engine.operation import Operation, several_mms
 from foliolab.framework.engine.structs import PG_anon_exclusive
 from foliolab.framework.engine.truth import heads_of, scan
 from foliolab.framework.errors import FolioLabError
@@ -295,8 +295,9 @@ class _SchedulePlayer:
             self.recorder.frame(Frame(-1, text, answer="" if answer is None else str(answer)))
             self.playback.turns.append(len(self.playback.frames))
         self.steps = counted(self.machine, self.folio)
-        self.scheduler = Scheduler(self.machine.vm, self.steps, self.counterexample.memory_model, self._seen)
         threads = range(len(self.counterexample.threads))
+        self.machine.several = several_mms([self.counterexample.operations(t) for t in threads])
+        self.scheduler = Scheduler(self.machine.vm, self.steps, self.counterexample.memory_model, self._seen)
         BARRIERS.observer = self._barrier
         try:
             self.scheduler.start([partial(self._thread, number) for number in threads])

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
-from foliolab.policies.callers import fork, mremap
+from foliolab.policies.callers import fork, mremap, threads
 
-CALLERS = (fork.PAGE_BY_PAGE, fork.FIRST_WRITABLE, mremap.FIRST_WRITABLE)
+CALLERS = (
+    fork.PAGE_BY_PAGE,
+    fork.FIRST_WRITABLE,
+    mremap.FIRST_WRITABLE,
+    threads.GUP_BESIDE_FORKS,
+    threads.DIRTY_COW,
+    threads.WITHOUT_PTE_SAME,
+)

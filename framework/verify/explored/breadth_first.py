@@ -12,17 +12,17 @@ from typing import Any, Final
 from foliolab.framework.verify.explored import nodes, persistent, stepping
 from foliolab.framework.verify.explored import steps as s
 
-CONTROLS: Final = 19
+CONTROLS: Final = 22
 (
     POSITION, TURN, COUNT, TRANSITIONS, DEPTH, LEVEL_END, QUOTA, ENABLED, WANTED_NODE, WANTED_ANSWER, BROKEN, QUIESCENT,
-    CANONICAL, GIVEN, REFERENCES, REDUCES, EXPANDED, NEXT, WANTED_TURN,
-) = range(CONTROLS)  # fmt: skip
-"""Elements of `ctl`: the state that is expanded, and the next turn; the numbers of states and transitions; the depth,
-and the first state of the next level; transitions until the search returns; whether the present state has a successor,
-or a value that does not fit; the node and the result whose link is missing; the numbers of noted violations and
-quiescent states; whether threads are interchangeable; the truth that the set-up leaves (`World.given`); where the
-folio's reference count is (see `stepping.is_claimed`); whether the search reduces (see `persistent`); the threads of
-the present state that are expanded, and those of its successor; the thread whose link is missing."""
+    CANONICAL, REFERENCES, REDUCES, EXPANDED, NEXT, WANTED_TURN,
+) = range(stepping.TABLES + 1, CONTROLS)  # fmt: skip
+"""Elements of `ctl` behind those of `stepping`: the state that is expanded, and the next turn; the numbers of states
+and transitions; the depth, and the first state of the next level; transitions until the search returns; whether the
+present state has a successor, or a value that does not fit; the node and the result whose link is missing; the numbers
+of noted violations and quiescent states; whether threads are interchangeable; where the folio's reference count is (see
+`stepping.is_claimed`); whether the search reduces (see `persistent`); the threads of the present state that are
+expanded, and those of its successor; the thread whose link is missing."""
 
 FINISHED, NEEDS_LINK, FULL, PAUSED, NEEDS_REHASH = range(5)
 """Why a search returns: all states are expanded; a link is missing; the memory for states is full; the quota is used
@@ -125,7 +125,7 @@ def is_quiescent(row: Any, at: int, words: int, threads: int, node: Any) -> bool
 
 
 def broken_by(
-    row: Any, at: int, words: int, threads: int, node: Any, before: int, truth: int, given: int, flags: int
+    row: Any, at: int, words: int, threads: int, node: Any, before: int, truth: int, ctl: Any, flags: int
 ) -> int:
     """The kinds of violations at a link with flags.
 
@@ -133,7 +133,7 @@ def broken_by(
         row, at: the state after the link.
         before: the thread's column before the link.
         truth: see `truth_of`; before the link.
-        given: see `truth_of`.
+        ctl: of the search.
         flags: of the link.
     """
     found = flags & (nodes.LOST | nodes.FAULT)
@@ -142,7 +142,7 @@ def broken_by(
     if flags & nodes.EXCLUSIVE and shared:
         found |= nodes.EXCLUSIVE
     if flags & nodes.REUSED:
-        now = stepping.truth_of(row, at, words, threads, node, given)
+        now = stepping.truth_of(row, at, words, threads, node, ctl)
         if stepping.mappers_of(now) > 1:
             found |= SHARED_REUSE
         elif asked and before & stepping.CLAIMED_ALL_ALONG != 0:
@@ -220,12 +220,12 @@ def step_of(
 def arrive(state: Any, tables: Any, broken: Any, ctl: Any, words: int, threads: int, turn: int, link: int) -> None:
     """Move a thread along the link of its step in the first free row, and note what the step breaks."""
     node, links = tables[0], tables[1]
-    free, given = ctl[COUNT], ctl[GIVEN]
+    free = ctl[COUNT]
     before = state[free, words + turn]
-    truth = stepping.truth_of(state, free, words, threads, node, given)
-    stepping.move(state, free, words, threads, words + turn, node, links, link, given, ctl[REFERENCES])
+    truth = stepping.truth_of(state, free, words, threads, node, ctl)
+    stepping.move(state, free, words, threads, words + turn, node, links, link, ctl, ctl[REFERENCES])
     if links[link, nodes.FLAGS] != 0:
-        kind = broken_by(state, free, words, threads, node, before, truth, given, links[link, nodes.FLAGS])
+        kind = broken_by(state, free, words, threads, node, before, truth, ctl, links[link, nodes.FLAGS])
         if kind != 0:
             note(broken, ctl, kind, ctl[POSITION], turn, link)
 

@@ -21,7 +21,7 @@ from typing import Final, Literal
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.callers import changed_operations
 from foliolab.framework.engine.engine import Shape
-from foliolab.framework.engine.operation import Operation
+from foliolab.framework.engine.operation import Operation, several_mms
 from foliolab.framework.verify.explored.programs import HUGE, ORDER, Program
 
 Mapping = Literal["none", "all", "part", "pmd", "swapped", "elsewhere"]
@@ -41,6 +41,7 @@ LEFT_OUT: Final = {
     "two of swap_cache, swap_out, swap_in at the same time": "the kernel holds the folio's lock in each",
     "two of get_user, put_user at the same time": "the model counts these references in a plain field of its own",
     "write of a page in swap": "is a swap_in, then a write",
+    "exit, swap_out, swap_in, a PMD in an MM that several threads use": "not modelled with the MM's locks",
 }
 """Operations of `engine.operation.OPERATIONS`, and combinations of them, that are not explored, with the reasons."""
 
@@ -270,6 +271,22 @@ def _bystanders(start: Start) -> Iterator[Act]:
     yield Act("ask for bit 56", ("exclusive pfn=0",))
 
 
+def _acts_of_several(start: Start, thread: int) -> Iterator[Act]:
+    """What a thread may do to MM 0, which another thread uses at the same time."""
+    pages = start.pages
+    yield Act("write", ("write mm=0 start=0",), 0)
+    yield Act("write another page", ("write mm=0 start=1",), 0)
+    yield Act("pin by GUP-fast", ("gup_fast mm=0 vpn=0",), 0)
+    yield Act("unmap a part", ("unmap mm=0 start=0 nr=1",), 0)
+    yield Act("unmap", (f"unmap mm=0 start=0 nr={pages}",), 0)
+    child = _NEW + thread
+    yield Act("fork", (f"fork parent=0 child={child} start=0 nr={pages} mm_id={child + 1}",), 0)
+    yield Act("mremap", (f"mremap mm=0 start=0 to={pages} nr={pages}",), 0)
+    yield Act("mprotect a part", ("protect mm=0 start=0 nr=1",), 0)
+    if start.file:
+        yield Act("unmap a page and read it", ("unmap mm=0 start=0 nr=1", "map_file mm=0 vpn=0 pfn=0 nr=1"), 0)
+
+
 # -- programs ----------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Derived:
@@ -298,7 +315,8 @@ class Derived:
         threads = tuple(tuple(Operation.parse(text) for act in thread for text in act.texts) for thread in self.threads)
         frames = 4 * pages if self.start.order == ORDER else 2 * pages
         shape = Shape(frames, 2 * _NEW, 2 * pages, len(threads), self.start.order)
-        name = f"{' | '.join(self.kinds)} ({self.start.name})"
+        several = "; two threads of one MM" if several_mms(threads) else ""
+        name = f"{' | '.join(self.kinds)} ({self.start.name}{several})"
         return Program(name, shape, tuple(map(Operation.parse, self.start.setup)), threads)
 
 
@@ -318,6 +336,16 @@ def _pairs(start: Start) -> Iterator[Derived]:
         threads = ((one,), (other,))
         if _may_meet(threads):
             yield Derived(start, threads)
+
+
+def _pairs_of_one_mm(start: Start) -> Iterator[Derived]:
+    """Two threads of MM 0, which maps the folio by PTEs."""
+    if start.order != ORDER or start.traits or start.mappings[0] != "all" or start.mappings[2] != "elsewhere":
+        return
+    first, second = list(_acts_of_several(start, 0)), list(_acts_of_several(start, 1))
+    for number, one in enumerate(first):
+        for other in second[number:]:
+            yield Derived(start, ((one,), (other,)))
 
 
 def _triples(start: Start) -> Iterator[Derived]:
@@ -355,8 +383,15 @@ def _has_pmds(scheme: Scheme) -> bool:
 
 
 def pairs(scheme: Scheme) -> tuple[Derived, ...]:
-    """Every two operations from every start that is one of the policy's; under a caller, those that it changes."""
-    return _of(scheme, _pairs)
+    """Every two operations from every start that is one of the policy's; under a caller, those that it changes.
+
+    Those of two threads of one MM come last, but under a caller.
+    """
+    of_one_mm = tuple(
+        one for one in _all(_pairs_of_one_mm, False) if scheme.caller is None or one.runs(_changed(scheme))
+    )
+    usual = _of(scheme, _pairs)
+    return (*usual, *of_one_mm) if scheme.caller is None else (*of_one_mm, *usual)
 
 
 def triples(scheme: Scheme) -> tuple[Derived, ...]:
@@ -364,10 +399,14 @@ def triples(scheme: Scheme) -> tuple[Derived, ...]:
     return _of(scheme, _triples)
 
 
+def _changed(scheme: Scheme) -> frozenset[str]:
+    return changed_operations(scheme.caller) if scheme.caller else frozenset()
+
+
 def _of(scheme: Scheme, make: Callable[[Start], Iterator[Derived]]) -> tuple[Derived, ...]:
     usual = _all(make, _has_pmds(scheme))
     if scheme.caller is None:
         return usual
-    changed = changed_operations(scheme.caller)
+    changed = _changed(scheme)
     mixed = (one for start in mixed_starts() for one in make(start) if _may_meet(one.threads))
     return tuple(one for one in (*mixed, *usual) if one.runs(changed))

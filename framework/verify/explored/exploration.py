@@ -31,7 +31,7 @@ from foliolab.framework.verify.explored.nodes import CHILD, EXCLUSIVE, FAULT, FL
 from foliolab.framework.verify.explored.primitives import Text, text_of
 from foliolab.framework.verify.explored.result import Broken, Exploration, PathStep
 from foliolab.framework.verify.explored.sharing import Reclassified, Sharing
-from foliolab.framework.verify.explored.stepping import NODE_MASK, find_link
+from foliolab.framework.verify.explored.stepping import FIRST_FRAME, FRAMES, GIVEN, NODE_MASK, TABLES, find_link
 from foliolab.framework.verify.explored.steps import DONE
 from foliolab.framework.verify.explored.symmetry import thread_classes
 from foliolab.framework.verify.explored.thread_run import Asymmetric
@@ -102,7 +102,7 @@ def explore(
         keep_going: called several times a second; returns whether the search continues.
 
     Raises:
-        UsageError: threads share an MM, or use an operation that cannot be explored.
+        UsageError: there are too many threads, or one uses an operation that cannot be explored.
         ModelError: the modelled kernel refuses an operation.
         PluginError: the policy uses something that cannot be explored; with file and line.
     """
@@ -209,21 +209,36 @@ class Explorer:
         self.masks = _NO_MASKS, _NO_MASKS, _NO_MASKS
         if self.reduces:
             faults = any(one.name == "write" for thread in world.operations for one in thread)
-            self.footprints = Footprints(self.nodes, self.counted, faults)
+            tables = frozenset(at for at, word in enumerate(self.words) if world.of_several(word))
+            self.footprints = Footprints(self.nodes, self.counted, faults, tables)
 
     def _begin(self) -> None:
         """Begin at the first state."""
         self.judged_before = self.judge.judged
         self.found.unjudged = self.found.cut = 0
         self.quiescent[0] = 0
-        self.ctl = np.zeros(f.CONTROLS, np.int64)
+        tables = self._tables()
+        self.ctl = np.zeros(f.CONTROLS + len(tables), np.int64)
+        self.ctl[f.CONTROLS :] = tables
+        self.ctl[[GIVEN, FIRST_FRAME, FRAMES, TABLES]] = self.world.given, *self.world.folio, f.CONTROLS
         self.ctl[[f.COUNT, f.LEVEL_END, f.QUIESCENT]] = 1
         self.ctl[[f.CANONICAL, f.REDUCES]] = self.found.symmetric, self.reduces
-        self.ctl[[f.GIVEN, f.REFERENCES]] = self.world.given, self.counted
+        self.ctl[f.REFERENCES] = self.counted
         self.parent[0] = f.EVERYONE << f.EXPANDED_SHIFT
         self._hash(FIRST_TABLE, lambda _: True)
         if self.reduces:
             self._look_ahead()
+
+    def _tables(self) -> list[int]:
+        """The page tables of MMs that several threads use, as `stepping.mapped_by_several` reads them."""
+        world, found = self.world, list[int]()
+        for mm in sorted(world.several):
+            inside = [
+                at for at, word in enumerate(self.words) if world.is_entry(word) and world.table_of(8 * word) == mm
+            ]
+            known = {self.words[at] for at in inside}
+            found += [len(inside), len(world.entries(mm).keys() - known), *inside]
+        return found
 
     def _learn(self, live: list[int]) -> None:
         """Create the tries. `live`: the values of the shared words."""

@@ -35,6 +35,7 @@ class Footprints:
         counted: the column and first bit of the folio's reference count, packed as in `stepping.is_claimed`; below 0
             if no step accesses it.
         faults: whether a thread does a write fault, so that references belong to the truth.
+        tables: the columns of page tables that several threads use: they belong to the truth.
 
     Attributes:
         own: for each node, what its step accesses: the masks of reads, writes and additions.
@@ -43,10 +44,11 @@ class Footprints:
         locks: see `persistent.LOCK_WIDTH`.
     """
 
-    def __init__(self, nodes: Nodes, counted: int, faults: bool) -> None:
+    def __init__(self, nodes: Nodes, counted: int, faults: bool, tables: frozenset[int] = frozenset()) -> None:
         self.nodes = nodes
         self.counted = counted
         self.faults = faults
+        self.tables = tables
         self._lay_out()
 
     def _lay_out(self) -> None:
@@ -137,7 +139,8 @@ class Footprints:
             if mask is None:
                 mask = self._known[key] = self._mask(column, shift, bits)
             masks[_kind(step, row[n.OPERAND], bits, what >> n.WRAPS_AT & 1)] = mask
-            if self.faults and step not in s.READERS and self._counts(column, shift, bits):
+            counts = self.faults and self._counts(column, shift, bits)
+            if step not in s.READERS and (counts or column in self.tables):
                 masks[WRITES] |= TRUTH_BIT
         return masks[READS], masks[WRITES], masks[ADDS]
 

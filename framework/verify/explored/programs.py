@@ -46,7 +46,7 @@ def program_of(example: Counterexample, name: str) -> Program:
         name: of the program.
 
     Raises:
-        UsageError: threads share an MM, or there are too many.
+        UsageError: the counterexample has one thread.
     """
     given: Any = example.shape  # one keyword is a flag, stored as 0 or 1
     shape = replace(Shape(**given), contents=False)

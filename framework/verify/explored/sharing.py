@@ -19,9 +19,9 @@ class Reclassified(Exception):
 class Sharing:
     """Records which thread reads and writes which bits of which word.
 
-    A word is shared if two threads write it, or if one thread reads bits that another thread writes. A read of bits
-    that no thread writes is no step, even in a shared word. The allocator's lists and the bitmap of MM IDs are not
-    examined.
+    A word is shared if two threads write it, or if one thread reads bits that another thread writes, or if it is of the
+    page tables of an MM that several threads use. A read of bits that no thread writes is no step, even in a shared
+    word. The allocator's lists and the bitmap of MM IDs are not examined.
 
     Attributes:
         columns: the column of each shared word in a state.
@@ -32,6 +32,7 @@ class Sharing:
 
     def __init__(self, world: World) -> None:
         where = world.machine.map
+        self._of_several = world.of_several
         self._elsewhere = range(where.zone >> 3, where.cpus[0] >> 3), range(where.ida >> 3, where.pgds[0] >> 3)
         threads = range(len(world.programs))
         self.columns: dict[int, int] = {}
@@ -96,6 +97,8 @@ class Sharing:
         return found
 
     def _is_shared(self, word: int) -> bool:
+        if self._of_several(word):
+            return True  # who maps the folio is read off these
         writers = [t for t, writes in enumerate(self._writes) if writes.get(word)]
         if len(writers) > 1:
             return True

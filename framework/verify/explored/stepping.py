@@ -23,6 +23,9 @@ UNKNOWN: Final = -2
 """The node has no link for the step's result yet."""
 OVERFLOW: Final = -3
 """The value does not fit the width of its field."""
+(GIVEN, FIRST_FRAME, FRAMES, TABLES) = range(4)
+"""The first elements of a search's `ctl`: the truth that the set-up leaves (`World.given`); the folio's first frame and
+their number; and where the page tables of MMs that several threads use begin in `ctl` (see `mapped_by_several`)."""
 
 
 def field_of(word: int, what: int) -> int:
@@ -176,15 +179,34 @@ def find_link(node: Any, links: Any, n: int, answer: int) -> int:
     return UNKNOWN
 
 
-def truth_of(row: Any, at: int, words: int, threads: int, node: Any, given: int) -> int:
-    """The number of MMs that map the folio in a state, and of held references and mappings, packed as in `nodes`.
+def mapped_by_several(row: Any, at: int, ctl: Any) -> int:
+    """What MMs map that several threads use, as a packed truth: their PTEs are in the state itself.
 
     Args:
-        given: the same for MMs that no thread uses, and for references of the set-up.
+        ctl: for each of these MMs, the number of its PTEs in a state, the number of its other mappings, and the columns
+            of those PTEs.
     """
-    total = given
+    found = 0
+    i = ctl[TABLES]
+    while i < ctl.size:
+        mapped = ctl[i + 1]
+        for j in range(i + 2, i + 2 + ctl[i]):
+            entry = row[at, ctl[j]]
+            frame = entry >> 12 & (1 << 40) - 1
+            if entry & 1 and ctl[FIRST_FRAME] <= frame and frame < ctl[FIRST_FRAME] + ctl[FRAMES]:
+                mapped += 1
+        found += (1 if mapped > 0 else 0) + (mapped << nodes.MAPPINGS_AT)
+        i += 2 + ctl[i]
+    return found
+
+
+def truth_of(row: Any, at: int, words: int, threads: int, node: Any, ctl: Any) -> int:
+    """The number of MMs that map the folio in a state, and of held references and mappings, packed as in `nodes`."""
+    total: int = ctl[GIVEN]
     for t in range(words, words + threads):
         total += node[row[at, t] & NODE_MASK, nodes.TRUTH]
+    if ctl.size > ctl[TABLES]:
+        total += mapped_by_several(row, at, ctl)
     return total
 
 
@@ -207,20 +229,20 @@ def is_claimed(row: Any, at: int, truth: int, count: int) -> bool:
 
 
 def move(
-    row: Any, at: int, words: int, threads: int, own: int, node: Any, links: Any, link: int, given: int, count: int
+    row: Any, at: int, words: int, threads: int, own: int, node: Any, links: Any, link: int, ctl: Any, count: int
 ) -> None:  # fmt: skip
     """Move a thread to the next node of a link, and update the flags of all open queries and write faults.
 
     Args:
         own: the thread's column.
-        given: see `truth_of`.
+        ctl: of the search.
         count: see `is_claimed`.
     """
     before = row[at, own]
     asked = node[before & NODE_MASK, nodes.WHAT] >> nodes.ASKS_AT & 1
     child = links[link, nodes.CHILD]
     row[at, own] = child
-    truth = truth_of(row, at, words, threads, node, given)
+    truth = truth_of(row, at, words, threads, node, ctl)
     now = 0
     if mappers_of(truth) > 1:
         now |= SHARED_ALL_ALONG

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 MOST_STEPS: Final = 4000
 """Steps in one call of the engine, at most."""
+MOST_STALE: Final = 200
+"""Accesses that a thread of an MM that others use may do once its run is stale (see `Sharing`), at most: it compares
+what it has read, so that it may begin anew for ever."""
 MOST_ACCESSES: Final = 60_000
 """Accesses in one run, at most."""
 SECONDS: Final = 5.0
@@ -69,7 +72,7 @@ class ThreadRun:
         self.flags = 0
         self.inside = 0
         self._new_segment()
-        self.accesses = 0
+        self.accesses = self.stale = 0
         self.first_node = -1
         self.raw: Any = self.world.machine.vm.raw["q"]
         self.steps = 0
@@ -225,6 +228,10 @@ class ThreadRun:
         self.accesses += 1
         if self.accesses > MOST_ACCESSES:
             raise Endless(f"does not end within {MOST_ACCESSES} accesses to memory")
+        if self.world.several and self.sharing.is_stale:
+            self.stale += 1
+            if self.stale > MOST_STALE:
+                raise Stop
         word = ref.off >> 3
         key = (word, shift, bits, step)
         known = self._columns.get(key)

@@ -11,7 +11,7 @@ from foliolab.framework.engine import entrypoints, zone
 from foliolab.framework.engine.declared import is_limited, refuse
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
-from foliolab.framework.engine.operation import Operation
+from foliolab.framework.engine.operation import Operation, several_mms
 from foliolab.framework.engine.pagetable import PFN_SHIFT, PTE_PRESENT
 from foliolab.framework.errors import UsageError
 from foliolab.framework.machine.primitives import pfn_folio
@@ -20,8 +20,11 @@ from foliolab.framework.verify.playback import counted, folio_of_interest
 from foliolab.framework.verify.watchdog import Watchdog
 
 MOST_THREADS: Final = 4
-COPIES: Final = frozenset({"write", "fork", "copy_range"})
+COPIES: Final = frozenset({"write", "fork", "copy_range", "gup_fast"})
 """Operations that may allocate a small folio for each page."""
+FAULTS: Final = frozenset({"write", "gup_fast"})
+TRIES: Final = 3
+"""Operations that fault; and how often one takes a new folio, at most, where other threads change the PTE meanwhile."""
 HOLDS: Final = {"get_user": 1, "pin": 1, "put_user": -1, "unpin": -1}
 """Operations that take references (1) or release them (-1)."""
 
@@ -80,10 +83,11 @@ class World:
     Args:
         shape: the machine, with a CPU for each thread.
         setup: operations that run first, each as a whole.
-        threads: each thread's operations; no two threads use the same MM.
+        threads: each thread's operations. Where two threads use the same MM, they take its locks (`engine.locks`).
 
     Attributes:
         folio: (head, pages) of the folio that the threads share.
+        several: the MMs that several threads use.
         swaps: whether something goes to the swap cache: the kernel does not mark such folios as partially mapped.
         most_owners: how many MMs may map the folio at a time, at most.
         given: the truth that the set-up leaves (see `_given`).
@@ -91,7 +95,7 @@ class World:
         words: the initial memory, as 64-bit words.
 
     Raises:
-        UsageError: two threads use the same MM, or there are too many threads.
+        UsageError: there are too many threads, or one does what is not modelled in an MM that several threads use.
         ModelError: the modelled kernel refuses an operation.
         BeyondDeclared: together, the threads may map the folio more often than the policy declares.
         PluginError: a thread that runs alone makes the policy fail.
@@ -114,7 +118,7 @@ class World:
         self.counted = counted(self.machine, self.folio)
         self._owned(threads)
         self.given = self._given()
-        self.most_owners = sum(map(len, self.mms)) + (self.given & (1 << HELD_AT) - 1)
+        self.most_owners = sum(map(len, self.mms)) + len(self.several) + (self.given & (1 << HELD_AT) - 1)
         self.references = pfn_folio(self.machine.vm, self.folio[0])._refcount.off
         reserves = [self._reserve(operations) for operations in threads]
         self.base = self.machine.snapshot()
@@ -138,30 +142,28 @@ class World:
             self.machine.apply(operation)
 
     def _owned(self, threads: Sequence[Sequence[Operation]]) -> None:
-        """Determine which thread uses which MMs."""
-        owner: dict[int, int] = {}
-        for t, operations in enumerate(threads):
-            for operation in operations:
-                for name in ("mm", "parent", "child"):
-                    mm = dict(operation.arguments).get(name)
-                    if mm is not None and owner.setdefault(mm, t) != t:
-                        raise UsageError(
-                            f"threads {owner[mm]} and {t} both use MM {mm}",
-                            "give each thread MMs of its own: an MM's locks are not modelled",
-                        )
-        self.mms = tuple(tuple(sorted(mm for mm, t in owner.items() if t == number)) for number in range(len(threads)))
+        """Determine which thread uses which MMs, and which MMs several threads use."""
+        self.several = several_mms(threads)
+        self.machine.several = self.several
+        used = [{mm for operation in operations for mm in operation.mms} for operations in threads]
+        self.mms = tuple(tuple(sorted(mms - self.several)) for mms in used)
 
     def _given(self) -> int:
         """Packed like a node's TRUTH: MMs that no thread uses and that map the folio, and the set-up's references."""
-        used = {mm for mms in self.mms for mm in mms}
+        used = {mm for mms in self.mms for mm in mms} | self.several
         others = [self.mappings(mm) for mm in range(self.shape.nr_mms) if mm not in used]
         held = sum(HOLDS.get(o.name, 0) * o.get("nr", 1) for o in self.setup)
         return sum(count > 0 for count in others) | held << HELD_AT | sum(others) << MAPPINGS_AT
 
     def _reserve(self, operations: Sequence[Operation]) -> tuple[int, ...]:
-        wanted = sum(o.get("nr", 1) for o in operations if o.name in COPIES)
+        wanted = sum(self._copies(one) for one in operations if one.name in COPIES)
         vm, area = self.machine.vm, self.machine.vm.at("zone", self.machine.map.zone)
         return tuple(zone.alloc_folio(vm, area, 0) for _ in range(wanted))
+
+    def _copies(self, operation: Operation) -> int:
+        """Small folios that an operation may allocate; a fault that another thread disturbs begins anew."""
+        anew = operation.name in FAULTS and not self.several.isdisjoint(operation.mms)
+        return operation.get("nr", 1) * (TRIES if anew else 1)
 
     def _calls(self, thread: int, operations: Sequence[Operation]) -> tuple[Call, ...]:
         """The calls of a thread's operations. Each operation is split after the operations before it have run."""
@@ -186,6 +188,20 @@ class World:
         if not ptes <= offset < end:
             return -1
         return (offset - ptes) // self.table_bytes[0] if offset < pmds else (offset - pmds) // self.table_bytes[1]
+
+    def of_several(self, word: int) -> bool:
+        """Whether a 64-bit word lies in the page tables of an MM that several threads use, or is one of its locks."""
+        return bool(self.several) and self.table_of(8 * word) in self.several
+
+    def is_entry(self, word: int) -> bool:
+        """Whether a 64-bit word is a PTE."""
+        ptes, pmds, _ = self.tables
+        return ptes <= 8 * word < pmds
+
+    def entries(self, mm: int) -> dict[int, int]:
+        """The words of an MM's page tables that map the folio now, with their values."""
+        start = self.machine.map.pgds[mm] >> 3
+        return {start + vpn: int(entry) for vpn, entry in enumerate(self.machine.ptes(mm)) if self.maps(int(entry))}
 
     def maps(self, entry: int) -> bool:
         """Whether a page-table entry maps the folio or a page of it."""

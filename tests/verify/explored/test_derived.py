@@ -56,7 +56,7 @@ def test_equal_programs_occur_once() -> None:
 
 
 def test_every_pair_of_operations_comes_before_any_comes_twice() -> None:
-    kinds = [one.kinds for one in PAIRS]
+    kinds = [one.kinds for one in PAIRS if "of one MM" not in one.program.name]
     different = len(set(kinds))
     assert len(set(kinds[:different])) == different
     assert all("," not in kind for pair in kinds for kind in pair if kind != "unmap, flush later")
