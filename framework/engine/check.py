@@ -12,6 +12,7 @@ from foliolab.framework.contract.policy import exact_claim, exact_up_to
 from foliolab.framework.engine.engine import Engine
 from foliolab.framework.engine.folio import GUP_PIN_COUNTING_BIAS
 from foliolab.framework.engine.machine import Machine
+from foliolab.framework.engine.pagetable import PTE_MIGRATION, PTE_PRESENT
 from foliolab.framework.engine.structs import (
     MAPPING_ANON,
     PG_anon_exclusive,
@@ -138,7 +139,11 @@ def _engine_laws(machine: Machine, truth: Truth) -> Iterator[Violation]:
 
 def _rss(machine: Machine, truth: Truth, mm: int) -> Iterator[Violation]:
     state = machine.vm.at("mm", machine.map.mms[mm])
-    mapped = int((truth.ptes[mm] + truth.pmds[mm][truth.heads]).sum())
+    table = machine.ptes(mm)
+    migrating = int(((table & np.uint64(PTE_PRESENT | PTE_MIGRATION)) == PTE_MIGRATION).sum())
+    if migrating:
+        yield Violation("migration", f"MM {mm}: {migrating} migration entries, though no folio is being migrated")
+    mapped = int((truth.ptes[mm] + truth.pmds[mm][truth.heads]).sum()) + migrating
     counted = state.rss_anon.peek() + state.rss_file.peek()
     if mapped != counted:
         yield Violation("rss", f"MM {mm}: RSS {counted} pages, {mapped} are mapped")

@@ -8,7 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from foliolab.framework.engine import fault, fork, gup, huge, lazyfree, locks, mm, procfs, reference, threads, zap
+from foliolab.framework.engine import (
+    fault,
+    fork,
+    gup,
+    huge,
+    lazyfree,
+    locks,
+    migration,
+    mm,
+    procfs,
+    reference,
+    threads,
+    zap,
+)
 from foliolab.framework.engine.folio import leave_lru_batch, page_head_pfn
 from foliolab.framework.engine.fork import ENOMEM, OK
 from foliolab.framework.engine.pagetable import PTRS_PER_PTE, pmd_ref
@@ -238,6 +251,14 @@ def discard(vm: Memory, cpu: int, zone: int, who: int, vpn: int) -> int:
     return int(lazyfree.discard(vm, cpu_at(vm, cpu), zone_at(vm, zone), mm_at(vm, who), vpn))
 
 
+def migrate(vm: Memory, cpu: int, zone: int, who: int, child: int, vpn: int) -> int:
+    """Begin to migrate the folio at `vpn`, and map it again there and in a child that is forked meanwhile."""
+    c = cpu_at(vm, cpu)
+    z = zone_at(vm, zone)
+    migration.migrate(vm, c, z, mm_at(vm, who), mm_at(vm, child), vpn)
+    return OK
+
+
 # -- operations of an MM that several threads use, under its locks ----------------------------------------
 def write_range_locked(
     vm: Memory, contents: Memory, cpu: int, zone: int, who: int, start: int, nr: int, value: int, nbytes: int
@@ -320,6 +341,7 @@ def file_map_locked(vm: Memory, cpu: int, who: int, vpn: int, pfn: int, nr: int,
 LOCKED: Final[dict[Callable[..., Any], Callable[..., Any]]] = {
     write_range: write_range_locked, zap_range: zap_range_locked, fork_range: fork_range_locked,
     protect_range: protect_range_locked, move_range: move_range_locked, file_map: file_map_locked, gup_fast: gup_fast,
+    migrate: migrate,
 }  # fmt: skip
 """What stands for an entry point in an MM that several threads use at the same time."""
 
@@ -356,6 +378,7 @@ ENTRY_POINTS: Final[dict[Callable[..., Any], str]] = {
     move_range: "miiiiii", file_alloc: "miii", file_map: "miiiiii", file_map_huge: "miiiii", file_drop: "miii",
     write_range_locked: "mmiiiiiii", zap_range_locked: "miiiiii", fork_range_locked: "mmiiiiii",
     protect_range_locked: "miiiii", move_range_locked: "miiiiii", file_map_locked: "miiiiii", gup_fast: "mmiiii",
+    migrate: "miiiii",
     get_user: "mii", put_user: "miiii", pin: "mii", unpin: "miii", drain: "miii", swap_cache: "mi",
     swap_out: "miiii", swap_in: "miii", free_range: "miiiii", discard: "miiii", kpagecount: "mi", exclusive: "mi",
     maybe_shared: "mi", mapcount: "mi", smaps: "miii",

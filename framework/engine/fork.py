@@ -18,6 +18,8 @@ from foliolab.framework.engine.pagetable import (
     PFN_SHIFT,
     PTE_ACCESSED,
     PTE_ANON,
+    PTE_MIGRATION,
+    PTE_MIGRATION_WRITE,
     PTE_PRESENT,
     PTE_SWAP_EXCLUSIVE,
     PTE_VM_SHARED,
@@ -129,6 +131,14 @@ def copy_swap_entry(vm: Memory, parent: MM, child: MM, vpn: int, value: int) -> 
     store(child.rss_swap, load(child.rss_swap) + 1)
 
 
+def copy_migration_entry(vm: Memory, parent: MM, child: MM, vpn: int, value: int) -> None:
+    """`copy_nonpresent_pte`: both MMs will map the page read-only, and it is shared."""
+    value &= ~(PTE_SWAP_EXCLUSIVE | PTE_MIGRATION_WRITE)
+    store(pte_at(vm, load(parent.pgd) + 8 * vpn).pte, value)
+    store(pte_at(vm, load(child.pgd) + 8 * vpn).pte, value)
+    store(child.rss_anon, load(child.rss_anon) + 1)
+
+
 def copy_ptes(vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, parent: MM, child: MM, start: int, end: int) -> int:
     """Copy PTEs start…end-1 to the child; OK or ENOMEM."""
     pgd = load(parent.pgd)
@@ -141,7 +151,9 @@ def copy_ptes(vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, parent: MM, ch
                 return ENOMEM
             vpn += nr
         else:
-            if value:
+            if value & PTE_MIGRATION:
+                copy_migration_entry(vm, parent, child, vpn, value)
+            elif value:
                 copy_swap_entry(vm, parent, child, vpn, value)
             vpn += 1
     return OK

@@ -36,7 +36,7 @@ OUTCOMES: Final = {
 }
 
 
-OF_SEVERAL: Final = frozenset({"write", "unmap", "fork", "protect", "mremap", "map_file", "gup_fast"})
+OF_SEVERAL: Final = frozenset({"write", "unmap", "fork", "protect", "mremap", "map_file", "gup_fast", "migrate"})
 """Operations that threads of one MM may do at the same time (see `entrypoints.LOCKED`)."""
 # While `bind` collects its calls, an operation gets these answers, which mean success.
 _DONE: Final[dict[Any, int]] = {entrypoints.write_range: 1 << 40}
@@ -464,6 +464,20 @@ class Machine(Engine):
         if not self.page(head).flags.peek() >> PG_lazyfree & 1:
             raise ModelError(f"the folio of page {vpn} of MM {mm} was not freed lazily", "call free first")
         return bool(self._call(entrypoints.discard, *self._here, off, vpn))
+
+    def migrate(self, mm: int, vpn: int, child: int = -1) -> None:
+        """Begin to migrate the anonymous folio whose first page PTEs map at `vpn`, and map it again.
+
+        Args:
+            child: an MM that another thread may fork from this one meanwhile; -1 for none.
+        """
+        off = self._live(mm, vpn)
+        if not int(self.ptes(mm)[vpn]) & PTE_PRESENT:
+            raise ModelError(f"no PTE maps page {vpn} of MM {mm}", "split a PMD, or touch the page first")
+        _, pages = self._folio(self.frame(mm, vpn), MAPPING_ANON)
+        self._range(mm, vpn, pages)
+        other = off if child < 0 else self._range(child, 0, 1)
+        self._call(entrypoints.migrate, *self._here, off, other, vpn)
 
     # -- questions ---------------------------------------------------------------------------------
     def maybe_shared(self, pfn: int) -> bool:

@@ -68,6 +68,7 @@ OPERATIONS: Final[dict[str, Signature]] = {
     "swap_in": Signature("mm vpn", "{mm} has {pages} swapped in"),
     "free": Signature("mm start nr", "{mm} frees {pages} lazily (MADV_FREE)"),
     "discard": Signature("mm vpn", "reclaim discards the lazily freed folio at {pages} of {mm}"),
+    "migrate": Signature("mm vpn child?", "the folio at {pages} of {mm} has migration entries for a while"),
     "maybe_shared": Signature("pfn", "the policy is asked whether several MMs may map the folio of frame {pfn}"),
     "mapcount": Signature("pfn", "the policy is asked for the mapcount of the folio of frame {pfn}"),
     "kpagecount": Signature("pfn", "/proc/kpagecount is read for frame {pfn}"),
@@ -171,7 +172,7 @@ class Operation:
     @property
     def mms(self) -> tuple[int, ...]:
         """The MMs that it names."""
-        return tuple(value for name, value in self.arguments if name in ("mm", "parent", "child"))
+        return tuple(value for name, value in self.arguments if name in ("mm", "parent", "child") and value >= 0)
 
     @property
     def start(self) -> int:

@@ -26,13 +26,14 @@ from foliolab.framework.engine.pagetable import (
     PTE_ACCESSED,
     PTE_ANON,
     PTE_DIRTY,
+    PTE_MIGRATION,
     PTE_PRESENT,
     PTE_WRITE,
     frame_of,
     pte_ref,
 )
 from foliolab.framework.engine.rmap import folio_add_new_anon_rmap
-from foliolab.framework.engine.structs import MAPPING_ANON, PG_lru
+from foliolab.framework.engine.structs import MAPPING_ANON, PG_locked, PG_lru
 from foliolab.framework.engine.zap import folio_put_refs
 from foliolab.framework.engine.zone import alloc_folio
 from foliolab.framework.machine.memory import Memory
@@ -46,6 +47,7 @@ from foliolab.framework.machine.primitives import (
     pfn_folio,
     pfn_to_page,
     set_bit,
+    spin_wait_clear,
     store,
 )
 
@@ -109,13 +111,22 @@ def anon_page_fault(vm: Memory, cpu: Cpu, zone: Zone, mm: MM, vpn: int) -> int:
     return NEW_PAGE
 
 
+def migration_entry_wait(vm: Memory, entry: int) -> None:
+    """Wait until a migration has ended: its folio is locked meanwhile."""
+    folio = pfn_folio(vm, page_head_pfn(vm, entry >> PFN_SHIFT))
+    spin_wait_clear(PG_locked, folio.flags)
+
+
 def handle_write_fault(vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, mm: MM, vpn: int) -> int:
     """`handle_pte_fault` for a write; mmap_lock is held. AGAIN: the access is repeated."""
     value = READ_ONCE(pte_ref(vm, mm, vpn))
     if value == 0:
         return anon_page_fault(vm, cpu, zone, mm, vpn)
     if value & PTE_PRESENT == 0:
-        return SWAPPED
+        if value & PTE_MIGRATION == 0:
+            return SWAPPED
+        migration_entry_wait(vm, value)
+        return AGAIN
     if value & PTE_WRITE:
         return AGAIN
     return wp_fault(vm, contents, cpu, zone, mm, vpn, value)

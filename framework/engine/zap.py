@@ -17,7 +17,15 @@ from foliolab.framework.engine.folio import (
     folio_unlock,
     page_head_pfn,
 )
-from foliolab.framework.engine.pagetable import PFN_SHIFT, PTE_PRESENT, PTRS_PER_PTE, get_and_clear, next_ptes, pmd_ref
+from foliolab.framework.engine.pagetable import (
+    PFN_SHIFT,
+    PTE_MIGRATION,
+    PTE_PRESENT,
+    PTRS_PER_PTE,
+    get_and_clear,
+    next_ptes,
+    pmd_ref,
+)
 from foliolab.framework.engine.rmap import (
     folio_mapped,
     folio_remove_rmap_pmd,
@@ -100,6 +108,12 @@ def zap_swap_entry(vm: Memory, cpu: Cpu, zone: Zone, mm: MM, pgd: int, vpn: int,
     free_swap_entry(vm, cpu, zone, value >> PFN_SHIFT)
 
 
+def zap_migration_entry(vm: Memory, mm: MM, pgd: int, vpn: int) -> None:
+    """Remove a migration entry from a page table: its mapping is gone already, and counts in the RSS still."""
+    store(pte_at(vm, pgd + 8 * vpn).pte, 0)
+    store(mm.rss_anon, load(mm.rss_anon) - 1)
+
+
 def zap_present_ptes(vm: Memory, cpu: Cpu, zone: Zone, mm: MM, pgd: int, vpn: int, end: int, value: int) -> int:
     """Unmap one batch of PTEs that map consecutive pages of a folio; how many they were."""
     pfn = value >> PFN_SHIFT
@@ -127,7 +141,9 @@ def zap_ptes(vm: Memory, cpu: Cpu, zone: Zone, mm: MM, start: int, end: int) -> 
         if value & PTE_PRESENT:
             vpn += zap_present_ptes(vm, cpu, zone, mm, pgd, vpn, end, value)
             continue
-        if value:
+        if value & PTE_MIGRATION:
+            zap_migration_entry(vm, mm, pgd, vpn)
+        elif value:
             zap_swap_entry(vm, cpu, zone, mm, pgd, vpn, value)
         vpn += 1
 

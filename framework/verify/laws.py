@@ -51,6 +51,7 @@ LAWS: Final = {
     "rss": "a process's resident size is that of its page tables",
     "anon-exclusive": "a page that is marked exclusive, or is writable, is mapped by one process only",
     "pinned": "a page of a private mapping that GUP-fast has pinned for writing is that process's own, and stays so",
+    "migration": "no migration entry is left where no folio is being migrated",
     "expectation": "what a scenario expects holds in every interleaving of its steps at once",
     "equivalent": "an operation by itself leaves memory as Linux's own text of it does; for a caller that claims so",
 }

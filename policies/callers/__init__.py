@@ -11,4 +11,6 @@ CALLERS = (
     threads.GUP_BESIDE_FORKS,
     threads.DIRTY_COW,
     threads.WITHOUT_PTE_SAME,
+    threads.MIGRATION_PEEKS,
+    threads.MIGRATION_WRITABLE,
 )

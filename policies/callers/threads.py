@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
-from foliolab.framework.api import MM, Cpu, Memory, Zone
-from foliolab.framework.operations import COPIED, Caller, after_fault, gup_fast_pte, gup_without_lock, pte_same
+from foliolab.framework.api import MM, READ_ONCE, Cpu, Memory, Zone, load, store
+from foliolab.framework.operations import (
+    COPIED,
+    PTE_MIGRATION,
+    PTE_PRESENT,
+    Caller,
+    after_fault,
+    copy_migration_entry,
+    gup_fast_pte,
+    gup_without_lock,
+    pte_ref,
+    pte_same,
+    remove_migration_pte,
+)
 
 
 def gup_beside_forks(vm: Memory, cpu: Cpu, zone: Zone, mm: MM, vpn: int) -> int:
@@ -42,4 +54,33 @@ WITHOUT_PTE_SAME = Caller(
     summary="wrong: a write fault acts on the PTE that it read before it had the page-table lock",
     replace=((pte_same, as_first_read),),
     references=("Linux's do_wp_page and wp_page_copy, which compare by pte_same()",),
+)
+
+
+def peek_first(vm: Memory, cpu: Cpu, mm: MM, vpn: int, head: int) -> None:
+    """Nothing is done where no migration entry is seen; mremap may be moving it."""
+    left = READ_ONCE(pte_ref(vm, mm, vpn))
+    if left & PTE_PRESENT == 0 and left & PTE_MIGRATION:
+        remove_migration_pte(vm, cpu, mm, vpn, head)
+
+
+MIGRATION_PEEKS = Caller(
+    name="migration-peeks",
+    summary="wrong: migration looks for its entries before it has the page-table lock, beside mremap, as Linux 3.0 did",
+    replace=((remove_migration_pte, peek_first),),
+    references=("commit 486cf46f3f9b (mm: fix race between mremap and removing migration entry), which mends it",),
+)
+
+
+def copy_as_it_is(vm: Memory, parent: MM, child: MM, vpn: int, value: int) -> None:
+    """What was writable will be writable in both."""
+    store(pte_ref(vm, child, vpn), value)
+    store(child.rss_anon, load(child.rss_anon) + 1)
+
+
+MIGRATION_WRITABLE = Caller(
+    name="fork-keeps-migration-writable",
+    summary="wrong: fork copies a writable migration entry as it is",
+    replace=((copy_migration_entry, copy_as_it_is),),
+    references=("Linux's copy_nonpresent_pte, which makes both entries readable; specification 1.8",),
 )

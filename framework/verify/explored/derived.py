@@ -283,6 +283,8 @@ def _acts_of_several(start: Start, thread: int) -> Iterator[Act]:
     yield Act("fork", (f"fork parent=0 child={child} start=0 nr={pages} mm_id={child + 1}",), 0)
     yield Act("mremap", (f"mremap mm=0 start=0 to={pages} nr={pages}",), 0)
     yield Act("mprotect a part", ("protect mm=0 start=0 nr=1",), 0)
+    if not start.file:
+        yield Act("migrate", (f"migrate mm=0 vpn=0 child={_NEW + 1 - thread}",), 0)
     if start.file:
         yield Act("unmap a page and read it", ("unmap mm=0 start=0 nr=1", "map_file mm=0 vpn=0 pfn=0 nr=1"), 0)
 

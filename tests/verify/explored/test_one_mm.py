@@ -29,8 +29,13 @@ WRONG = {
     "gup-beside-forks": ("pinned", ("fork", "pin by GUP-fast")),
     "dirty-cow": ("pinned", ("pin by GUP-fast", "unmap a page and read it")),
     "fault-without-pte-same": ("references", ("write", "write")),
+    "migration-peeks": ("migration", ("migrate", "mremap")),
+    "fork-keeps-migration-writable": ("anon-exclusive", ("fork", "migrate")),
 }
 """What each wrong text breaks, and the operations beside which it does."""
+
+
+OF_FILES = ("dirty-cow", "fault-without-pte-same")
 
 
 def of_one_mm(scheme: Scheme) -> list[derived.Derived]:
@@ -58,9 +63,7 @@ def test_linux_holds_its_laws() -> None:
 def test_a_text_that_acts_on_what_it_read_before_is_refuted(caller: str) -> None:
     scheme = FOUND.policy(f"mm-id+{caller}")
     law, kinds = WRONG[caller]
-    beside = next(
-        one for one in of_one_mm(scheme) if one.kinds == kinds and one.start.file == (caller != "gup-beside-forks")
-    )
+    beside = next(one for one in of_one_mm(scheme) if one.kinds == kinds and one.start.file == (caller in OF_FILES))
     found = searched(scheme, beside.program, reduction=True)
     assert law in {broken.violation.law for broken in found.broken}
     example = counterexample(found, found.broken[0], "explored", False)
@@ -105,8 +108,8 @@ def test_the_locks_change_nothing_where_one_thread_runs(execution: Execution) ->
     machines = [Machine(MM_ID, Shape(64, 4, 16, 1, 2), execution) for _ in range(2)]
     texts = (
         "write mm=0 start=0", "unmap mm=0 start=1 nr=1", "fork parent=0 child=2", "write mm=0 start=2",
-        "protect mm=0 start=0 nr=4", "mremap mm=0 start=0 to=8 nr=4", "gup_fast mm=0 vpn=8", "gup_fast mm=0 vpn=11",
-        "fork parent=0 child=3",
+        "protect mm=0 start=0 nr=4", "mremap mm=0 start=0 to=8 nr=4", "migrate mm=0 vpn=8", "gup_fast mm=0 vpn=8",
+        "gup_fast mm=0 vpn=11", "fork parent=0 child=3",
     )  # fmt: skip
     for machine in machines:
         for text in SHARED:
