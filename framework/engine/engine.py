@@ -15,7 +15,7 @@ from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine import calls, entrypoints
 from foliolab.framework.engine.callers import interpreted, unchecked_engine_tree
 from foliolab.framework.engine.guard import WRITERS, guarded, unguarded
-from foliolab.framework.engine.locks import LOCK_WORDS
+from foliolab.framework.engine.locks import LOCK_NAMES
 from foliolab.framework.engine.pagetable import PTRS_PER_PTE
 from foliolab.framework.engine.policytext import OWN
 from foliolab.framework.engine.policytree import policy_tree, unchecked_tree
@@ -85,7 +85,7 @@ class Map:
         self.ida = take(8 * self.ida_words)
         tables = -(-shape.nr_vpns // PTRS_PER_PTE)
         self.pgds = [take(tables * PTRS_PER_PTE * PTE_SIZE) for _ in range(shape.nr_mms)]
-        self.pmds = [take((tables + LOCK_WORDS) * PTE_SIZE) for _ in range(shape.nr_mms)]
+        self.pmds = [take((tables + len(LOCK_NAMES)) * PTE_SIZE) for _ in range(shape.nr_mms)]
         self.scratch = take(shape.scratch)
         self.pins = take(8 * shape.nr_pages)
 

@@ -26,8 +26,8 @@ from foliolab.framework.machine.primitives import (
 )
 from foliolab.framework.machine.ref import Ref
 
-LOCK_WORDS: Final = 3
-"""64-bit words for the locks of an MM."""
+LOCK_NAMES: Final = ("page_table_lock", "mmap_lock", "write_protect_seq")
+"""The 64-bit words behind the PMDs of an MM."""
 _HELD: Final = 1
 """The bit of a lock that one thread has, of the page-table lock and of mmap_lock for writing."""
 _READER: Final = 4

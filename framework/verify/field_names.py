@@ -7,8 +7,9 @@ from typing import Final
 
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.contract.stored import Per, Stored
+from foliolab.framework.engine.locks import LOCK_NAMES
 from foliolab.framework.engine.machine import Machine
-from foliolab.framework.engine.pagetable import PFN_SHIFT, PTE_PRESENT, PTE_WRITE
+from foliolab.framework.engine.pagetable import PFN_SHIFT, PTE_MIGRATION, PTE_PRESENT, PTE_WRITE
 from foliolab.framework.engine.structs import PTE_SIZE
 from foliolab.framework.machine.layout import Bits
 from foliolab.framework.machine.ref import Ref
@@ -50,12 +51,16 @@ def _at(count: int, element: int) -> str:
 
 
 def _entry(machine: Machine, offset: int) -> str:
-    """The name of a page-table entry, or of a word of the bitmap of MM IDs."""
-    tables = [(machine.map.ida, "zone.mm_ida")]
+    """The name of a page-table entry, of a lock of an MM, or of a word of the bitmap of MM IDs."""
+    tables = [(machine.map.ida, "zone.mm_ida"), (machine.map.pins, "pins")]
     tables += [(start, f"mm{mm}.pte") for mm, start in enumerate(machine.map.pgds)]
     tables += [(start, f"mm{mm}.pmd") for mm, start in enumerate(machine.map.pmds)]
     start, name = max(table for table in tables if table[0] <= offset)
-    return f"{name}[{(offset - start) // PTE_SIZE}]"
+    number = (offset - start) // PTE_SIZE
+    lock = number - machine.pmds(0).size
+    if name.endswith(".pmd") and lock >= 0:
+        return f"{name.removesuffix('pmd')}{LOCK_NAMES[lock]}"
+    return f"{name}[{number}]"
 
 
 def field_of(scheme: Scheme, name: str) -> Stored | None:
@@ -108,5 +113,5 @@ def _entry_text(value: int) -> str:
         return "none"
     where = f"frame {value >> PFN_SHIFT & ((1 << 40) - 1)}"
     if not value & PTE_PRESENT:
-        return f"swapped, {where}"
+        return f"{'migrating' if value & PTE_MIGRATION else 'swapped'}, {where}"
     return f"{where}{', writable' if value & PTE_WRITE else ''}"

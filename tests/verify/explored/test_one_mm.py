@@ -18,7 +18,7 @@ from foliolab.framework.verify.explored.programs import Program
 from foliolab.framework.verify.explored.result import Exploration
 from foliolab.framework.verify.explored.witness import counterexample
 from foliolab.framework.verify.explored.world import World
-from foliolab.framework.verify.playback import confirm
+from foliolab.framework.verify.playback import confirm, play
 
 FOUND = load()
 MM_ID = FOUND.policy("mm-id")
@@ -68,6 +68,8 @@ def test_a_text_that_acts_on_what_it_read_before_is_refuted(caller: str) -> None
     assert law in {broken.violation.law for broken in found.broken}
     example = counterexample(found, found.broken[0], "explored", False)
     assert example is not None and confirm(example, scheme) and not confirm(example, MM_ID)
+    names = {frame.field for frame in play(example, scheme).frames}
+    assert "mm0.page_table_lock" in names and not any(name.startswith("mm0.pmd[") for name in names - {"mm0.pmd[0]"})
 
 
 def test_they_come_last_but_under_a_caller() -> None:
