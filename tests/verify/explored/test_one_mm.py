@@ -42,9 +42,10 @@ def of_one_mm(scheme: Scheme) -> list[derived.Derived]:
     return [one for one in derived.pairs(scheme) if "two threads of one MM" in one.program.name]
 
 
-def searched(scheme: Scheme, program: Program, **options: bool) -> Exploration:
+def searched(scheme: Scheme, program: Program, reduction: bool = True, keep_on: bool = False) -> Exploration:
     world = World(scheme, program.shape, program.setup, program.threads)
-    return Explorer(world, Options(memory=32 << 20, **options)).run(lambda _: True)
+    options = Options(memory=32 << 20, reduction=reduction, keep_on=keep_on)
+    return Explorer(world, options).run(lambda _: True)
 
 
 def parsed(*threads: tuple[str, ...]) -> list[list[Operation]]:
@@ -55,7 +56,7 @@ def test_linux_holds_its_laws() -> None:
     some = of_one_mm(MM_ID)[3::14]
     assert len(some) > 15
     for one in some:
-        found = searched(MM_ID, one.program, reduction=True)
+        found = searched(MM_ID, one.program)
         assert found.complete and [str(broken.violation) for broken in found.broken] == [], one.program.name
 
 
@@ -64,7 +65,7 @@ def test_a_text_that_acts_on_what_it_read_before_is_refuted(caller: str) -> None
     scheme = FOUND.policy(f"mm-id+{caller}")
     law, kinds = WRONG[caller]
     beside = next(one for one in of_one_mm(scheme) if one.kinds == kinds and one.start.file == (caller in OF_FILES))
-    found = searched(scheme, beside.program, reduction=True)
+    found = searched(scheme, beside.program)
     assert law in {broken.violation.law for broken in found.broken}
     example = counterexample(found, found.broken[0], "explored", False)
     assert example is not None and confirm(example, scheme) and not confirm(example, MM_ID)
@@ -83,7 +84,7 @@ def test_reduction_loses_no_violation() -> None:
     program = Program(
         "", SHAPE, tuple(map(Operation.parse, SHARED)), tuple(map(tuple, parsed(*[("write mm=0 start=0",)] * 2)))
     )
-    reduced, whole = searched(scheme, program, reduction=True, keep_on=True), searched(scheme, program, keep_on=True)
+    reduced, whole = searched(scheme, program, keep_on=True), searched(scheme, program, reduction=False, keep_on=True)
     assert reduced.states < whole.states
     assert {one.violation.law for one in reduced.broken} == {one.violation.law for one in whole.broken}
 
@@ -122,10 +123,11 @@ def test_the_locks_change_nothing_where_one_thread_runs(execution: Execution) ->
         machines[0].apply(operation)
         machines[1].bind_operation(operation)()
         assert violations(machines[1]) == []
+    one, other = machines
     for name in ("flags", "_mapcount", "_refcount"):
-        assert np.array_equal(*(machine.column("page", name) for machine in machines))
+        assert np.array_equal(one.column("page", name), other.column("page", name))
     for mm in range(4):
-        assert np.array_equal(*(machine.ptes(mm) for machine in machines))
+        assert np.array_equal(one.ptes(mm), other.ptes(mm))
 
 
 def test_gup_fast_pins_what_belongs_to_the_mm_alone() -> None:
