@@ -80,7 +80,7 @@ def _check(subject: Subject, output: Path, page: Page) -> dict[str, Any]:
     page.line(f"{subject.scheme.name}: {subject.policy.summary}", "strong")
     page.line(f"  the attacks may take {subject.seconds:g} s; {present_version()}", "quiet")
     for check, outcome in run_all(subject):
-        lines.append(report.Line(check.name, check.summary, outcome.verdict, outcome.text))
+        lines.append(report.Line(check.name, check.summary, outcome.verdict, outcome.text, outcome.note))
         report.show_line(lines[-1], page)
         example = outcome.counterexample
         if example is not None and example.law not in {one.name for one in refutations}:

@@ -31,6 +31,11 @@ def version() -> str:
     return next(iter(done.stdout.splitlines()), "")
 
 
+def is_clang() -> bool:
+    """Whether it is clang, whose options are not all those of gcc."""
+    return "clang" in version()
+
+
 def built(words: Sequence[str], text: str, what: str, raises: type[FolioLabError], hint: str) -> bytes:
     """What the compiler writes.
 

@@ -28,8 +28,9 @@ from foliolab.framework.machine import cache
 
 FLAGS: Final = (
     "-std=gnu11", "-O2", "-fgnu89-inline", "-fno-strict-aliasing", "-fwrapv", "-fno-delete-null-pointer-checks",
-    "-fno-tree-vectorize", "-fno-common", "-fno-stack-protector", "-ftls-model=initial-exec", "-fvisibility=hidden",
-    "-fPIC", "-shared", "-nostdinc", "-nostdlib", "-Wl,-z,defs", "-Werror=implicit-function-declaration",
+    "-fno-tree-vectorize", "-fno-builtin", "-fno-common", "-fno-stack-protector", "-ftls-model=initial-exec",
+    "-fvisibility=hidden", "-fPIC", "-shared", "-nostdinc", "-nostdlib", "-Wl,-z,defs",
+    "-Werror=implicit-function-declaration",
 )  # fmt: skip
 """As the kernel is compiled; and nothing of the C library can be called."""
 EXTRACTED: Final = "extracted functions"

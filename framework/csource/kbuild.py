@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from foliolab.framework import intake
+from foliolab.framework.csource import ccompiler
 from foliolab.framework.csource.kernel import RMAP, Configuration
 from foliolab.framework.errors import CSourceError
 
@@ -34,17 +35,17 @@ _KEPT: Final = re.compile(r"-(?:[DU]\w.*|nostdinc|std=[\w+]+|O[0-3s]|m[\w-]+(?:=
 _LEFT_OUT: Final = re.compile(
     r"-(?:mcmodel|mindirect|mfunction-return|mharden|mstack-protector|mrecord|mfentry|mnop|mno-fentry"
     r"|fno-PIE|fno-pie|fPIE|fpie|fpatchable|fsanitize|fno-sanitize|fstack-protector|fplugin|fprofile|fdump|flto|fno-lto"
-    r"|fsplit|fstack-usage|fcallgraph|fopt-info|finstrument|fuse)"
+    r"|fsplit|fstack-usage|fcallgraph|fopt-info|finstrument|fuse|mpreferred-stack-boundary|mstack-alignment)"
 )
 """Words that place code in a kernel, that a kernel patches at its boot, or that call what only a kernel has."""
 _LIKE_KBUILD: Final = (
     "-nostdinc", "-D__KERNEL__", "-DCC_USING_FENTRY", "-std=gnu11", "-O2", "-m64", "-mno-sse", "-mno-mmx", "-mno-sse2",
-    "-mno-avx", "-mno-80387", "-mno-red-zone", "-mpreferred-stack-boundary=3", "-fms-extensions", "-fshort-wchar",
+    "-mno-avx", "-mno-80387", "-mno-red-zone", "-fms-extensions", "-fshort-wchar",
     "-funsigned-char", "-fno-common", "-fno-strict-aliasing", "-fno-strict-overflow",
     "-fno-delete-null-pointer-checks", '-DKBUILD_MODFILE="mm/rmap"', '-DKBUILD_BASENAME="rmap"',
     '-DKBUILD_MODNAME="rmap"', "-D__KBUILD_MODNAME=rmap",
 )  # fmt: skip
-"""The words where there is no record, as after `make prepare` alone."""
+"""The words where there is no record, as after `make prepare` alone; both gcc and clang know them."""
 _HEADERS: Final = ("arch/x86/include", "include", "arch/x86/include/uapi", "include/uapi")
 _GENERATED_HEADERS: Final = (
     "arch/x86/include/generated", "include", "arch/x86/include/generated/uapi", "include/generated/uapi",
@@ -110,9 +111,12 @@ class KernelBuild:
         return link / RMAP if link.exists() else None
 
     def words(self) -> list[str]:
-        """The compiler's options, all paths absolute: those of kbuild's record, or such as it writes."""
+        """The compiler's options, all paths absolute: those of kbuild's record, or such as it writes.
+
+        A record is of gcc or of clang, and says nothing to the other.
+        """
         record = _COMMAND.search(self._read(RECORD)) if (self.folder / RECORD).is_file() else None
-        if record is not None:
+        if record is not None and ("CC_IS_CLANG" in self.options) == ccompiler.is_clang():
             return list(self._of_record(shlex.split(record[1])[1:]))
         places = [f"-I{self.folder / one}" for one in _GENERATED_HEADERS]
         own = [f"-I{self.tree / one}" for one in _HEADERS]

@@ -49,7 +49,7 @@ STATISTICS: Final = frozenset(
 PARTIALLY: Final = frozenset({"deferred_split_folio"})
 OWN: Final = frozenset({"memset", "memcpy", "_GLOBAL_OFFSET_TABLE_"})
 """What whole_others.h, or the linker, defines."""
-CODE: Final = ("-m", "-f", "-O", "-std", "-w")
+CODE: Final = ("-m", "-f", "-O", "-std", "-w", "-tsan")
 """The beginnings of the words that a preprocessed text is compiled with."""
 BESIDE: Final = ("mm", "fs/proc")
 HINT: Final = "build=none compiles extracted functions"

@@ -34,14 +34,14 @@ class Line:
         summary: what holds if it passes.
         verdict: passed, partly, failed, undecided or skipped.
         text: the failure, or what was covered.
-        expected: why the check was expected to fail; empty if it was not.
+        note: what a reader wants to know also of a check that passed.
     """
 
     name: str
     summary: str
     verdict: str
     text: str
-    expected: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Refutation:
 def show_line(line: Line, page: Page) -> None:
     """Print the line of a check that has ended."""
     sign, style = SIGNS[line.verdict]
-    text = line.text if line.verdict in ("failed", "skipped") else ""
+    text = line.text if line.verdict in ("failed", "skipped") else line.note
     page.line(f"{sign} {line.name:<{WIDTH}} {line.verdict:<9}  {text}".rstrip(), style)
 
 

@@ -47,11 +47,13 @@ class Outcome:
             shown nor refuted within the budget; skipped: the check cannot run here.
         text: one line: what is wrong, or what was covered.
         counterexample: the shortest one that was found, if any.
+        note: what a reader wants to know also of a check that passed.
     """
 
     verdict: Verdict
     text: str = ""
     counterexample: Counterexample | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -234,7 +236,7 @@ def _compiled(subject: Subject) -> Outcome:
     broken, _, bound = _in_child(lambda: _explored(subject), "compiled C").partition("\n")
     if broken:
         return Outcome("failed", f"explored as compiled: {broken}")
-    return Outcome("passed", f"{same}; explored as compiled: {bound}")
+    return Outcome("passed", f"{same}; explored as compiled: {bound}", note=unit)
 
 
 def _explored(subject: Subject) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foliolab.framework.contract.policy import Scheme
-from foliolab.framework.csource import compiled
+from foliolab.framework.csource import ccompiler, compiled
 from foliolab.framework.csource.compilertext import ENTRY, EXPLORED, NATIVE, header
 from foliolab.framework.engine import calls
 from foliolab.framework.errors import CSourceError
@@ -27,8 +27,8 @@ from foliolab.framework.verify.explored import steps as s
 from foliolab.framework.verify.explored.primitives import Interposer, Text
 
 FLAGS: Final = ("-fsanitize=thread",)
-WHOLE_FLAGS: Final = (*FLAGS, "-mpreferred-stack-boundary=4")
-"""A step may be Python's, which the kernel's stack is not aligned for."""
+CLANG_FLAGS: Final = (*FLAGS, "-mllvm", "-tsan-instrument-read-before-write=1")
+"""clang does not tell of a load that a store to the same place follows, unless it is asked to."""
 PLAIN_LOAD, PLAIN_STORE, TRYLOCK = 100, 101, 102
 """What the compiled code does besides `steps`: accesses without a primitive, and a bit lock that is tried."""
 NUMBERS: Final = {
@@ -83,8 +83,9 @@ class _Code:
     def __init__(self, scheme: Scheme, interposer: Interposer) -> None:
         numbers = "".join(f"#define FL_{name} {number}\n" for name, number in NUMBERS.items())
         explored = numbers + header(EXPLORED)
-        made = [compiled.compiled(scheme, lambda text: text.replace(header(NATIVE), explored), FLAGS)]
-        whole, _ = compiled.whole_of(scheme, explored, WHOLE_FLAGS)
+        flags = CLANG_FLAGS if ccompiler.is_clang() else FLAGS
+        made = [compiled.compiled(scheme, lambda text: text.replace(header(NATIVE), explored), flags)]
+        whole, _ = compiled.whole_of(scheme, explored, flags)
         made += [whole.data] if whole is not None else []
         self.libraries = [compiled.loaded(scheme, data) for data in made]
         self.running = self.libraries[0]
