@@ -116,7 +116,9 @@ class Guide(QFrame):
             return  # another tour was started meanwhile
         failure = self._desk.library.failure_of(file) if file else None
         if failure is not None:
-            self._desk.notices.say(f"the example of the tour cannot be used: {failure.message}", "error", file)
+            text = f"the example of the tour cannot be used: {failure.message}"
+            self._desk.notices.say(text, "error", file, ("Start over", partial(self.start, tour, anew=True)))
+            self._desk.library.close(file)
             self.leave()
             return
         if policies and tour not in self._compiled:
