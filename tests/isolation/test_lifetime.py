@@ -159,7 +159,7 @@ def test_the_killer_is_counted_by_cgroups_of_both_versions(
 
 @linux
 def test_what_a_command_leaves_behind_is_named_and_ended() -> None:
-    script = "(setsid sleep 600 & echo $! >&3) 3>&1 >/dev/null"
+    script = 'setsid sleep 600 >&2 & until [ "$(cat /proc/$!/comm)" = sleep ]; do sleep 0.05; done; echo $!'
     for named in (True, False):
         done = subprocess.run(kept(["sh", "-c", script], named=named), capture_output=True, text=True, check=True)
         daemon = int(done.stdout)
