@@ -14,6 +14,7 @@ from foliolab.framework.api import (
     bit_spin_lock,
     bit_spin_unlock,
     load,
+    test_bit,
 )
 from foliolab.policies import mm_id
 
@@ -58,4 +59,27 @@ def policy_with(function: Any) -> Policy:
     )
 
 
+def asks_before_the_lock(folio: Any, page: Any, mm: Any) -> bool:
+    """As Linux 6.15-rc asked: an MM that unmaps by a PMD has left its slot, and still has the PMD's count."""
+    if test_bit(mm_id.SHARED_BIT, folio._mm_ids):
+        return False
+    VM_WARN_ON(atomic_read(folio._entire_mapcount) >= 0)  # the check
+    return mm_id.can_reuse(folio, page, mm)
+
+
+def asks_of_one_owner(folio: Any, page: Any, mm: Any) -> bool:
+    exclusive = mm_id.can_reuse(folio, page, mm)
+    if exclusive:
+        VM_WARN_ON(atomic_read(folio._entire_mapcount) >= 0)
+    return exclusive
+
+
+def policy_that(asks: Any) -> Policy:
+    name = asks.__name__.replace("_", "-")
+    return replace(
+        mm_id.POLICY, name=name, models=None, mutants=None, hooks=replace(mm_id.POLICY.hooks, can_reuse=asks)
+    )
+
+
+BEFORE_THE_LOCK, OF_ONE_OWNER = map(policy_that, (asks_before_the_lock, asks_of_one_owner))
 HOLDS, TURNED_ROUND, TOO_EARLY = map(policy_with, (holds, turned_round, too_early))

@@ -20,6 +20,9 @@ from foliolab.framework.run.cases import Case
 from foliolab.framework.run.count import count
 from foliolab.framework.verify import attacks
 from foliolab.framework.verify.attack import Budget, Progress
+from foliolab.framework.verify.explored.exploration import Explorer, Options
+from foliolab.framework.verify.explored.programs import programs
+from foliolab.framework.verify.explored.world import World
 from foliolab.framework.verify.finding import OWED, Finding
 from foliolab.framework.verify.laws import LAWS, Watch
 from foliolab.framework.verify.symbolic import term
@@ -30,7 +33,16 @@ from foliolab.policies import mm_id
 from foliolab.workloads import microbenchmarks
 
 sys.path.insert(0, str(Path(__file__).parent))
-from checked_policies import HOLDS, TOO_EARLY, TURNED_ROUND, too_early, turned_round
+from checked_policies import (
+    BEFORE_THE_LOCK,
+    HOLDS,
+    OF_ONE_OWNER,
+    TOO_EARLY,
+    TURNED_ROUND,
+    asks_before_the_lock,
+    too_early,
+    turned_round,
+)
 
 BARE = mm_id.POLICY.with_parameters()
 
@@ -70,6 +82,16 @@ def test_each_attack_refutes_a_check_that_fires(attack: str) -> None:
     examples = [one.counterexample for one in refuted if one.counterexample is not None]
     assert {one.law for one in examples} == {"checks"}
     assert all(place(turned_round) in one.message and "+ 1 >= nr" in one.message for one in examples)
+
+
+@pytest.mark.parametrize("policy", [BEFORE_THE_LOCK, OF_ONE_OWNER], ids=["before the lock", "of one owner"])
+def test_the_check_of_linux_6_15_for_a_pmd_fires_before_the_lock_and_not_behind_it(policy: Policy) -> None:
+    scheme = policy.with_parameters()
+    program = next(one for one in programs(scheme) if one.name.startswith("a write fault, while the other unmaps by"))
+    world = World(scheme, program.shape, program.setup, program.threads)
+    found = Explorer(world, Options(memory=64 << 20)).run(lambda so_far: True)
+    fired = [place(asks_before_the_lock) in str(one.violation) for one in found.broken]
+    assert all(fired) and bool(fired) == (policy is BEFORE_THE_LOCK) and (fired or found.complete)
 
 
 def test_a_check_before_the_counts_are_stable_is_refuted_by_an_interleaving() -> None:

@@ -205,6 +205,12 @@ def _huge(reader: bool) -> Iterator[Program]:
     threads = [["fork parent=0 child=2 mm_id=3"], ["exit mm=1"]]
     shared = [*anon, "fork parent=0 child=1 mm_id=2"]
     yield _program("one forks by a PMD while the other exits" + _with_reader(reader, threads), 3, shared, threads, HUGE)
+    # Linux 6.15-rc asked in between whether a PMD maps the folio (specification 2.7)
+    threads = [["write mm=0 start=0 nr=1 nbytes=1"], [f"unmap mm=1 start=0 nr={1 << HUGE}"]]
+    shared = [*shared, "split_pmd mm=0 start=0"]
+    yield _program(
+        "a write fault, while the other unmaps by a PMD" + _with_reader(reader, threads), 3, shared, threads, HUGE
+    )
 
 
 def programs(scheme: Scheme) -> Iterator[Program]:
