@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +27,8 @@ from foliolab.framework.trace.file import Trace
 ROOT: Final = Path(__file__).parents[2]
 DATA: Final = ROOT / "docs" / "data" / "programs"
 LEFT_OUT: Final = "left-out"
+SIZES: Final = (64, 2048)
+"""In KiB. The first is recorded of all programs, the others of those that get such folios."""
 POLICIES: Final = ("page-mapcount", "mm-id", "no-page-mapcount", "rmap-id", "exact")
 SAMPLES: Final = 60
 
@@ -52,6 +55,7 @@ class OfRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """A run.
 
     Attributes:
+        started: when, which tells a run from all others.
         work: how much the program did.
         load: the load average of the machine.
         span: from the first to the last event, in ns.
@@ -69,6 +73,7 @@ class OfRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         policies: by name.
     """
 
+    started: str
     work: int
     load: float
     span: int
@@ -173,6 +178,7 @@ def of_run(result: ReplayResult, note: onerun.Note) -> OfRun:
         )
     model, recording = recorded(result), result.recording
     return OfRun(
+        started=recording.header.started,
         work=note.work,
         load=note.load,
         span=recording.span,
@@ -235,35 +241,37 @@ def of_program(program: Program, kib: int, traces: Sequence[Path], costs: Costs)
     )
 
 
-def write_all(folder: Path, programs: Iterable[Program], sizes: Sequence[int], unavailable: Mapping[str, str]) -> int:
-    """Compute the figures of the traces in a folder and write them; those of unchanged traces are kept.
+def write_all(folder: Path, anew: bool = False) -> None:
+    """Compute the figures of all traces in a folder, and write them.
 
-    Returns:
-        0.
+    Args:
+        folder: where `record.py` has put traces.
+        anew: also those of traces whose figures are there already.
     """
-    import os
-
-    known = {program.name for program in PROGRAMS}
     costs = costs_here(folder / "costs.json")
     DATA.mkdir(parents=True, exist_ok=True)
     os.chdir(folder)  # so that results name traces by their file names
     failed, small = dict[str, str](), dict[str, int]()
-    for program in programs:
-        for kib in sizes if program.name in known else ():
-            found = sorted(folder.glob(f"{program.name}-{kib}-*.note"))
-            notes = {path: note for path in found if (note := onerun.note_of(path)) is not None}
-            failed |= {path.stem: nameless(note.why) for path, note in notes.items() if note.why}
-            traces = [path.with_suffix(".folio") for path in notes if onerun.done(path)]
-            out = DATA / f"{program.name}-{kib}.json"
-            if len(traces) == 1 and kib != min(sizes):
-                small[f"{program.name}-{kib}"] = notes[found[0]].large
-                continue
-            newest = max((path.stat().st_mtime for path in found), default=0.0)
-            if not traces or (out.exists() and out.stat().st_mtime > newest):
-                continue
-            made = of_program(program, kib, [Path(trace.name) for trace in traces], costs)
+    for program, kib in ((program, kib) for program in PROGRAMS for kib in SIZES):
+        found = sorted(Path().glob(f"{program.name}-{kib}-[0-9]*.note"))
+        notes = {path: note for path in found if (note := onerun.note_of(path)) is not None}
+        failed |= {path.stem: nameless(note.why) for path, note in notes.items() if note.why}
+        traces = [path.with_suffix(".folio") for path in notes if onerun.done(path)]
+        out = DATA / f"{program.name}-{kib}.json"
+        if len(traces) == 1 and kib != SIZES[0]:
+            small[f"{program.name}-{kib}"] = notes[found[0]].large
+        elif traces and (anew or not is_of(out, traces)):
+            made = of_program(program, kib, traces, costs)
             out.write_bytes(msgspec.json.encode(made) + b"\n")
             print(f"{out.name}: {len(made.runs)} runs, {out.stat().st_size:,} bytes", flush=True)
-    left = LeftOut(programs=dict(unavailable), runs=failed, small=small)
+    left = LeftOut(programs=onerun.unavailable(folder), runs=failed, small=small)
     (DATA / f"{LEFT_OUT}.json").write_bytes(msgspec.json.encode(left) + b"\n")
-    return 0
+
+
+def is_of(out: Path, traces: Sequence[Path]) -> bool:
+    """Whether a file has the figures of just these traces."""
+    try:
+        known = msgspec.json.decode(out.read_bytes(), type=OfProgram)
+    except (OSError, msgspec.MsgspecError):
+        return False
+    return [run.started for run in known.runs] == [Trace(trace).header.started for trace in traces]

@@ -17,6 +17,7 @@ import msgspec
 from program import LoadFailed, Program, wait_until  # type: ignore[import-not-found]  # found where this script lies
 
 from foliolab.framework.errors import FolioLabError
+from foliolab.framework.isolation.commands import kept
 from foliolab.framework.kernel.recording.processes import process_tree
 from foliolab.framework.trace.file import Trace
 from foliolab.framework.trace.importers.summary import summarise
@@ -28,6 +29,9 @@ WAIT: Final = 900
 TO_END: Final = 20.0
 TRIES: Final = 2
 """How often a run is recorded, if events are lost."""
+PACKAGES: Final = "packages.json"
+PREFIX: Final = "run-"
+"""How the folder of a program that is running begins."""
 STATUS: Final = re.compile(r"the command ended with status (-?\d+)")
 
 
@@ -61,6 +65,18 @@ def done(trace: Path) -> bool:
     """Whether a run is recorded, with its note: what was interrupted is not."""
     note = note_of(trace)
     return note is not None and not note.why and trace.exists()
+
+
+def packages_of(folder: Path) -> dict[str, list[str] | str]:
+    """What `record.py` knows of programs' packages: their names, or why they cannot be had."""
+    path = folder / PACKAGES
+    found: dict[str, list[str] | str] = msgspec.json.decode(path.read_bytes()) if path.exists() else {}
+    return found
+
+
+def unavailable(folder: Path) -> dict[str, str]:
+    """Why programs cannot be had, by their names."""
+    return {name: why for name, why in packages_of(folder).items() if isinstance(why, str)}
 
 
 def write_note(trace: Path, note: Note) -> None:
@@ -106,7 +122,7 @@ def _recorded(program: Program, kib: int, trace: Path) -> int:
     Raises:
         LoadFailed: it did none, or the recording failed.
     """
-    place = Path(tempfile.mkdtemp(prefix="run-", dir=trace.parent))
+    place = Path(tempfile.mkdtemp(prefix=PREFIX, dir=trace.parent))
     place.chmod(0o755)
     messages = place / "messages"
     recorder: subprocess.Popen[bytes] | None = None
@@ -118,7 +134,9 @@ def _recorded(program: Program, kib: int, trace: Path) -> int:
             str(MOST_SECONDS), "--", *command,
         )  # fmt: skip
         with messages.open("wb") as file:
-            recorder = subprocess.Popen(words, stdout=file, stderr=file, stdin=subprocess.DEVNULL, process_group=0)
+            recorder = subprocess.Popen(  # in a group of its own: a program may signal all of its group
+                kept(words), stdout=file, stderr=file, stdin=subprocess.DEVNULL, process_group=0
+            )
         process = _started(recorder, command)
         if not program.end:
             _end(recorder, 0, 0, MOST_SECONDS + TO_END)

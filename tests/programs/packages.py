@@ -44,10 +44,12 @@ class Wanted:
     Attributes:
         missing: packages that this system lacks, with their sizes in bytes.
         unavailable: why a program's packages cannot be had, by the program's name.
+        no_packages: why no packages of Debian can be had here; empty if they can. What is installed is recorded.
     """
 
     missing: Mapping[str, int]
     unavailable: Mapping[str, str]
+    no_packages: str = ""
 
 
 def wanted(programs: Mapping[str, Iterable[str]], folder: Path) -> tuple[Apt | None, Wanted]:
@@ -65,7 +67,7 @@ def wanted(programs: Mapping[str, Iterable[str]], folder: Path) -> tuple[Apt | N
         apt = Apt(folder, [suite], host_packages.STATUS)
         apt.update()
     except (OSError, FolioLabError) as fault:
-        return None, Wanted({}, {name: f"no packages of Debian: {fault}" for name, some in programs.items() if some})
+        return None, Wanted({}, {}, str(fault))
     missing, unavailable = dict[str, int](), dict[str, str]()
     for name, some in programs.items():
         try:

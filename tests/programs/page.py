@@ -14,7 +14,7 @@ from statistics import median
 from typing import Final
 
 import msgspec
-from figures import DATA, LEFT_OUT, LeftOut, OfPolicy, OfProgram, OfRun  # type: ignore[import-not-found]  # beside it
+from figures import DATA, LEFT_OUT, SIZES, LeftOut, OfPolicy, OfProgram, OfRun  # type: ignore[import-not-found]  # beside it
 from program import Program  # type: ignore[import-not-found]
 from programs import PROGRAMS  # type: ignore[import-not-found]
 
@@ -23,7 +23,8 @@ from foliolab.framework.report.words import duration_text, size_text
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
 PAGE: Final = DOCS / "real-programs.md"
-SIZES: Final = (64, 2048)
+LEAST_LARGE: Final = 8
+"""With fewer large folios at a time a program says nothing about shares."""
 RELEVANT: Final = 0.01
 """From which share of copies, or of folios × time, on something is called much."""
 
@@ -140,10 +141,11 @@ def answer(cases: Sequence[Case]) -> list[str]:
     """The answer to the open question, in sentences made of the data; about the smallest size, which all have."""
     small = [case for case in cases if case.found.kib == SIZES[0]]
     costly, crowded = [case for case in small if case.costs], [case for case in small if case.crowded]
-    runs = sum(len(case.runs) for case in small)
+    runs, much = sum(len(case.runs) for case in small), sum(case.much for case in costly)
     lines = [
-        f"**In {len(costly)} of {len(small)} programs two slots' imprecision costs anything** "
-        f"(folios of {size_text(SIZES[0])}, {runs} runs, Linux {small[0].found.kernel})" + (": " if costly else "."),
+        f"**In {len(costly)} of {len(small)} programs two slots' imprecision costs anything, in {much} a hundredth or "
+        f"more of the copies or of folios × time** (folios of {size_text(SIZES[0])}, {runs} runs, "
+        f"Linux {small[0].found.kernel}){':' if costly else '.'}",
         "",
         *(f"- {_cost(case)}" for case in costly),
         *([""] if costly else []),
@@ -159,13 +161,15 @@ def answer(cases: Sequence[Case]) -> list[str]:
     if others:
         bad = [case.title for case in others if case.costs]
         cost = f"it costs something in {listed(bad)}" if bad else "it costs nothing"
-        lines += [f"Of {len(others)} programs with folios of {size_text(SIZES[1])}, {cost}.", ""]
+        size, names = size_text(SIZES[1]), listed([case.program.title for case in others])
+        lines += [f"With folios of {size}, which only some programs were recorded with ({names}), {cost}.", ""]
     return [*lines, *_agreement(cases)]
 
 
 def _most_crowded(crowded: Sequence[Case]) -> str:
     """The programs in which more MMs map folios than have slots for a good part of the time."""
-    found = [(median(run.beyond for run in case.runs), case) for case in crowded]
+    some = [case for case in crowded if median(run.folios for run in case.runs) >= LEAST_LARGE]
+    found = [(median(run.beyond for run in case.runs), case) for case in some]
     names = [
         f"{case.title} ({percent(share)})"
         for share, case in sorted(found, key=lambda one: -one[0])
@@ -183,7 +187,7 @@ def _cost(case: Case) -> str:
     longest = max(case.model(run).longest for run in case.runs)
     copied = spread(run.copied for run in case.runs)
     return (
-        f"**{case.title}**{'' if case.much else ' (little)'}: in {hit} of {len(case.runs)} runs; "
+        f"**{case.title}**{'' if case.much else ' (less than a hundredth)'}: in {hit} of {len(case.runs)} runs; "
         f"{spread(case.copies)} of {copied} copies of pages of large folios would have been spared{took}; false shared "
         f"for {falsely} of folios × time, at most for {duration_text(longest) if longest else '0 s'} without a break. "
         f"{case.program.what}"

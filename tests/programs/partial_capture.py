@@ -1,25 +1,27 @@
 """Keeps what `foliolab partial` and `consequences` say of recordings, in docs/data/partial.
 
-`python tests/programs/partial_capture.py --from DIR [NAME …]`, where DIR has the traces of `record.py`. What is newer
-than its traces is kept as it is.
+`python tests/programs/partial_capture.py --from DIR [NAME …]`, where DIR has the traces of `record.py`. What is
+there of just these traces is kept as it is.
 """
 
 from __future__ import annotations
 
 import argparse
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 import onerun  # type: ignore[import-not-found]  # found where this script lies
-from figures import nameless  # type: ignore[import-not-found]
-from partial_page import DATA, FIGURES, SIZES  # type: ignore[import-not-found]
+from figures import SIZES, nameless  # type: ignore[import-not-found]
+from partial_page import ASKER, DATA, FIGURES  # type: ignore[import-not-found]
 from programs import ARENA, PROGRAMS  # type: ignore[import-not-found]
 
-from foliolab.framework.consequences.result import ConsequencesResult
+from foliolab.framework.consequences.result import ConsequencesResult, Figured
 from foliolab.framework.document import write_atomically
 from foliolab.framework.partial.result import PartialResult
+from foliolab.framework.trace.file import Trace
 
 RUNS: Final = 3
 """How many runs of each are asked about."""
@@ -49,8 +51,8 @@ def small_partial(result: PartialResult) -> PartialResult:
     replace = msgspec.structs.replace
     runs = []
     for run in result.runs:
-        header = replace(run.recording.header, mms=[], command=nameless(run.recording.header.command))
-        runs.append(replace(run, recording=replace(run.recording, header=header)))
+        header = replace(run.recording.header, mms=[], thp={}, command="", notes=[])
+        runs.append(replace(run, recording=replace(run.recording, header=header), notes=[]))
     return replace(result, command=nameless(result.command), runs=runs)
 
 
@@ -60,19 +62,20 @@ def small_consequences(result: ConsequencesResult) -> ConsequencesResult:
     sources = [
         replace(
             source,
-            summary=nameless(source.summary),
+            summary="",
             outcomes=[
                 replace(
                     one,
-                    decisions=[decided for decided in one.decisions if decided.name == "khugepaged"],
-                    figures=[figure for figure in one.figures if figure.name in FIGURES],
+                    decisions=[decided for decided in one.decisions if decided.name == ASKER],
+                    figures=[of if of.name in FIGURES else Figured(name=of.name) for of in one.figures],
                 )
                 for one in source.outcomes
             ],
         )
         for source in result.sources
     ]
-    return replace(result, command=nameless(result.command), sources=sources)
+    askers = [one for one in result.askers if one.name == ASKER]
+    return replace(result, command=nameless(result.command), sources=sources, askers=askers)
 
 
 def compact(value: Any) -> Any:
@@ -96,14 +99,20 @@ def keep(result: msgspec.Struct, out: Path) -> None:
     print(f"{out.name}: {out.stat().st_size:,} bytes", flush=True)
 
 
+def is_of(outs: Sequence[Path], traces: Sequence[Path]) -> bool:
+    """Whether files are there that say something about just these traces."""
+    if not all(out.exists() for out in outs):
+        return False
+    known = [run.recording.header.started for run in PartialResult.load(outs[0]).runs]
+    return known == [Trace(trace).header.started for trace in traces]
+
+
 def capture(name: str, kib: int, folder: Path, runs: int) -> None:
     """Ask both verbs about the runs of a program, and keep what they say."""
     notes = sorted(folder.glob(f"{name}-{kib}-[0-9]*.note"))
     traces = [path.with_suffix(".folio") for path in notes if onerun.done(path)][:runs]
     outs = DATA / f"{name}-{kib}.json", DATA / f"{name}-{kib}-consequences.json"
-    newest = max((trace.stat().st_mtime for trace in traces), default=0.0)
-    fresh = all(out.exists() and out.stat().st_mtime > newest for out in outs)
-    if fresh or not traces or (len(traces) == 1 and kib != min(SIZES)):
+    if not traces or (len(traces) == 1 and kib != SIZES[0]) or is_of(outs, traces):
         return
     DATA.mkdir(parents=True, exist_ok=True)
     keep(small_partial(PartialResult.load(asked(traces, folder / f"{outs[0].stem}.json", "partial"))), outs[0])

@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
+from figures import SIZES  # type: ignore[import-not-found]  # found where this script lies
 from page import folded, listed, percent, publish, table  # type: ignore[import-not-found]  # found where this script lies
 from program import Program  # type: ignore[import-not-found]
 from programs import ARENA, PROGRAMS  # type: ignore[import-not-found]
@@ -25,10 +26,13 @@ from foliolab.framework.report.words import size_text
 DOCS: Final = Path(__file__).parents[2] / "docs"
 DATA: Final = DOCS / "data" / "partial"
 PAGE: Final = DOCS / "partially-mapped.md"
-SIZES: Final = (64, 2048)
 FIGURES: Final = ("PSS", "USS")
 """The figures of /proc whose errors are shown."""
+ASKER: Final = "khugepaged"
+"""The asker whose refusals are shown."""
 TODAY: Final = "page-mapcounts"
+MOST_NAMES: Final = 5
+"""How many programs a sentence names at most, instead of their number."""
 MAIL: Final = "71247244-73fe-44ce-ab05-69c852f3aa1a@kernel.org"
 
 
@@ -61,7 +65,7 @@ class Case:
     def errs(self, policy: str) -> bool:
         """Whether a policy makes khugepaged refuse a collapse, or PSS or USS wrong."""
         found = [outcome_of(source.outcomes, policy) for source in self.followed.sources]
-        refused = any(one.held_back for outcome in found for one in outcome.decisions if one.name == "khugepaged")
+        refused = any(one.held_back for outcome in found for one in outcome.decisions if one.name == ASKER)
         return refused or any(figure_of(outcome, name).sum for outcome in found for name in FIGURES)
 
 
@@ -147,7 +151,7 @@ def consequences(cases: Sequence[Case]) -> list[str]:
         wrong = [case for case in cases if case.errs(name)]
         for case in wrong:
             found = [outcome_of(source.outcomes, name) for source in case.followed.sources]
-            asked = [next(one for one in outcome.decisions if one.name == "khugepaged") for outcome in found]
+            asked = [next(one for one in outcome.decisions if one.name == ASKER) for outcome in found]
             rows.append([
                 case.name, spread([one.asked for one in asked]), spread([one.held_back for one in asked]),
                 *(errors([figure_of(outcome, figure) for outcome in found]) for figure in FIGURES),
@@ -185,7 +189,8 @@ def answer(cases: Sequence[Case]) -> list[str]:
     telling = [case for case in cases if case.can_tell]
     runs = sum(len(case.detected.runs) for case in cases)
     lines = [
-        f"{len(telling)} of {len(cases)} programs and sizes ({runs} runs) had large folios that were partially mapped.",
+        f"{len(telling)} of {len(cases)} programs and sizes ({runs} runs) had large folios that were partially mapped; "
+        "what follows is about these.",
         "",
     ]
     shares = [
@@ -231,7 +236,10 @@ def _beside(cases: Sequence[Case], name: str) -> str:
     walked = most_walks(most, name)
     walked_text = f"at most {number(walked)} walks in a run ({most.name})" if walked else "no walks"
     wrong = [case.name for case in cases if any(case.detected.values(name, "splits_in_vain"))]
-    vain_text = f"; splits in vain in {listed(wrong)}" if wrong else "; no split in vain"
+    vain_text = "; no split in vain"
+    if wrong:
+        some = listed(wrong) if len(wrong) <= MOST_NAMES else f"{len(wrong)} of these {len(cases)}"
+        vain_text = f"; splits in vain in {some}"
     return f"- **{name}**, beside {TODAY}: {'; '.join(parts)}; {walked_text}{vain_text}."
 
 
@@ -286,16 +294,16 @@ def write(cases: Sequence[Case]) -> str:
         "Memory stranded, MiB·s: pages that nothing maps, until their folio is split or freed:",
         "",
         *by_detector(telling, lambda case, name: of(case, name, "page_ns", mib_s)),
-        "Walks of the rmap and the page table entries that they look at, at least and at most. Reclaim's scan walks",
-        "the rmap anyway:",
-        "",
-        *by_detector(telling, walks),
-        "Acquisitions of the split queue's lock:",
-        "",
-        *by_detector(telling, lambda case, name: of(case, name, "locks")),
-        "Folios queued although wholly mapped; folios split in vain:",
-        "",
-        *by_detector(telling, vain),
+        *folded(
+            "Walks of the rmap and the page table entries that they look at, at least and at most; "
+            "reclaim's scan walks the rmap anyway",
+            by_detector(telling, walks),
+        ),
+        *folded(
+            "Acquisitions of the split queue's lock",
+            by_detector(telling, lambda case, name: of(case, name, "locks")),
+        ),
+        *folded("Folios queued although wholly mapped; folios split in vain", by_detector(telling, vain)),
         "Collapses that khugepaged would refuse for a false shared, and the mean error of PSS and USS over processes",
         "and moments (`foliolab consequences`):",
         "",
@@ -304,9 +312,10 @@ def write(cases: Sequence[Case]) -> str:
         "",
         NOT_MODELLED,
         "",
-        "The programs are few and the runs short. One machine, one memory pressure: others are two options away. What",
-        "a recording cannot tell is \"unknown\". Folios that were mapped before a recording began, and folios that the",
-        "kernel itself migrated, split, collapsed or swapped, are left out. MADV_FREE is not in a recording.",
+        "The runs are short. One machine, which was shared with other work; one memory pressure: others are two",
+        "options away. What a recording cannot tell is \"unknown\". Folios that were mapped before a recording began,",
+        "and folios that the kernel itself migrated, split, collapsed or swapped, are left out. MADV_FREE is not in a",
+        "recording.",
         "",
         "## Repeat it",
         "",

@@ -20,13 +20,18 @@ def test_the_committed_page_is_what_its_generator_makes_of_the_committed_data() 
     assert page.PAGE.read_text("utf-8") == page.write(*page.load(DATA))
 
 
+def test_there_are_twenty_five_programs_with_five_runs_each() -> None:
+    cases, _ = page.load(DATA)
+    assert len({case.program.name for case in cases if case.found.kib == 64 and len(case.runs) >= 5}) >= 25
+
+
 def test_the_page_follows_the_data(tmp_path: Path) -> None:
     for path in DATA.glob("daemon-64.json"):
         (tmp_path / path.name).write_text(path.read_text().replace('"kernel":"', '"kernel":"7.7.7-changed-'))
     cases, left = page.load(tmp_path)
     made = page.write(cases, left)
     assert "Linux 7.7.7-changed-" in made
-    assert "In 1 of 1 programs two slots' imprecision costs anything" in made
+    assert "In 1 of 1 programs two slots' imprecision costs anything, in 1 a hundredth" in made
     assert "redis" not in made
     (case,) = cases
     right = [

@@ -172,13 +172,26 @@ def test_packages_are_asked_for_once_and_what_cannot_be_had_is_named(
     monkeypatch.setattr(packages, "unpack", lambda apt, names, root: unpacked.append(names))
     monkeypatch.delenv(packages.INSIDE, raising=False)
     programs = [made(packages=("none",)), made(name="other", packages=("one",))]
-    assert record.obtain(tmp_path, programs, True) == {"fake": "there is no such package"}
+    assert record.obtain(tmp_path, programs, True) == {"fake"}
     assert (unpacked, "would unpack 2 MB" in capsys.readouterr().out) == ([], True)
-    assert record.obtain(tmp_path, programs, False).keys() == {"fake"}
+    assert record.obtain(tmp_path, programs, False) == {"fake"}
     assert unpacked == [["one"]]
     record.obtain(tmp_path, programs, False)
     assert asked == [["fake", "other"], ["fake", "other"], ["fake"]]
     assert json.loads((tmp_path / "packages.json").read_text())["other"] == ["one"]
+    assert onerun.unavailable(tmp_path) == {"fake": "there is no such package"}
+
+
+def test_without_debians_packages_what_is_installed_is_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(*words: object) -> None:
+        raise packages.FolioLabError("there is no apt here", "install by hand")
+
+    monkeypatch.setattr(packages, "Apt", refused)
+    monkeypatch.delenv(packages.INSIDE, raising=False)
+    assert record.obtain(tmp_path, [made(packages=("none",))], False) == set()
+    assert "only what is installed: " in capsys.readouterr().out
 
 
 def test_what_packages_scripts_would_do_is_done_below_the_root(tmp_path: Path) -> None:

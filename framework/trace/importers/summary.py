@@ -31,7 +31,6 @@ class TraceSummary:
         folios: anonymous folios by order, from faults and from the first snapshot.
         older: address spaces that were there when the trace began: how they came to be is not known.
         inherited: address spaces that one of these, or a child of one, has forked.
-        processes: the number of address spaces: a process that executes a program has two.
     """
 
     path: str
@@ -46,19 +45,22 @@ class TraceSummary:
     folios: dict[int, int] = field(default_factory=dict)
     older: int = 0
     inherited: int = 0
-    processes: int = 0
+
+    @property
+    def processes(self) -> int:
+        """The number of address spaces: a process that executes a program has two."""
+        return len(self.header.mms)
 
 
 def summarise(trace: Trace) -> TraceSummary:
     """Count the events of a trace; reads all of it."""
-    found = TraceSummary(trace.path, trace.header, processes=trace.nr_spaces)
+    found = TraceSummary(trace.path, trace.header)
     kinds = np.zeros(256, np.int64)
     outcomes = np.zeros(4, np.int64)
     orders = np.zeros(256, np.int64)
-    older = np.sort(np.fromiter((space.mm for space in trace.spaces() if space.earlier), np.int64))
-    inherited = np.zeros(len(older), np.bool_)
+    born: set[int] = set()
     for block in trace.blocks():
-        inherited |= np.isin(older, block.other[np.isin(block.kind, (events.FORK, events.SPAWN, events.EXEC))])
+        born.update(block.other[np.isin(block.kind, (events.FORK, events.SPAWN, events.EXEC))].tolist())
         kinds += np.bincount(block.kind, minlength=256)
         writes = block.flags[block.kind == events.WRITE]
         anonymous = writes[writes & events.FILE == 0]
@@ -68,7 +70,8 @@ def summarise(trace: Trace) -> TraceSummary:
         new = (block.kind == events.NEW) & (block.flags & events.FILE == 0)
         orders += np.bincount(block.order[new], minlength=256)
         orders += _present(block)
-    found.inherited = int(np.count_nonzero(inherited))
+    older = [space.mm for space in trace.header.mms if space.earlier]
+    found.inherited = sum(mm in born for mm in older)
     found.older = len(older) - found.inherited
     first, last = trace.span
     found.damaged, found.span_ns = trace.damaged, last - first
