@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from foliolab.framework.costmodel.processors import processors
 from foliolab.gui.benchmark.measure import Wish
 from foliolab.gui.widgets.policy_chooser import PolicyChooser
 from foliolab.gui.widgets.search_field import SearchField
@@ -27,6 +28,11 @@ from foliolab.gui.window.plain import tip
 
 MEMORIES: Final = ("16M", "64M", "256M", "1G")
 QUICK: Final = "4K,16K,64K,256K,1M,2M"
+NO_CPU: Final = "no prediction"
+CPU_TIP: Final = (
+    "Predict the changes on this processor from counts and published constants. Counting executed instructions takes "
+    "longer than measuring"
+)
 NAME: Final = Qt.ItemDataRole.UserRole
 
 
@@ -54,6 +60,11 @@ class Controls(QWidget):
         self.memory.setCurrentText("64M")
         self.rounds = named(QSpinBox(maximum=1000), "Interleaved rounds")
         self.rounds.setSpecialValueText("as many as a verdict needs")
+        self.cpu = named(QComboBox(), "Processor to predict on", CPU_TIP)
+        self.cpu.addItem(NO_CPU)
+        for processor in processors().processor:
+            self.cpu.addItem(processor.name)
+            self.cpu.setItemData(self.cpu.count() - 1, tip(processor.described), Qt.ItemDataRole.ToolTipRole)
         self.quick = named(QCheckBox("quick"), "quick", "Take less time for each case")
         self.quick.setChecked(True)
         self.start, self.stop = primary("Measure"), QPushButton("Stop")
@@ -72,6 +83,7 @@ class Controls(QWidget):
         form.addRow("&Sizes", self.sizes)
         form.addRow("&Memory", self.memory)
         form.addRow("&Rounds", self.rounds)
+        form.addRow("&CPU", self.cpu)
         form.addRow("", self.quick)
         policies, workloads = label("Policies, two or more", "heading"), label("Workloads", "heading")
         lists = (policies, (self.policies, 1), workloads, self.search, (self.workloads, 1))
@@ -94,7 +106,7 @@ class Controls(QWidget):
         self._ticked()
 
     def choose(self, what: dict[str, Any]) -> None:
-        """Set the given choices: policies, workloads, baseline, sizes, memory, quick."""
+        """Set the given choices: policies, workloads, baseline, sizes, memory, quick, cpu."""
         if "policies" in what:
             self.policies.choose(what["policies"])
         if "workloads" in what:
@@ -109,14 +121,21 @@ class Controls(QWidget):
             self.memory.setCurrentText(what["memory"])
         if "quick" in what:
             self.quick.setChecked(bool(what["quick"]))
+        if "cpu" in what:
+            self.cpu.setCurrentText(what["cpu"] or NO_CPU)
 
     def wish(self) -> Wish:
         policies = tuple(self.policies.chosen())
         return Wish(
             policies, self.baseline.currentText() or (policies[0] if policies else ""), self._chosen_workloads(),
             self.sizes.text().strip(), self.memory.currentText(), self.rounds.value(), self.quick.isChecked(),
-            tuple(self._desk.library.sound),
+            tuple(self._desk.library.sound), self.processor,
         )  # fmt: skip
+
+    @property
+    def processor(self) -> str:
+        """The name of the processor to predict on; empty for none."""
+        return self.cpu.currentText() if self.cpu.currentIndex() > 0 else ""
 
     def runs(self, running: bool) -> None:
         """Set whether a measurement runs."""

@@ -33,6 +33,7 @@ class Wish:
         rounds: 0 for the number that a verdict needs.
         quick: take less time for each case.
         files: policy files besides the installed plugins.
+        cpu: the processor to predict on, for which executed instructions are counted; empty for none.
     """
 
     policies: tuple[str, ...]
@@ -43,6 +44,7 @@ class Wish:
     rounds: int = 0
     quick: bool = False
     files: tuple[str, ...] = ()
+    cpu: str = ""
 
 
 def request_of(wish: Wish, registry: Registry, execution: Execution | None = None) -> RunRequest:
@@ -54,15 +56,17 @@ def request_of(wish: Wish, registry: Registry, execution: Execution | None = Non
         execution: native, or interpreted if numba is missing, by default; finding that out imports numba.
 
     Raises:
-        UsageError: too few policies, no workload, or a size or amount that is not understood.
+        UsageError: too few policies, no workload, a size or amount that is not understood, or a processor is chosen
+            and executed instructions cannot be counted.
     """
+    from foliolab.framework.costmodel import choice
     from foliolab.framework.run.request import build
 
     if len(wish.policies) < 2:
         raise UsageError("there is nothing to compare", "tick two policies or more")
     if not wish.workloads:
         raise UsageError("no workload is chosen", "tick one or more")
-    return build(
+    request = build(
         registry,
         policies=wish.policies,
         baseline=wish.baseline,
@@ -72,7 +76,10 @@ def request_of(wish: Wish, registry: Registry, execution: Execution | None = Non
         repeats=wish.rounds or None,
         quick=wish.quick,
         execution=execution,
+        cpu=wish.cpu,
     )
+    choice.check(request)
+    return request
 
 
 def measure(wish: Wish, say: Callable[[object], None]) -> Result:

@@ -1,4 +1,4 @@
-"""Curves with error bars, symbols and names at their ends; redrawn at most five times a second."""
+"""Curves with error bars or bands, symbols and names at their ends; redrawn at most five times a second."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ NEAR: Final = 18
 """Pixels from the mouse to a point, within which the point's text is shown."""
 LINE: Final = 16
 """Height in pixels of a name at the end of a curve."""
+OPAQUE: Final = 48
+"""Of 255: how opaque the area of a prediction is, through which curves show."""
 GLYPH: Final = 7.5
 """Approximate width in pixels of a letter of such a name."""
 
@@ -44,6 +46,12 @@ class _Drawn:
     line: Any
     bars: Any
     name: Any
+    edges: tuple[Any, Any]
+    area: Any
+
+    @property
+    def items(self) -> tuple[Any, ...]:
+        return self.area, *self.edges, self.bars, self.line, self.name
 
 
 class CurvePlot(pg.PlotWidget, Themed):  # type: ignore[misc]
@@ -119,7 +127,7 @@ class CurvePlot(pg.PlotWidget, Themed):  # type: ignore[misc]
         names = {curve.name for curve in self._curves}
         for name in [name for name in self._drawn if name not in names]:
             drawn = self._drawn.pop(name)
-            for item in (drawn.bars, drawn.line, drawn.name):
+            for item in drawn.items:
                 self.removeItem(item)
         for curve in self._curves:
             if curve.name not in self._drawn:
@@ -131,8 +139,12 @@ class CurvePlot(pg.PlotWidget, Themed):  # type: ignore[misc]
         self._fit()
 
     def _new_items(self) -> _Drawn:
-        drawn = _Drawn(pg.PlotDataItem(), pg.ErrorBarItem(x=[0.0], y=[0.0], beam=0.08), pg.TextItem(anchor=(0, 0.5)))
-        for item in (drawn.bars, drawn.line, drawn.name):
+        edges = pg.PlotDataItem(), pg.PlotDataItem()
+        drawn = _Drawn(
+            pg.PlotDataItem(), pg.ErrorBarItem(x=[0.0], y=[0.0], beam=0.08), pg.TextItem(anchor=(0, 0.5)), edges,
+            pg.FillBetweenItem(*edges),
+        )  # fmt: skip
+        for item in drawn.items:
             self.addItem(item, ignoreBounds=True)
         return drawn
 
@@ -140,11 +152,17 @@ class CurvePlot(pg.PlotWidget, Themed):  # type: ignore[misc]
         colour = self._theme.of_series(curve.number)
         symbol = SYMBOLS[curve.number % len(SYMBOLS)]
         drawn.line.setData(
-            list(curve.x), list(curve.y), pen=_pen(colour, curve.dashed), symbol=symbol, symbolSize=9,
+            list(curve.x), list(curve.y), pen=_pen(colour, curve), symbol=None if curve.band else symbol, symbolSize=9,
             symbolPen=pg.mkPen(colour, width=1.5), symbolBrush=self._theme.panel if curve.dashed else colour,
         )  # fmt: skip
-        drawn.bars.setVisible(bool(len(curve.low)))
-        if len(curve.low):
+        for edge, ends in zip(drawn.edges, (curve.low, curve.high), strict=True):
+            edge.setVisible(curve.band)
+            edge.setData(list(curve.x), list(ends) if curve.band else list(curve.y), pen=pg.mkPen(colour, width=0.7))
+        drawn.area.setVisible(curve.band)
+        drawn.area.setBrush(QColor(colour.red(), colour.green(), colour.blue(), OPAQUE))
+        barred = bool(len(curve.low)) and not curve.band
+        drawn.bars.setVisible(barred)
+        if barred:
             import numpy as np
 
             y = np.asarray(curve.y, float)
@@ -204,8 +222,10 @@ class CurvePlot(pg.PlotWidget, Themed):  # type: ignore[misc]
             self.pointed.emit(text)
 
 
-def _pen(colour: QColor, dashed: bool) -> QPen:
-    pen = QPen(colour, 1.5 if dashed else 2, Qt.PenStyle.DashLine if dashed else Qt.PenStyle.SolidLine)
+def _pen(colour: QColor, curve: Curve) -> QPen:
+    styles = Qt.PenStyle
+    style = styles.DotLine if curve.band else styles.DashLine if curve.dashed else styles.SolidLine
+    pen = QPen(colour, 1.5 if curve.dashed else 2, style)
     pen.setCosmetic(True)
     return pen
 

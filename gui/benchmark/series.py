@@ -11,6 +11,7 @@ from foliolab.framework.errors import UsageError
 
 if TYPE_CHECKING:
     from foliolab.framework.calibration.prediction import Forecast
+    from foliolab.framework.costmodel.prediction import ProcessorForecast
     from foliolab.framework.results.comparison import Row
     from foliolab.framework.results.result import Result
     from foliolab.gui.window.library import Library
@@ -28,6 +29,7 @@ class Curve:
         low, high: the ends of the error bars; empty for none.
         number: decides the colour and the symbol.
         dashed: whether the values were not measured on this host, such as published figures.
+        band: whether `low` and `high` bound an area about the curve, as a prediction's do, instead of bars.
         texts: a sentence for each point, shown when the mouse is on it.
     """
 
@@ -39,6 +41,7 @@ class Curve:
     number: int = 0
     dashed: bool = False
     texts: Sequence[str] = ()
+    band: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,12 +53,14 @@ class Selection:
         ratio: show ratios to the baseline instead of nanoseconds per page.
         rest: include the rest of the kernel.
         published: show published figures, too.
+        cpu: the processor whose predictions are shown, too; empty for none.
     """
 
     workload: str
     ratio: bool = True
     rest: bool = False
     published: bool = True
+    cpu: str = ""
 
 
 def size_name(kib: int) -> str:
@@ -65,9 +70,9 @@ def size_name(kib: int) -> str:
 
 def curves(
     result: Result, rows: Sequence[Row], baseline: str, selection: Selection,
-    forecasts: Mapping[tuple[str, int, str], Forecast],
+    forecasts: Mapping[tuple[str, int, str], Forecast], on: ProcessorForecast | None = None,
 ) -> list[Curve]:  # fmt: skip
-    """Make a curve for each policy, and a dashed curve for each source of published figures about it.
+    """Make a curve for each policy, one with a band of its prediction, and a dashed one for each source of figures.
 
     Args:
         result: the measurements.
@@ -75,6 +80,7 @@ def curves(
         baseline: the policy to which ratios refer.
         selection: what to show.
         forecasts: times with the rest of the kernel, by workload, size in KiB and policy; empty without a calibration.
+        on: predictions on a processor; None for none.
     """
     found = []
     for number, policy in enumerate(dict.fromkeys(result.config.policies)):
@@ -83,6 +89,8 @@ def curves(
             found.append(_measured(policy, number, own, selection, forecasts))
         if selection.ratio and selection.published:
             found += _published(policy, number, own)
+        if selection.ratio and on is not None:
+            found.append(_predicted(policy, number, own, selection, on))
     return [curve for curve in found if curve.x]
 
 
@@ -142,6 +150,27 @@ def _published(policy: str, number: int, rows: Sequence[Row]) -> list[Curve]:
     return found
 
 
+def _predicted(policy: str, number: int, rows: Sequence[Row], selection: Selection, on: ProcessorForecast) -> Curve:
+    """The changes that are predicted on a processor: of the modelled work, or with the rest of a kernel."""
+    from foliolab.framework.costmodel.formula import Span
+
+    spans = on.whole if selection.rest else on.modelled
+    x, y, low, high, texts = [], [], [], [], []
+    for row in rows:
+        span = spans.get((row.workload, row.size_kib, row.policy))
+        if isinstance(span, Span):
+            x.append(log2(row.size_kib))
+            y.append(span.middle)
+            low.append(span.low)
+            high.append(span.high)
+            change, least, most = (f"{100 * (ratio - 1):+.1f}" for ratio in (span.middle, span.low, span.high))
+            texts.append(
+                f"predicted on {on.processor.described} of {policy}, {row.workload}, folios of "
+                f"{size_name(row.size_kib)}: {change} % ({least} to {most} %)"
+            )
+    return Curve(f"{policy}, predicted on {on.processor.name}", x, y, low, high, number, True, texts, True)
+
+
 def described(result: Result, found: Sequence[Curve], selection: Selection, baseline: str) -> str:
     """A description of the curves for screen readers."""
     what = f"ratio of time to {baseline}" if selection.ratio else "nanoseconds per page"
@@ -150,8 +179,24 @@ def described(result: Result, found: Sequence[Curve], selection: Selection, base
         ends = f"{curve.y[0]:.3g} at {size_name(round(2 ** curve.x[0]))}"
         if len(curve.y) > 1:
             ends += f", {curve.y[-1]:.3g} at {size_name(round(2 ** curve.x[-1]))}"
-        parts.append(f"{curve.name}{' (published)' if curve.dashed else ''}: {ends}")
+        parts.append(f"{curve.name}{' (published)' if curve.dashed and not curve.band else ''}: {ends}")
     return ". ".join(parts)
+
+
+def predictions(result: Result, rows: Sequence[Row], cpu: str, library: Library) -> ProcessorForecast:
+    """Predict the changes on a processor.
+
+    Raises:
+        UsageError: no instruction of the result was counted.
+        FolioLabError: there is no such processor, or counts cannot be read.
+    """
+    from foliolab.framework.costmodel import choice
+
+    if not any("instructions" in cell.counted for cell in result.cells):
+        raise UsageError("the instructions of this result were not counted", "measure again while a CPU is chosen")
+    chosen = choice.choose(cpu, None)
+    assert chosen is not None
+    return chosen.predict(result, rows, lambda policy: "reuse" in library.scheme(policy).capabilities)
 
 
 def forecasts(result: Result, rows: Sequence[Row], library: Library) -> Mapping[tuple[str, int, str], Forecast]:

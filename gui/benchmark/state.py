@@ -21,7 +21,7 @@ class BenchmarkState(State, frozen=True, kw_only=True):
     """The state.
 
     Attributes:
-        policies, workloads, baseline, sizes, memory, rounds, quick: see `Wish`.
+        policies, workloads, baseline, sizes, memory, rounds, quick, cpu: see `Wish`.
         result: the digest of its file; empty for none.
         workload, against, absolute, rest, published: what of it is shown, see `Views`.
     """
@@ -33,6 +33,7 @@ class BenchmarkState(State, frozen=True, kw_only=True):
     memory: Name
     rounds: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 0
     quick: bool = True
+    cpu: Name = ""
     result: Digest = ""
     workload: Name = ""
     against: Name = ""
@@ -54,7 +55,7 @@ def state_of(workspace: Shown, files: Files) -> BenchmarkState:
     wish, views, result = workspace.controls.wish(), workspace.views, workspace.result
     return BenchmarkState(
         policies=wish.policies, workloads=wish.workloads, baseline=wish.baseline, sizes=wish.sizes,
-        memory=wish.memory, rounds=wish.rounds, quick=wish.quick,
+        memory=wish.memory, rounds=wish.rounds, quick=wish.quick, cpu=wish.cpu,
         result=files.keep("result.json", result.encoded()) if result is not None else "",
         workload=views.workload.currentText(), against=views.baseline.currentText(),
         absolute=views.scale.currentIndex() == 1, rest=views.rest.currentIndex() == 1,
@@ -73,6 +74,7 @@ def show(workspace: Shown, state: BenchmarkState) -> None:
             "sizes": state.sizes,
             "memory": state.memory,
             "quick": state.quick,
+            "cpu": state.cpu,
         }
     )
     controls.rounds.setValue(state.rounds)

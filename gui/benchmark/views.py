@@ -62,11 +62,11 @@ class Views(QWidget):
         """Whether the table shows all workloads; the curves then show the first."""
         return self.workload.currentText() == ALL
 
-    def selection(self, result: Result) -> Selection:
-        """What of a result is to be shown."""
+    def selection(self, result: Result, cpu: str = "") -> Selection:
+        """What of a result is to be shown, and the processor whose predictions are."""
         workload = result.config.workloads[0] if self.all_workloads else self.workload.currentText()
         return Selection(
-            workload, self.scale.currentIndex() == 0, self.rest.currentIndex() == 1, self.published.isChecked()
+            workload, self.scale.currentIndex() == 0, self.rest.currentIndex() == 1, self.published.isChecked(), cpu
         )
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QWidget
@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QWidget
 from foliolab.framework.errors import FolioLabError
 from foliolab.gui.benchmark.controls import Controls
 from foliolab.gui.benchmark.measure import Wish, request_of
-from foliolab.gui.benchmark.series import curves, described, forecasts
+from foliolab.gui.benchmark.series import curves, described, forecasts, predictions
 from foliolab.gui.benchmark.state import BenchmarkState, show, state_of
 from foliolab.gui.benchmark.views import Views
 from foliolab.gui.window import dialogs
@@ -31,6 +31,7 @@ from foliolab.gui.window.workspace import Workspace
 
 if TYPE_CHECKING:
     from foliolab.framework.calibration.prediction import Forecast
+    from foliolab.framework.costmodel.prediction import Key, ProcessorForecast
     from foliolab.framework.results.comparison import Row
     from foliolab.framework.results.result import Result
     from foliolab.gui.benchmark.counted import CountedBars
@@ -38,9 +39,13 @@ if TYPE_CHECKING:
     from foliolab.gui.benchmark.verdict_table import VerdictTable
     from foliolab.gui.window.jobs import Job
 
+T = TypeVar("T")
+REST_MISSING: Final = "the rest of the kernel cannot be added"
+UNPREDICTED: Final = "nothing is predicted on the CPU"
 WELCOME: Final = (
     "A process of its own measures the times in interleaved rounds; the curves grow meanwhile. Bars are 95 % "
-    "intervals. Dashed curves are figures that patch series published."
+    "intervals. Dashed curves are figures that patch series published; a dotted one with a band is what is predicted "
+    "on the chosen CPU."
 )
 
 
@@ -62,10 +67,11 @@ class BenchmarkWorkspace(Workspace):
         self.bars: CountedBars | None = None
         self.table: VerdictTable | None = None
         self._reported = ""
-        """Why the rest of the kernel cannot be added, as the latest notice said."""
+        """Why nothing can be predicted, as the latest notice said."""
         self.controls = Controls(desk)
         self.controls.wanted.connect(self.start)
         self.controls.stopped.connect(self.stop)
+        self.controls.cpu.currentIndexChanged.connect(self._redraw)
         self.views = Views()
         self.views.changed.connect(self._redraw)
         self._build()
@@ -257,9 +263,12 @@ class BenchmarkWorkspace(Workspace):
         registry = self.desk.library.registry
         baseline = self.views.baseline.currentText() or result.config.baseline
         self.rows = compare(result, baseline, registry.published_figures(), registry.parameters_of)
-        selection = self.views.selection(result)
-        predicted = self._forecasts(result) if selection.rest else {}
-        found = curves(result, self.rows, baseline, selection, predicted)
+        selection = self.views.selection(result, self.controls.processor)
+        times: Mapping[Key, Forecast] | None = {}
+        if selection.rest:
+            times = self._told(REST_MISSING, lambda: forecasts(result, self.rows, self.desk.library))
+        on = self._told(UNPREDICTED, lambda: self._predictions(result, selection.cpu))
+        found = curves(result, self.rows, baseline, selection, times or {}, on)
         unit = f"time, {baseline} = 1" if selection.ratio else "ns per page"
         labels = {"left": unit, "bottom": f"folio size, {selection.workload}"}
         self.plot.setLabels(**{side: as_html(text) for side, text in labels.items()})
@@ -269,16 +278,21 @@ class BenchmarkWorkspace(Workspace):
         every = self.views.all_workloads
         self.table.show_verdicts([row for row in self.rows if every or row.workload == selection.workload])
 
-    def _forecasts(self, result: Result) -> Mapping[tuple[str, int, str], Forecast]:
-        """Times with the rest of the kernel; if there are none, a notice says once why."""
+    def _predictions(self, result: Result, cpu: str) -> ProcessorForecast | None:
+        """Changes on a processor; None if none is chosen, or while it measures, when counts may still come."""
+        if not cpu or (self.job is not None and not any("instructions" in cell.counted for cell in result.cells)):
+            return None
+        return predictions(result, self.rows, cpu, self.desk.library)
+
+    def _told(self, missing: str, predict: Callable[[], T]) -> T | None:
+        """What is predicted; if nothing can be, a notice says once what is missing and why."""
         try:
-            return forecasts(result, self.rows, self.desk.library)
+            return predict()
         except FolioLabError as fault:
             if fault.what != self._reported:
                 self._reported = fault.what
-                text = f"the rest of the kernel cannot be added: {fault.what}"
-                self.desk.notices.say(text, "warning", fault.hint)
-            return {}
+                self.desk.notices.say(f"{missing}: {fault.what}", "warning", fault.hint)
+            return None
 
     # -- hooks of workspaces ---------------------------------------------------------------------------
     def state(self, files: Files) -> BenchmarkState:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,6 +108,55 @@ def test_published_figures_are_dashed_and_can_be_hidden(shown: Any) -> None:
     assert dashed and all("published" in text for one in dashed for text in one.texts)
     shown.views.published.toggle()
     assert not [one for one in shown.plot.curves if one.dashed]
+
+
+# -- predictions on a processor ------------------------------------------------------------------------
+def counted_result() -> Any:
+    """The same result with instructions counted: mm-id executes fewer the larger the folio."""
+    from msgspec.structs import replace
+
+    cells = []
+    for cell in (one := made_up()).cells:
+        more = 10.0 if cell.policy == POLICIES[0] else 640.0 / cell.size_kib
+        counted = {"instructions": 100.0 + more, "locked": 2.0, "copied_pages": 0.0}
+        cells.append(replace(cell, counted=cell.counted | counted))
+    return replace(one, cells=cells)
+
+
+def test_a_prediction_is_a_band_about_a_dotted_curve(window: Window) -> None:
+    window.send("benchmark", counted_result())
+    shown: Any = window.here
+    assert not [one for one in shown.plot.curves if one.band]
+    shown.controls.choose({"cpu": "xeon-4210r"})
+    (band,) = [one for one in shown.plot.curves if one.band]
+    assert band.name == "mm-id, predicted on xeon-4210r" and band.x == [4.0, 6.0, 11.0]
+    assert all(low <= y <= high for low, y, high in zip(band.low, band.y, band.high, strict=True))
+    assert band.low[0] < band.high[0] and band.y[0] > 1 > band.y[2]
+    assert "predicted on Intel Xeon Silver 4210R (Cascade Lake) of mm-id, munmap, folios of 16K: +" in band.texts[0]
+    assert "mm-id, predicted on xeon-4210r: " in shown.plot.accessibleDescription()
+    drawn = shown.plot._drawn[band.name]
+    assert drawn.area.isVisible() and not drawn.bars.isVisible() and drawn.line.opts["symbol"] is None
+    shown.views.rest.setCurrentIndex(1)  # with the kernel, whose counts are shipped
+    (whole,) = [one for one in shown.plot.curves if one.band]
+    assert abs(whole.y[0] - 1) < abs(band.y[0] - 1), "what both policies do besides makes the change smaller"
+    shown.views.rest.setCurrentIndex(0)
+    shown.controls.choose({"cpu": ""})
+    assert not [one for one in shown.plot.curves if one.band]
+
+
+def test_without_counted_instructions_nothing_is_predicted(shown: Any) -> None:
+    shown.controls.choose({"cpu": "xeon-4210r"})
+    assert shown.plot.curves and not [one for one in shown.plot.curves if one.band]
+    assert "instructions of this result were not counted" in shown.desk.notices.all[-1].text
+
+
+@needs_native
+def test_a_chosen_processor_is_part_of_the_command(window: Window) -> None:
+    window.go("benchmark")
+    workspace: Any = window.here
+    workspace.controls.choose({"policies": POLICIES, "workloads": ["munmap"], "cpu": "epyc-7313"})
+    assert workspace.controls.wish().cpu == "epyc-7313"
+    assert "--cpu epyc-7313" in workspace.command_line or sys.platform != "linux"
 
 
 def test_verdicts_and_counted_metrics_stand_beside(shown: Any) -> None:
