@@ -105,8 +105,24 @@ def test_the_other_end_is_closed(pair: tuple[Channel, socket.socket]) -> None:
 
 
 def test_no_answer_in_time(pair: tuple[Channel, socket.socket]) -> None:
+    pair[0].seconds = 0.01
     with pytest.raises(Gone, match=r"^kernel x does not answer"):
-        pair[0].play("look", 0.01)
+        pair[0].play("look")
+
+
+def test_an_agent_that_gets_on_is_awaited(pair: tuple[Channel, socket.socket]) -> None:
+    channel, theirs = pair
+    channel.seconds = 0.01
+    left = [30.0, 0.01, 0.01]
+
+    def progress() -> float:
+        if len(left) == 1:
+            theirs.sendall(frame(BYTES, b"late") + frame(END))
+        return left.pop()
+
+    assert [one.text for one in channel.receive(progress)] == ["late"] and not left
+    with pytest.raises(Gone, match=r"^kernel x does not answer"):
+        channel.receive(lambda: 0.0)
 
 
 def test_a_frame_that_is_too_large(pair: tuple[Channel, socket.socket]) -> None:

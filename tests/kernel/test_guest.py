@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import socket
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from foliolab.framework.errors import KernelError, UsageError
-from foliolab.framework.kernel.guest import fetching, initramfs, qemu
+from foliolab.framework.kernel.agent.channel import Channel, Gone
+from foliolab.framework.kernel.guest import fetching, initramfs, machine, qemu
+from foliolab.framework.kernel.guest.machine import Guest
 from foliolab.framework.kernel.guest.qemu import Qemu
+from foliolab.framework.kernel.images.store import Image
 
 
 def entries(archive: bytes) -> dict[str, tuple[int, bytes, tuple[int, int]]]:
@@ -97,6 +102,30 @@ def test_a_guest_has_neither_disk_nor_network_and_bounded_memory() -> None:
     assert " -nic none " in text and " -m 300M -smp 2 " in text and " -no-reboot " in text and "-sandbox on," in text
     assert not any(word in text for word in ("-drive", "-hda", "-fsdev", "-netdev", "-virtfs"))
     assert "tcg,thread=single" in text and "kvm" in " ".join(Qemu("/q").command("kvm", "/v", "/i", 7, 300, 1))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc says what a program has worked")
+def test_a_guest_that_never_works_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program, image = tmp_path / "qemu", tmp_path / "vmlinuz"
+    program.write_text("#!/bin/sh\nexec sleep 100\n")
+    program.chmod(0o755)
+    image.touch()
+    monkeypatch.setattr(machine, "agent", lambda: b"agent")
+    monkeypatch.setattr(machine, "kvm_missing", lambda program: "no KVM")
+    monkeypatch.setattr(machine, "qemu", lambda: Qemu(os.fspath(program)))
+    monkeypatch.setattr(machine, "BOOT_LOOK", {"tcg": 0.1})
+    with pytest.raises(Gone, match=r"kernel 7\.3 does not boot: .* QEMU worked for 0 s"), Guest(Image("7.3", image)):
+        pass
+
+
+def test_a_boot_goes_on_while_qemu_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    boot = machine._Boot.__new__(machine._Boot)  # no process is started
+    boot._worked = 0.0
+    boot.channel = Channel(socket.socket(), "x", 60.0, lambda: ("", ""))
+    seconds = iter([1.2, 40.0, 40.9, 60.0, machine.BOOT_WORK])
+    monkeypatch.setattr(machine._Boot, "worked", lambda self: next(seconds))
+    assert [boot.patience() for _ in range(5)] == [60.0, 60.0, 0.0, 60.0, 0.0]
+    boot.channel.close()
 
 
 # -- KVM -----------------------------------------------------------------------------------------------

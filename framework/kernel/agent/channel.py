@@ -37,13 +37,29 @@ class Gone(KernelError):
     """The kernel under test does not answer any more: nothing can be asked of it."""
 
 
+class _Patience:
+    """How long an answer is awaited."""
+
+    def __init__(self, seconds: float, progress: Callable[[], float] | None) -> None:
+        self._until = time.monotonic() + seconds
+        self._progress = progress
+
+    def left(self) -> float:
+        """Seconds that are left; none or less if the answer is late."""
+        left = self._until - time.monotonic()
+        if left <= 0 and self._progress is not None and (more := self._progress()) > 0:
+            self._until += more - left
+            left = more
+        return left
+
+
 class Channel:
     """One end of a connection to an agent.
 
     Args:
         sock: the connection; the channel closes it.
         name: of the kernel under test, for messages.
-        seconds: that a program may take.
+        seconds: that a program may take; it may be set.
         ending: called when the agent does not answer any more; how it ended, as a clause, and a hint.
     """
 
@@ -57,19 +73,19 @@ class Channel:
     def close(self) -> None:
         self.sock.close()
 
-    def play(self, program: str, seconds: float = 0.0) -> list[Frame]:
+    def play(self, program: str, progress: Callable[[], float] | None = None) -> list[Frame]:
         """Have a program carried out; its frames without END.
 
         Args:
             program: its lines.
-            seconds: that it may take; 0: as many as the channel's.
+            progress: see `receive`.
 
         Raises:
             Gone: the agent has ended, or does not answer in time.
             KernelError: the kernel refused a line.
         """
         self.send(program)
-        return self.receive(seconds)
+        return self.receive(progress)
 
     def send(self, program: str) -> None:
         """Send a program; `receive` takes its frames.
@@ -83,15 +99,20 @@ class Channel:
         except OSError as fault:
             raise self._gone() from fault
 
-    def receive(self, seconds: float = 0.0) -> list[Frame]:
-        """The frames of the oldest program that was sent; as for `play`."""
-        deadline = time.monotonic() + (seconds or self.seconds)
+    def receive(self, progress: Callable[[], float] | None = None) -> list[Frame]:
+        """The frames of the oldest program that was sent; as for `play`.
+
+        Args:
+            progress: asked when the channel's seconds have passed; until it says 0, the agent gets as many again as
+                it says. None: the agent gets no more.
+        """
+        patience = _Patience(self.seconds, progress)
         frames = []
         while True:
-            kind, length = HEAD.unpack(self._take(HEAD.size, deadline))
+            kind, length = HEAD.unpack(self._take(HEAD.size, patience))
             if length > MOST:
                 raise Gone(f"{self.name} sent a frame of {length} bytes", "please report it")
-            frame = Frame(kind, self._take(length, deadline))
+            frame = Frame(kind, self._take(length, patience))
             if kind == END:
                 break
             frames.append(frame)
@@ -99,10 +120,11 @@ class Channel:
             raise KernelError(f"{self.name} refused {frames[-1].text}", "`foliolab doctor` shows what works here")
         return frames
 
-    def _take(self, nr: int, deadline: float) -> bytes:
+    def _take(self, nr: int, patience: _Patience) -> bytes:
         while len(self._held) < nr:
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([self.sock], [], [], left)[0]:
+            while (left := patience.left()) > 0 and not select.select([self.sock], [], [], left)[0]:
+                pass
+            if left <= 0:
                 raise Gone(f"{self.name} does not answer", "it hangs, or this host is too busy; try again")
             try:
                 part = self.sock.recv(1 << 20)

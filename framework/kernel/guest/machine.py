@@ -14,6 +14,7 @@ import tempfile
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Final
 
 from foliolab.framework.errors import KernelError
@@ -33,7 +34,10 @@ from foliolab.framework.machine.layout import PMD_ORDER
 
 MEMORY: Final = 512
 """Memory of a guest in MiB."""
-BOOT_SECONDS: Final[dict[Accelerator, float]] = {"kvm": 30.0, "tcg": 180.0}
+BOOT_LOOK: Final[dict[Accelerator, float]] = {"kvm": 30.0, "tcg": 60.0}
+"""Seconds between two looks at a guest that boots. One that had no second of a processor's time meanwhile hangs."""
+BOOT_WORK: Final = 100.0
+"""Seconds of a processor's time that a boot may take. It needs 2 to 10, however many other programs run."""
 SECONDS: Final = 120.0
 """Seconds after which a scenario that does not end counts as hung: a TCG guest on a busy host is slow."""
 VERSION: Final = re.compile(r"Linux version (\S+) .*", re.DOTALL)
@@ -94,7 +98,8 @@ class _Boot:
             except OSError as fault:
                 ours.close()
                 raise KernelError(f"QEMU cannot be started: {fault.strerror}", "is there enough memory?") from fault
-        self.channel = Channel(ours, f"kernel {image.name}", SECONDS, self.ending)
+        self.channel = Channel(ours, f"kernel {image.name}", BOOT_LOOK[accelerator], self.ending)
+        self._worked = 0.0
         stack.callback(self.end)
 
     def end(self) -> None:
@@ -102,6 +107,21 @@ class _Boot:
         with suppress(ProcessLookupError):
             self.process.send_signal(END_ALL)
         end(self.process, 10.0)
+
+    def worked(self) -> float:
+        """Seconds that QEMU has had of processors' time; 0 if this host does not say."""
+        pid = self.process.pid
+        seconds = 0.0
+        with suppress(OSError, ValueError, IndexError):
+            for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():  # of the keeper
+                fields = Path(f"/proc/{child}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+                seconds += sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")  # utime, stime
+        return seconds
+
+    def patience(self) -> float:
+        """Seconds that the guest gets besides for its boot; 0 if it hangs (see `Channel.receive`)."""
+        before, self._worked = self._worked, self.worked()
+        return self.channel.seconds if before + 1 <= self._worked < BOOT_WORK else 0.0
 
     def ending(self) -> tuple[str, str]:
         """How the guest ended, with what it said last."""
@@ -134,6 +154,7 @@ class Guest(Session):
         accelerator: KVM or TCG.
         note: why it is not KVM; else empty.
         boot_seconds: that it took until it answered.
+        drains: whether its LRU batches can be drained by a file of /proc/sys, which small kernels lack.
 
     Raises:
         KernelError: QEMU or a compiler is missing, or the kernel does not boot.
@@ -145,6 +166,7 @@ class Guest(Session):
         self.name = f"kernel {image.name}"
         self.cpus = cpus
         self.memory = memory
+        self.drains = True
 
     def _start(self, stack: ExitStack) -> None:
         program = qemu()
@@ -157,21 +179,24 @@ class Guest(Session):
         self.process = boot.process
         self.channel = boot.channel
         self.accelerator = accelerator
-        seconds = BOOT_SECONDS[accelerator]
         sizes = [4 << order for order in range(2, PMD_ORDER + 1)]
         switches = [f"{THP}/hugepages-{kib}kB/enabled" for kib in sizes]
         wanted = ("/proc/version", "/proc/config.gz", "/proc/swaps", *switches, f"{THP}/enabled")
         try:
-            version, config, swaps, *files = self.channel.play("\n".join(f"get {path}" for path in wanted), seconds)
+            version, config, swaps, *files = self.channel.play(
+                "\n".join(f"get {path}" for path in wanted), boot.patience
+            )
         except Gone as fault:
             if boot.process.poll() is None:
                 said = boot.said()
                 raise Gone(
-                    f"{self.name} does not boot within {seconds:.0f} s{f'; it said: {said}' if said else ''}",
+                    f"{self.name} does not boot: it did not answer in {time.monotonic() - began:.0f} s, of which QEMU "
+                    f"worked for {boot.worked():.0f} s{f'; it said: {said}' if said else ''}",
                     "it needs CONFIG_VIRTIO_PCI=y and CONFIG_VIRTIO_CONSOLE=y, and a console on ttyS0 shows more",
                 ) from fault
             raise
         self.boot_seconds = time.monotonic() - began
+        self.channel.seconds = SECONDS
         options = self.image.options or parse_options(config.payload)
         self.kernel = Running(VERSION.sub(r"\1", version.text.strip()), options)
         *each, first = (frame.kind != ABSENT for frame in files)
