@@ -1,6 +1,6 @@
 """The formula, and the interval of a change.
 
-    T = instructions · CPI + locked · L + lines · latency + copies + faults
+    T = instructions · CPI + locked · L + lines · latency + lines from memory · latency + copies + faults
 
 Counts are exact, and each constant is a range. Two policies run on the same processor, so both sides of a ratio have
 the same constants. The ratio of two such sums is monotonic in each constant, so its least and greatest value over all
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
+from math import log
 
 from foliolab.framework.costmodel.processors import TERMS, Processor
 
@@ -65,6 +66,27 @@ def ratio(ours: Counts, base: Counts, processor: Processor) -> Span | Unpredicte
     ratios = [over / under for over, under in corners]
     middle = [one.middle for one in constants]
     return Span(min(ratios), _sum(upper, middle) / _sum(lower, middle), max(ratios))
+
+
+def needed(ours: Counts, base: Counts, processor: Processor, found: float) -> dict[str, float]:
+    """The cost of each term at which the ratio would be the found one, with the other constants at their middles.
+
+    A term that cannot do that alone is left out. The one whose cost is nearest to its constant comes first.
+
+    Args:
+        ours, base: counts per page, whose terms have constants.
+        found: a ratio.
+    """
+    middles = {term: one.middle for term, one in processor.constants.items()}
+    terms = [term for term in TERMS if ours.get(term, 0.0) or base.get(term, 0.0)]
+    costs: dict[str, float] = {}
+    for term in terms:
+        others = [one for one in terms if one != term]
+        upper, lower = (sum(counts.get(one, 0.0) * middles[one] for one in others) for counts in (ours, base))
+        slope = ours.get(term, 0.0) - found * base.get(term, 0.0)
+        if slope and (cost := (found * lower - upper) / slope) > 0:
+            costs[term] = cost
+    return dict(sorted(costs.items(), key=lambda one: abs(log(one[1] / middles[one[0]]))))
 
 
 def _sum(counts: list[float], constants: tuple[float, ...] | list[float]) -> float:

@@ -7,18 +7,21 @@
     counts(policy) = kernel(benchmark) − model(benchmark, the kernel's policy) + model(benchmark, policy)
 
 A policy that copies where that kernel reuses has the rest of the benchmark that copies. Published changes can refute
-it. Lines are counted in the model only: what the kernel touches besides is a missing term.
+it. Which lines the nearest cache does not have depends on the order of all accesses, which no difference of two models
+has. So the lines of functions that do what the model has are those of the kernel that the policy itself models, if it
+was counted.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from msgspec.structs import replace
 
-from foliolab.framework.costmodel.formula import Counts, Span, Unpredicted, plus, ratio
+from foliolab.framework.costmodel.formula import Counts, Span, Unpredicted, needed, plus, ratio
 from foliolab.framework.costmodel.kernels import LINE, CountedKernel
 from foliolab.framework.costmodel.processors import Processor
 from foliolab.framework.kernel.bench import COPYING, SMALL_KIB
@@ -44,6 +47,7 @@ class Check:
         found: the published or measured change.
         rounding: half of its last digit.
         figure: the published figure; None for a measured change.
+        needed: see `formula.needed`, for a published change outside of the interval.
     """
 
     row: Row
@@ -51,6 +55,7 @@ class Check:
     found: float
     rounding: float = 0.0
     figure: Published | None = None
+    needed: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def predicted(self) -> float:
@@ -166,7 +171,8 @@ def predict(
     """
     cells = {cell.key: _modelled(cell.counted) for cell in result.cells}
     kernels = sorted(kernels, key=lambda one: not reuses(one.policy))
-    rests = [_Rest(cells, kernel, reuses) for kernel in kernels]
+    own = {kernel.policy: kernel for kernel in kernels}
+    rests = [_Rest(cells, kernel, reuses, own) for kernel in kernels]
     baseline = next((row.policy for row in rows if row.verdict == "baseline"), result.config.baseline)
     modelled: dict[Key, Span | Unpredicted] = {}
     whole: dict[Key, Span | Unpredicted] = {}
@@ -178,15 +184,17 @@ def predict(
         if row.skipped or row.policy == baseline:
             continue
         modelled[key] = _change(cells.get(key), cells.get(base), processor)
+        pair: tuple[Counts | Unpredicted | None, ...] = ()
         for rest in rests:
-            change = _change(rest.whole(key), rest.whole(base), processor)
+            pair = rest.whole(key), rest.whole(base)
+            change = _change(*pair, processor)
             if key not in whole or isinstance(change, Span):
                 whole[key], origin[key] = change, rest.kernel.release
             if isinstance(change, Span):
                 break
         if row.size_kib > SMALL_KIB:
             measured += _measured(row, modelled[key]) if here else []
-            published += _published(row, whole.get(key))
+            published += [_with_needed(one, pair, processor) for one in _published(row, whole.get(key))]
     return ProcessorForecast(processor, version, kernels, modelled, whole, origin, measured, published)
 
 
@@ -210,8 +218,9 @@ class _Rest:
         cells: Mapping[Key, Counts | Unpredicted],
         kernel: CountedKernel,
         reuses: Callable[[str], bool],
+        own: Mapping[str, CountedKernel],
     ) -> None:
-        self.cells, self.kernel, self.reuses = cells, kernel, reuses
+        self.cells, self.kernel, self.reuses, self.own = cells, kernel, reuses, own
 
     def whole(self, key: Key) -> Counts | Unpredicted:
         workload, size_kib, policy = key
@@ -230,7 +239,13 @@ class _Rest:
             return ours or Unpredicted(NOT_COUNTED)
         if isinstance(anchor, Unpredicted):
             return anchor
-        return plus(plus(counted, anchor, -1), ours) | {"line": ours["line"]}
+        found = plus(plus(counted, anchor, -1), ours)
+        kernel = self.own.get(policy)
+        walk = kernel.walks.get((workload, size_kib)) if kernel is not None else None
+        if walk is not None:
+            anchored = self.kernel.walks[name, size_kib]
+            found["line"] = counted["line"] - anchored["line"] + walk["line"]
+        return found
 
 
 def _change(
@@ -247,6 +262,14 @@ def _measured(row: Row, found: Span | Unpredicted) -> list[Check]:
     if row.ratio is None or row.verdict not in DECIDED or isinstance(found, Unpredicted):
         return []
     return [Check(row, found, (row.ratio - 1) * 100)]
+
+
+def _with_needed(check: Check, pair: Sequence[Counts | Unpredicted | None], processor: Processor) -> Check:
+    """A check with the costs that would explain it, if the found change is outside of the interval."""
+    ours, base = pair
+    if check.inside or not isinstance(ours, Mapping) or not isinstance(base, Mapping):
+        return check
+    return dataclasses.replace(check, needed=needed(ours, base, processor, 1 + check.found / 100))
 
 
 def _published(row: Row, found: Span | Unpredicted | None) -> list[Check]:

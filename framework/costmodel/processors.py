@@ -27,7 +27,8 @@ HOST: Final = "host"
 TERMS: Final = {
     "instruction": "instructions",
     "locked": "locked instructions",
-    "line": "lines of 64 bytes touched",
+    "line": "lines of 64 bytes that L1 does not have",
+    "far": "lines from memory",
     "copied": "copies of 64 bytes",
     "fault": "page faults",
 }

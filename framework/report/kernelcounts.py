@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from foliolab.framework.errors import FolioLabError, NothingMeasured
@@ -18,8 +19,9 @@ COLUMNS: Final = (
 KEY: Final = (
     "Per page, in kernel mode, without what the call does when no page is there. locked: instructions with a LOCK "
     "prefix. modelled: those of them in functions that do what the model has. model: atomics that `compare` counts for "
-    "the policy that models the kernel. Elsewhere: the other functions with locked instructions. Where modelled and "
-    "model differ, the modelled functions are named, too. ~: no two plays gave the smallest counts."
+    "the policy that models the kernel, without the lock of its free lists. Elsewhere: what a kernel does besides. "
+    "Where modelled and model differ, or a function is not known, it says: not explained. ~: no two plays gave the "
+    "smallest counts."
 )
 
 
@@ -91,10 +93,12 @@ def _table(workload: str, cells: list[Cell], page: Page, functions: bool) -> Non
             page.line(f"  {size}: failed: {cell.reason}", "bad")
             continue
         found = difference(cell)
-        if others := found.named():
-            page.line(f"  {size}: elsewhere {_list(others)}")
+        if found.outside:
+            page.line(f"  {size}: elsewhere {'; '.join(_part(*part) for part in found.outside.items())}")
         if inside := found.differing():
-            page.line(f"  {size}: modelled functions {_list(inside)}", "doubtful")
+            page.line(f"  {size}: not explained: modelled functions {_list(inside)}", "doubtful")
+        if found.unknown:
+            page.line(f"  {size}: not explained: {_list(found.unknown)}", "doubtful")
     for cell in counted if functions else ():
         page.line()
         page.tables(f"{workload}, {size_text(cell.size_kib)}: functions", _functions(cell, page), [])
@@ -106,7 +110,7 @@ def _columns(cells: list[Cell], page: Page) -> list[Column]:
     columns = {"size": [f"{'' if cell.exact else '~'}{size_text(cell.size_kib)}" for cell in cells]}
     columns |= {name: [f"{cell.per_page(name):,.1f}" for cell in cells] for name in ("instructions", "loads", "stores")}
     columns["locked"] = [f"{one.kernel:.3f}" for one in found]
-    columns["modelled"] = [f"{sum(one.inside.values()):.3f}" for one in found]
+    columns["modelled"] = [f"{one.modelled:.3f}" for one in found]
     columns["model"] = ["–" if one.model is None else f"{one.model:.3f}" for one in found]
     return [Column(name, [page.text(text) for text in texts], right=True) for name, texts in columns.items()]
 
@@ -123,5 +127,10 @@ def _functions(cell: Cell, page: Page) -> list[Column]:
     ]
 
 
-def _list(functions: list[tuple[str, float]]) -> str:
-    return ", ".join(f"{name} {value:.3f}" for name, value in functions)
+def _part(what: str, functions: Mapping[str, float]) -> str:
+    """A part of what the model does not have: what it is for, and its functions."""
+    return f"{what} {sum(functions.values()):.3f} ({_list(functions)})"
+
+
+def _list(functions: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.3f}" for name, value in functions.items())

@@ -23,6 +23,11 @@ def stored(scheme: Scheme, order: int) -> dict[str, float]:
     return {"bits_per_folio": float(size["folio"]), "bits_per_page": float(size["page"])} | stride
 
 
+def own_fields(scheme: Scheme) -> frozenset[str]:
+    """The names of the scheme's own fields, which a counter tells apart."""
+    return frozenset(field.name for field in scheme.fields)
+
+
 def _run(case: Case, setting: Setting, scheme: Scheme, checks: bool, seen: Counter) -> None:
     """Run a case; count its timed part."""
     machine = Machine(scheme, shape_of(case.workload, setting).fitting(scheme), "interpreted", checks=checks)
@@ -32,7 +37,7 @@ def _run(case: Case, setting: Setting, scheme: Scheme, checks: bool, seen: Count
         call()
 
 
-def count(case: Case, scheme: Scheme, patience: float) -> dict[str, float]:
+def count(case: Case, scheme: Scheme, patience: float, seen: Counter | None = None) -> dict[str, float]:
     """Count the accesses of the timed part, per page, and what the scheme stores.
 
     The text's own checks are run once before, and are not counted.
@@ -40,12 +45,13 @@ def count(case: Case, scheme: Scheme, patience: float) -> dict[str, float]:
     Args:
         case: the workload at one folio size.
         patience: seconds after which the workload counts as endless.
+        seen: a counter that has counted nothing yet, to count more than the metrics; None: one for them.
 
     Raises:
         PluginError: the policy or the workload failed, wrote to a foreign field, or did not end.
     """
     setting = counting_setting(case)
-    seen = Counter(frozenset(f.name for f in scheme.fields))
+    seen = seen or Counter(own_fields(scheme))
     with time_limit(patience, f"{case.workload.name} with policy {scheme.name}, interpreted,"):
         if checked(scheme):
             _run(case, setting, scheme, True, Counter(frozenset()))

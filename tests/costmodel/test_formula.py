@@ -72,7 +72,7 @@ def test_a_worked_example() -> None:
 @pytest.mark.parametrize(
     ("ours", "base", "why"),
     [
-        ({"line": 1.0}, {"instruction": 1.0}, "no published constant of A for lines of 64 bytes touched"),
+        ({"line": 1.0}, {"instruction": 1.0}, "no published constant of A for lines of 64 bytes that L1 does not have"),
         ({}, {}, "nothing was counted"),
         ({"instruction": -1.0, "locked": 0.1}, {"instruction": 1.0}, "the counted time is 0 or less"),
         ({"instruction": 1.0}, {}, "the counted time is 0 or less"),

@@ -76,10 +76,12 @@ def counts_file(path: Path, cells: list[dict[str, Any]], **others: Any) -> Path:
     return path
 
 
-def counted_cell(workload: str, size_kib: int, instructions: int, locked: int, stored: int = 0) -> dict[str, Any]:
+def counted_cell(
+    workload: str, size_kib: int, instructions: int, locked: int, stored: int = 0, near: int = 1000
+) -> dict[str, Any]:
     """A cell of such a file over 1000 pages, with two functions and the cost of a call without pages."""
-    counts = {"instructions": instructions + 400, "locked": locked, "string_stored": stored, "loads": 7}
-    functions = {"zap_pte_range": counts, "do_munmap": {"instructions": 100, "locked": 2}}
+    counts = {"instructions": instructions + 400, "locked": locked, "string_stored": stored, "loads": 7, "near": near}
+    functions = {"folio_remove_rmap_ptes": counts, "do_munmap": {"instructions": 100, "locked": 2}}
     return {
         "kernel": "7.3", "workload": workload, "size_kib": size_kib, "pages": 1000, "status": "measured", "reason": "",
         "exact": True, "functions": functions, "bare": {"do_munmap": {"instructions": 500, "locked": 2}},
@@ -127,7 +129,9 @@ def test_a_cell_without_counts_has_no_prediction(processor: Processor) -> None:
 
 def test_a_kernels_rest_dilutes_the_change(processor: Processor, tmp_path: Path) -> None:
     counted = kernels.load(counts_file(tmp_path / "c.json", [counted_cell("munmap", 64, 130_000, 3000)]))
-    assert counted[0].cells["munmap", 64] == {"instruction": 130, "locked": 3, "copied": 0, "fault": 0}
+    assert counted[0].cells["munmap", 64] == {
+        "instruction": 130, "locked": 3, "line": 1, "far": 0, "copied": 0, "fault": 0,
+    }  # fmt: skip
     found = forecast(comparison(MUNMAP), processor, counted, -14.0)
     span = found.whole["munmap", 64, OWN]
     assert isinstance(span, Span)
@@ -142,10 +146,35 @@ def test_a_kernels_rest_dilutes_the_change(processor: Processor, tmp_path: Path)
     assert other.whole["fork", 64, OWN] == Unpredicted("fork was not counted at 64 KiB in the kernel 7.3.4-test")
 
 
+def test_a_policy_that_models_a_counted_kernel_has_its_lines(processor: Processor, tmp_path: Path) -> None:
+    """The base touches each line twice: a change that neither instructions nor locked ones have."""
+    counted = kernels.load(counts_file(tmp_path / "c.json", [counted_cell("munmap", 64, 130_000, 3000)]))
+    cell = counted_cell("munmap", 64, 999_000, 9000, near=2000) | {"kernel": "6.12"}
+    kernel = {"name": "6.12", "release": "6.12.1-test", "policy": BASE}
+    counted += kernels.load(counts_file(tmp_path / "d.json", [cell], kernels=[kernel]))
+    span = forecast(comparison(MUNMAP), processor, counted).whole["munmap", 64, OWN]
+    own, base = 130 * 0.3 + 3 * 20 + 20, (130 - 30 + 40) * 0.3 + (3 - 1 + 2) * 20 + 2 * 20
+    assert isinstance(span, Span) and span.middle == pytest.approx(own / base)
+
+
+def test_what_is_outside_says_which_cost_would_explain_it(processor: Processor, tmp_path: Path) -> None:
+    counted = kernels.load(counts_file(tmp_path / "c.json", [counted_cell("munmap", 64, 130_000, 3000)]))
+    (check,) = forecast(comparison(MUNMAP), processor, counted, -23.0).published
+    assert not check.inside and next(iter(check.needed)) == "locked"
+    lock = check.needed["locked"]
+    assert (130 * 0.3 + 3 * lock + 20) / (140 * 0.3 + 4 * lock + 20) == pytest.approx(0.77)
+    (inside,) = forecast(comparison(MUNMAP), processor, counted, -15.0).published
+    assert inside.inside and not inside.needed
+    (odd,) = forecast(comparison(MUNMAP), processor, counted, -60.0).published
+    assert not odd.inside and not odd.needed, "no cost of one term makes a gain that large"
+
+
 def test_a_policy_that_copies_has_the_rest_of_the_benchmark_that_copies(processor: Processor, tmp_path: Path) -> None:
     cells = [counted_cell("reuse-byte", 64, 500_000, 5000), counted_cell("cow-byte", 64, 2_000_000, 30_000, 4_096_000)]
     counted = kernels.load(counts_file(tmp_path / "c.json", cells))
-    assert counted[0].cells["cow-byte", 64] == {"instruction": 2000, "locked": 30, "copied": 64, "fault": 1}
+    assert counted[0].cells["cow-byte", 64] == {
+        "instruction": 2000, "locked": 30, "line": 1, "far": 0, "copied": 64, "fault": 1,
+    }  # fmt: skip
     table: Counted = {
         ("reuse-byte", 64, BASE): (300.0, 10.0, 1.0, 1.0),
         ("reuse-byte", 64, OWN): (140.0, 2.0, 1.0, 0.0),
@@ -158,7 +187,7 @@ def test_a_policy_that_copies_has_the_rest_of_the_benchmark_that_copies(processo
     able = Processor(name="two", described="Two", cpu="a 1 2", constants=processor.constants | {"copied": copied})
     span = forecast(comparison(table), able, counted).whole["reuse-byte", 64, OWN]
     assert isinstance(span, Span)
-    base = (2000 - 320 + 300) * 0.3 + (30 - 9 + 10) * 20 + 20 + 64 * 20 + 1000
+    base = (2000 - 320 + 300) * 0.3 + (30 - 9 + 10) * 20 + (1 - 2 + 1) * 20 + 64 * 20 + 1000
     assert span.middle == pytest.approx((500 * 0.3 + 5 * 20 + 20 + 1000) / base)
     alone = forecast(comparison({key: value for key, value in table.items() if key[0] == "reuse-byte"}), able, counted)
     reason = alone.whole["reuse-byte", 64, OWN]

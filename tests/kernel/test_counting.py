@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import ctypes
 import io
 import struct
+import subprocess
 import sys
 from pathlib import Path
 
@@ -17,9 +19,9 @@ from foliolab.framework.host import HostInfo
 from foliolab.framework.kernel import guestbench
 from foliolab.framework.kernel.counting import cells, machine
 from foliolab.framework.kernel.counting.counts import Counts
-from foliolab.framework.kernel.counting.difference import difference
+from foliolab.framework.kernel.counting.difference import BATCH, ELSEWHERE, MODELLED, difference, explained
 from foliolab.framework.kernel.counting.machine import EXCEPTION, INTERRUPT, CountingGuest, Symbols
-from foliolab.framework.kernel.counting.result import Cell, Config, CountedKernel, CountsResult
+from foliolab.framework.kernel.counting.result import ZONE_LOCKS, Cell, Config, CountedKernel, CountsResult
 from foliolab.framework.kernel.guest.machine import Guest
 from foliolab.framework.kernel.guest.qemu import Qemu
 from foliolab.framework.kernel.images.store import Image
@@ -63,6 +65,42 @@ def test_the_plugin_is_built_for_each_interface_of_qemu(
     monkeypatch.setenv("FOLIOLAB_CACHE", str(tmp_path))
     library = machine.plugin(version)
     assert library.startswith(b"\x7fELF") and b"qemu_plugin_install" in library
+
+
+@pytest.mark.skipif(not ccompiler.compiler(), reason="there is no C compiler")
+def test_lines_come_from_where_they_are(tmp_path: Path) -> None:
+    """Walks of 64 KiB, which L1 has not room for, of 16 KiB, and from line to line in other pages."""
+    text, library = tmp_path / "walk.c", tmp_path / "walk.so"
+    text.write_text(
+        f"""#include "{machine.CACHES}"
+        void walk(uint64_t first, uint64_t step, int lines, int *found)
+        {{
+            for (int i = 0; i < lines; i++)
+                found[origin_of(first + step * i)]++;
+        }}
+        void empty(void)
+        {{
+            memset(l1_lines, 0, sizeof(l1_lines));
+            memset(l2_lines, 0, sizeof(l2_lines));
+        }}
+        """
+    )
+    subprocess.run([str(ccompiler.compiler()), "-shared", "-fPIC", "-o", library, text], check=True)
+    walks = ctypes.CDLL(str(library))
+
+    def walk(step: int, lines: int) -> list[int]:
+        found = (ctypes.c_int * 3)()
+        walks.walk(ctypes.c_uint64(1 << 40), ctypes.c_uint64(step), lines, found)
+        return list(found)
+
+    walks.empty()
+    assert walk(64, 1024) == [0, 1024 - 32, 32], "of 64 lines of a page, the streamer has not brought two"
+    assert walk(64, 1024) == [0, 1024, 0], "L2 has them"
+    assert walk(64, 256) == [0, 256, 0] and walk(64, 256) == [256, 0, 0], "L1 has room for half as much"
+    assert walk(8, 8) == [8, 0, 0], "of one line"
+    walks.empty()
+    assert walk(4096 + 64, 100) == [0, 0, 100]
+    assert walk(1 << 16, 40)[2] == 39, "one line is left in L1 from the walk before"
 
 
 def test_what_is_missing_is_said_with_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -119,9 +157,28 @@ def result(*made: Cell, lost: str = "") -> CountsResult:
 
 def test_counts_per_page_are_without_what_the_bare_call_has() -> None:
     found = difference(cell())
-    assert found.inside == {"folio_remove_rmap_ptes": 1.125} and found.outside == {"_raw_spin_lock": 1.0}
+    assert found.inside == {"folio_remove_rmap_ptes": 1.125}
+    assert found.outside == {"spinlocks": {"_raw_spin_lock": 1.0}} and not found.unknown
     assert (found.kernel, found.model, found.unexplained) == (2.125, 1.0, 0.125)
+    assert not found.explained and difference(cell(model={"atomics": 1.125})).explained
     assert difference(cell(model={})).unexplained is None
+
+
+def test_a_copy_is_explained_by_rules() -> None:
+    """A copied page enters the LRU through a batch, whose reference is dropped where the model has other references."""
+    functions = {"do_wp_page": 3.0, "lru_add": 1.0, "folios_put_refs": 1.25, "folio_batch_move_lru": 2.0}
+    found = explained(functions, {"atomics": 5.5, ZONE_LOCKS: 1.25})
+    assert found.inside == {"do_wp_page": 3.0, "lru_add": 1.0, "folios_put_refs": 0.25}
+    assert found.outside == {BATCH: {"folio_batch_move_lru": 2.0, "folios_put_refs": 1.0}}
+    assert found.model == 4.25 and found.unexplained == 0.0 and found.explained
+    freed = explained({"folios_put_refs": 1.0, "lru_gen_del_folio": 1.0}, {"atomics": 2.0, ZONE_LOCKS: 1.0})
+    assert freed.inside == {"folios_put_refs": 1.0} and freed.explained
+
+
+def test_a_function_that_no_rule_names_is_not_explained() -> None:
+    found = explained({"folio_put": 1.0, "novel_lock": 0.5, "rare_lock": 0.004}, {"atomics": 1.0})
+    assert found.unknown == {"novel_lock": 0.5} and not found.explained
+    assert not MODELLED & frozenset().union(*ELSEWHERE.values()), "a function is in one table"
 
 
 def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -160,8 +217,8 @@ def test_the_table_names_the_functions_that_make_the_difference() -> None:
     kernelcounts.render(result(cell(exact=False)), TerminalPage(out), functions=True)
     rows = [line.split() for line in out.getvalue().splitlines()]
     assert ["~64", "KiB", "12.0", "2.0", "1.0", "2.125", "1.125", "1.000"] in rows
-    assert ["64", "KiB:", "elsewhere", "_raw_spin_lock", "1.000"] in rows
-    assert ["64", "KiB:", "modelled", "functions", "folio_remove_rmap_ptes", "1.125"] in rows
+    assert ["64", "KiB:", "elsewhere", "spinlocks", "1.000", "(_raw_spin_lock", "1.000)"] in rows
+    assert ["64", "KiB:", "not", "explained:", "modelled", "functions", "folio_remove_rmap_ptes", "1.125"] in rows
     assert ["folio_remove_rmap_ptes", "10.00", "1.125"] in rows
 
 

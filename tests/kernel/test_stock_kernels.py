@@ -122,7 +122,7 @@ def test_counts_repeat_and_are_those_of_the_policy(images: dict[str, store.Image
     assert one["folio_remove_rmap_ptes"].locked == first["munmap"].pages == 1024
     for cell in first.values():
         found = difference(cell)
-        assert found.unexplained == pytest.approx(0, abs=0.02) and found.named()
+        assert found.explained and found.outside and cell.per_page("near") > 0
 
 
 def test_kernels_are_measured_in_turns(images: dict[str, store.Image], monkeypatch: pytest.MonkeyPatch) -> None:

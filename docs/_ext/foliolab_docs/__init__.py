@@ -20,7 +20,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
 
-from foliolab_docs import commands, kernelpage, policypages, reference, schema, storeys
+from foliolab_docs import commands, countspage, kernelpage, policypages, predictedpage, reference, schema, storeys
 from foliolab_docs.lexer import ScenarioLexer
 
 __all__ = ["setup"]
@@ -39,6 +39,10 @@ def _kernels() -> Iterable[str]:
     return kernelpage.part(_sources().registry)
 
 
+def _predicted() -> Iterable[str]:
+    return predictedpage.part(_sources().registry)
+
+
 def _verdicts() -> list[str]:
     return policypages.verdicts(_sources())
 
@@ -53,7 +57,8 @@ class Generated(SphinxDirective):
         name = self.arguments[0]
         self.env.note_dependency(str(policypages.FOLDER / policypages.STAMP))
         parts: dict[str, Callable[[], Iterable[str]]] = {
-            "kernels": _kernels, "policies": _policies, "verdicts": _verdicts, "storeys": storeys.part,
+            "counts": countspage.part, "kernels": _kernels, "policies": _policies, "predicted": _predicted,
+            "verdicts": _verdicts, "storeys": storeys.part,
         }  # fmt: skip
         lines = schema.part(name) if ":" in name else parts[name]() if name in parts else reference.part(name)
         return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)

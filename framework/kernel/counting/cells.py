@@ -60,7 +60,7 @@ class Played:
 
     Attributes:
         functions: of the play with the fewest instructions.
-        exact: another play had the same.
+        exact: another play had the same, but for lines: which pages it got is not the same.
         plays: how many there were.
         spread: instructions between the largest and the smallest play, without the first.
     """
@@ -88,22 +88,23 @@ def program(guest: Guest, workload: str, kib: int, pages: int, bare: bool = Fals
     """
     switches = guest.conditions.switches or {}
     lines = [f"put {path} {'madvise' if size == kib else 'never'}" for size, path in switches.items()]
-    lines += [DRAIN, f"start 2 {pages} 0 0", "settle 0", f"map 0 0 {pages}"]
+    drain = [DRAIN] if guest.drains else []
+    lines += [*drain, f"start 2 {pages} 0 0", "settle 0", f"map 0 0 {pages}"]
     split = kib == PMD_KIB and (workload != "remap" or bare)
     if not bare or BARE[workload]:
         lines += [f"populate 0 0 {pages} {pages} {int(kib > PAGE_KIB)} 1 {int(split)}", "look"]
-    return [*lines, DRAIN, *(line.format(pages=pages) for line in WORKLOADS[workload])]
+    return [*lines, *drain, *(line.format(pages=pages) for line in WORKLOADS[workload])]
 
 
 def quiet(guest: Guest) -> None:
-    """Put off what the kernel does by the clock."""
-    for line in QUIET:
+    """Put off what the kernel does by the clock, and find out whether it drains on command."""
+    for line in (*QUIET, DRAIN):
         try:
             guest.channel.play(line)
         except Gone:
             raise
         except KernelError:
-            continue  # this kernel has no such file
+            guest.drains &= line != DRAIN  # this kernel has no such file
 
 
 def play(guest: CountingGuest, workload: str, kib: int, pages: int, bare: bool = False) -> Played:
@@ -115,22 +116,20 @@ def play(guest: CountingGuest, workload: str, kib: int, pages: int, bare: bool =
     """
     lines = "\n".join(program(guest, workload, kib, pages, bare))
     plays: list[Functions] = []
+    executed: list[Functions] = []
     for _ in range(MOST_PLAYS):
         frames = guest.channel.play(lines)
         if not bare:
             check_folios(guest, frames, kib, pages)
         (functions,) = guest.counts()
         plays.append(functions)
-        if len(plays) > 1 and plays.count(_least(plays)) > 1:
+        executed.append({name: counts.executed for name, counts in functions.items()})
+        least = min(executed, key=lambda one: total(one.values()).instructions)
+        if executed.count(least) > 1:
             break
-    chosen = _least(plays)
-    sizes = [total(one.values()).instructions for one in plays[1:]]
-    return Played(chosen, plays.count(chosen) > 1, len(plays), max(sizes) - min(sizes))
-
-
-def _least(plays: Sequence[Functions]) -> Functions:
-    """The counts with the fewest instructions."""
-    return min(plays, key=lambda one: total(one.values()).instructions)
+    sizes = [total(one.values()).instructions for one in executed[1:]]
+    chosen = plays[executed.index(least)]
+    return Played(chosen, executed.count(least) > 1, len(plays), max(sizes) - min(sizes))
 
 
 def check_folios(guest: Guest, frames: Sequence[Frame], kib: int, pages: int) -> None:

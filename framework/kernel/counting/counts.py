@@ -18,6 +18,8 @@ class Counts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         locked: those of them with a LOCK prefix, and xchg with memory.
         loads, stores: accesses of instructions other than repeated string instructions.
         string_loaded, string_stored: bytes, by repeated string instructions.
+        near, far: lines of 64 bytes that a simulated L1 did not have; near: L2 had them, or its streamer had brought
+            them (`caches.h`). Without those of repeated string instructions.
     """
 
     instructions: Count = 0
@@ -26,6 +28,13 @@ class Counts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stores: Count = 0
     string_loaded: Count = 0
     string_stored: Count = 0
+    near: Count = 0
+    far: Count = 0
+
+    @property
+    def executed(self) -> Self:
+        """The same without lines."""
+        return msgspec.structs.replace(self, near=0, far=0)
 
     def __add__(self, other: Self) -> Counts:
         mine, its = msgspec.structs.astuple(self), msgspec.structs.astuple(other)

@@ -24,6 +24,7 @@ from foliolab.framework.kernel.guest.machine import Extras, Guest
 from foliolab.framework.kernel.guest.qemu import Qemu, qemu
 
 PLUGIN: Final = Path(__file__).with_name("plugin.c")
+CACHES: Final = Path(__file__).with_name("caches.h")
 FLAGS: Final = (*COMMON, "-shared", "-fPIC", "-fvisibility=hidden")
 APPEND: Final = "nokaslr norandmaps noreplace-smp"
 CPU: Final = "max,-erms,-fsrm"
@@ -49,7 +50,7 @@ STUB: Final = 8
 EXCEPTIONS: Final = "asm_exc_"
 UNKNOWN: Final = "?"
 HEAD: Final = struct.Struct("<Q")
-ROW: Final = struct.Struct("<7Q")
+ROW: Final = struct.Struct("<9Q")
 
 
 class Symbols:
@@ -118,7 +119,7 @@ def plugin(of: tuple[int, ...]) -> bytes:
             f"QEMU {'.'.join(map(str, of))} has no plugins", f"install QEMU {'.'.join(map(str, OLDEST))} or newer"
         )
     interface = next((number for since, number in INTERFACES.items() if of >= since), 1)
-    return kept("the plugin that counts", [PLUGIN, SOURCES / "marks.h"], (*FLAGS, f"-DAPI={interface}"))
+    return kept("the plugin that counts", [PLUGIN, CACHES, SOURCES / "marks.h"], (*FLAGS, f"-DAPI={interface}"))
 
 
 class CountingGuest(Guest):

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "../agent/marks.h"
+#include "caches.h"
 
 typedef uint64_t qemu_plugin_id_t;
 typedef uint32_t qemu_plugin_meminfo_t;
@@ -51,9 +52,12 @@ EXPORT int qemu_plugin_version = API;
 
 enum kind { ORDINARY, INTERRUPT, EXCEPTION, RETURN };
 
-/* Accesses of memory; bytes, where a repeated string instruction makes them. */
+/*
+ * Accesses of memory; bytes, where a repeated string instruction makes them. Lines that L1 did not have, near or from
+ * afar, without those of string instructions.
+ */
 struct accesses {
-	uint64_t loads, stores, loaded, stored;
+	uint64_t loads, stores, loaded, stored, near, far;
 };
 
 /* An instruction of the kernel, with what was counted since the last BEGIN. The first fields are written. */
@@ -171,6 +175,8 @@ static void settle(void)
 	last->all.stores += now.stores;
 	last->all.loaded += now.loaded;
 	last->all.stored += now.stored;
+	last->all.near += now.near;
+	last->all.far += now.far;
 	last->once = now;
 	now = (struct accesses){ 0 };
 }
@@ -208,11 +214,13 @@ static void touch(unsigned int cpu, qemu_plugin_meminfo_t info, uint64_t address
 {
 	bool store = qemu_plugin_mem_is_store(info);
 	struct place *place = data;
+	enum origin origin = origin_of(address);
 
 	(void)cpu;
-	(void)address;
 	if (!counting || depth || returning || place != last)
 		return;
+	if (!place->repeats)
+		now.near += origin == NEAR, now.far += origin == FAR;
 	if (place->repeats)
 		*(store ? &now.stored : &now.loaded) += 1UL << qemu_plugin_mem_size_shift(info);
 	else

@@ -11,6 +11,8 @@ from foliolab.framework.kernel.counting.counts import Counts, total
 from foliolab.framework.results.run_result import Figures, RunResult
 
 LOCKED: Final = "locked instructions per page"
+ZONE_LOCKS: Final = "zone_locks"
+"""How often the model takes the lock of its free lists, per page; among the model's counts of a cell."""
 Status = Literal["measured", "skipped", "failed"]
 
 
@@ -57,12 +59,13 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         pages: of 4 KiB that it works on.
         status: "skipped" means that the workload or the kernel has no such case, and needs a reason.
         reason: why it was not measured; empty for a measured cell.
-        exact: two plays gave the same counts, of `functions` and of `bare`, and none fewer instructions.
+        exact: two plays gave the same counts but for lines, of `functions` and of `bare`, and none fewer instructions.
         plays: how often `functions` was counted until it repeated.
         spread: instructions between the largest and the smallest play, without the first.
         functions: by the kernel's function, over all pages.
         bare: the same for the call without what the cell is about; empty if nothing is left then.
-        model: the counted metrics of the policy that models the kernel (`foliolab reference metrics`), per page.
+        model: the counted metrics of the policy that models the kernel (`foliolab reference metrics`), per page, and
+            `ZONE_LOCKS`.
     """
 
     kernel: Name

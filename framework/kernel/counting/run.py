@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from foliolab.framework.anatomy.atomics import LOCK, Counter
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.contract.workload import Setting
 from foliolab.framework.errors import KernelError
@@ -13,13 +14,14 @@ from foliolab.framework.kernel import running
 from foliolab.framework.kernel.agent.channel import Gone
 from foliolab.framework.kernel.counting import cells
 from foliolab.framework.kernel.counting.machine import CountingGuest
-from foliolab.framework.kernel.counting.result import Cell, Config, CountedKernel, CountsResult
+from foliolab.framework.kernel.counting.result import ZONE_LOCKS, Cell, Config, CountedKernel, CountsResult
 from foliolab.framework.kernel.images.store import Image
 from foliolab.framework.kernel.settings import order_of
+from foliolab.framework.machine.ref import Ref
 from foliolab.framework.plugins.registry import Registry
 from foliolab.framework.results import provenance
-from foliolab.framework.run.cases import Case, unfit
-from foliolab.framework.run.count import count
+from foliolab.framework.run.cases import Case, counting_setting, unfit
+from foliolab.framework.run.count import count, own_fields
 
 PAGE: Final = 4096
 PATIENCE: Final = 120.0
@@ -74,6 +76,17 @@ def run(request: Request, registry: Registry, progress: Progress) -> CountsResul
         kernels=made.kernels,
         cells=made.cells,
     )
+
+
+@dataclass
+class _Counter(Counter):
+    """Counts the acquisitions of the zone's lock, too."""
+
+    zone_locks: int = 0
+
+    def access(self, op: str, ref: Ref, old: int, new: int) -> None:
+        super().access(op, ref, old, new)
+        self.zone_locks += op == LOCK and ref.owner == "zone"
 
 
 class _Run:
@@ -160,7 +173,9 @@ class _Run:
         case = Case(self.registry.workload(workload), Setting(order, self.request.pages, 1))
         if order not in case.workload.orders or unfit(case.workload, scheme, order):
             return {}
-        return count(case, scheme, PATIENCE)
+        seen = _Counter(own_fields(scheme))
+        found = count(case, scheme, PATIENCE, seen)
+        return found | {ZONE_LOCKS: seen.zone_locks / case.workload.pages(counting_setting(case))}
 
     def _tell(self, image: Image, what: str) -> None:
         request = self.request
