@@ -24,7 +24,7 @@ def part(counted: Counted | None = None) -> Iterator[str]:
     yield from table(("kernel", "what it says of itself", "modelled by"), rows)
     for workload in dict.fromkeys(cell.workload for cell in counted.cells):
         sizes = sorted({cell.size_kib for cell in counted.cells if cell.workload == workload})
-        yield from (f"### {workload}", "")
+        yield from (f"## {workload}", "")
         head = [
             f"{_short(name)}: {column}"
             for name in kernels
@@ -35,7 +35,7 @@ def part(counted: Counted | None = None) -> Iterator[str]:
         )
     yield from _explained(differences, found)
     yield from _besides(kernels, differences)
-    yield from ("### How it was counted", "")
+    yield from ("## How it was counted", "")
     yield from (f"- {code(command)}" for command in counted.command.split("; "))
     memory = sorted({cell.pages * MEMORY >> 20 for cell in counted.cells})
     yield f"- {', '.join(map(str, memory))} MiB a cell, {counted.finished[:10]}"
@@ -66,7 +66,7 @@ def _explained(
     differences: dict[tuple[str, str, int], Difference], found: dict[tuple[str, str, int], Cell]
 ) -> Iterator[str]:
     """How many cells the rules explain, and those that they do not."""
-    yield from ("### What the rules explain", "")
+    yield from ("## What the rules explain", "")
     whole = sum(one.explained for one in differences.values())
     key, worst = max(differences.items(), key=lambda one: abs(one[1].unexplained or 0.0))
     exact = sum(cell.exact for cell in found.values())
@@ -85,7 +85,7 @@ def _explained(
 
 def _besides(kernels: Sequence[str], differences: dict[tuple[str, str, int], Difference]) -> Iterator[str]:
     """What kernels do that the model does not have."""
-    yield from ("### What a kernel does besides", "")
+    yield from ("## What a kernel does besides", "")
     sums: dict[str, dict[str, list[float]]] = {}
     names: dict[str, dict[str, None]] = {}
     for (kernel, _, _), one in differences.items():
