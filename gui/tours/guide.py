@@ -79,7 +79,7 @@ class Guide(QFrame):
         for one in (self._area.viewport(), self.text):
             one.setAutoFillBackground(False)
         line = row((self.title, 1), self.state, *buttons)
-        column(line, self._area, of=self, margins=(14, 6, 10, 8), spacing=4)
+        column(line, self._area, of=self, margins=(14, 5, 10, 5), spacing=3)
         self.hide()
 
     # -- a tour ----------------------------------------------------------------------------------------

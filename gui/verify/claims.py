@@ -41,6 +41,7 @@ class Claims(CellTable):
 
     def __init__(self, theme: Theme) -> None:
         super().__init__("Claims of the policy", [text.capitalize() for text in COLUMNS], theme)
+        self.setMinimumHeight(40)  # a small window with a tour has no room for more
         self._names: list[str] = []
         self._examples: dict[str, Counterexample] = {}
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
