@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from foliolab.framework.csource.name import TREE
 from foliolab.framework.errors import UsageError
 from foliolab.framework.isolation.scratch import Scratch
 from foliolab.framework.plugins.selection import file_and_policy, parse_sizes, size_text, split
@@ -66,6 +67,8 @@ class Selection:
     def _source(self, text: str) -> tuple[str, str]:
         """The plugin file and the name of the policy. One of them is empty: a file stands for all its policies."""
         file, name = file_and_policy(text)
+        if file.startswith(TREE):
+            return file, name
         if file:
             where = str(Path(file).expanduser().resolve())
             return where, f"{where}::{name}"

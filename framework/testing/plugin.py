@@ -30,8 +30,8 @@ _CARRIED: Final = "foliolab_results"
 
 OPTIONS: Final = (
     ("--policy", dict(action="append", metavar="POLICY", help=(
-        "compare or test this policy: NAME, NAME:parameter=value, FILE.py, FILE.py::NAME or module:attr; may be "
-        "repeated [all]"))),
+        "compare or test this policy: NAME, NAME:parameter=value, FILE.py, FILE.py::NAME, FILE.c, tree:PATH "
+        "or module:attr; may be repeated [all]"))),
     ("--workload", dict(action="append", metavar="NAME", help="compare under this workload; may be repeated [all]")),
     ("--sizes", dict(metavar="LIST", default="64K", help="folio sizes of comparisons, such as 16K,64K [64K]")),
     ("--seeds", dict(metavar="LIST", default="1", help="seeds of comparisons, such as 1,2,3 [1]")),

@@ -211,6 +211,17 @@ def test_a_policy_of_a_module(tmp_path: Path) -> None:
     assert code == 0, out
 
 
+def test_policies_in_c_and_of_a_kernel_tree(tmp_path: Path) -> None:
+    pytest.importorskip("clang.cindex", reason="libclang is missing")
+    sources = Path(__file__).parents[1] / "csource"
+    names = "['owner-slot', 'tree-no-page-mapcount']"
+    code, out = run(
+        tmp_path, f"def test_it(policy):\n    assert policy.name in {names}\n", "--policy", f"{sources}/owner_slot.c",
+        "--policy", f"tree:{sources}/tree:NO_PAGE_MAPCOUNT=y",
+    )  # fmt: skip
+    assert code == 0 and "2 passed" in out, out
+
+
 # -- the class ---------------------------------------------------------------------------------------
 CLASS = """
 import pytest
