@@ -1,7 +1,7 @@
 """Measure what policies cost, against a baseline.
 
 Accesses, atomics and cache lines are counted exactly. Times are measured interleaved, each with a verdict. Published
-figures stand beside them where there are some.
+figures stand beside them where there are some, and what `--beside` imports.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from foliolab.framework.cli import _common
+from foliolab.framework.cli import _beside, _common
 from foliolab.framework.run import defaults
 
 if TYPE_CHECKING:
@@ -108,6 +108,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
     no_calibration: NoCalibration = False,
     cpu: Cpu = "",
     counts: CountsFile = None,
+    beside: _beside.Files = None,
     plugin: _common.Plugins = None,
     strict: _common.Strict = False,
     execution: _common.Wish = "",
@@ -122,6 +123,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
     from foliolab.framework.run.request import build
 
     on = choice.choose(cpu, counts)
+    columns = _beside.read(found, beside)
 
     request = build(
         found,
@@ -140,7 +142,10 @@ def run(  # noqa: PLR0913  (one parameter per option)
     )
     choice.check(request)
     chosen = choose(calibration, no_calibration, request.execution, _common.say)
-    _measure(found, request, json, csv, (chosen, on), lambda result: _common.keep(result, history, plugin))
+    _measure(
+        found, request, json, csv, (chosen, on), lambda result: _common.keep(result, history, plugin),
+        lambda result: _beside.put(found, result, *columns),
+    )  # fmt: skip
 
 
 def _measure(
@@ -150,6 +155,7 @@ def _measure(
     csv: Path | None,
     predictors: tuple[Calibration | None, Chosen | None],
     keep: Callable[[Result], None],
+    beside: Callable[[Result], Result],
 ) -> None:
     """Run, then write, then print; an interrupted run is written and printed as far as it got."""
     from msgspec.structs import replace
@@ -165,7 +171,7 @@ def _measure(
     calibration, on = predictors
     saving, table = Saving(json), Saving(csv, always_beside=True)
     with Progress() as progress:
-        result = compare_run(request, progress, lambda result: saving.partial(lambda: result))
+        result = beside(compare_run(request, progress, lambda result: saving.partial(lambda: result)))
     rows = comparison.compare(result, published=found.published_figures(), resolve=found.parameters_of)
     counted = None if on is None else on.predict(result, rows, lambda policy: _reuses(found, policy))
     if counted is not None:

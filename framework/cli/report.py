@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from foliolab.framework import intake
-from foliolab.framework.cli import _common
+from foliolab.framework.cli import _beside, _common
 from foliolab.framework.errors import UsageError
 
 if TYPE_CHECKING:
@@ -45,9 +45,10 @@ def run(
         typer.Option("--output", "-o", metavar="PATH", help="Output file. [md: stdout; else beside FILE]"),
     ] = None,
     baseline: Annotated[str | None, typer.Option(metavar="POLICY", help="Compare with this policy.")] = None,
+    beside: _beside.Files = None,
     plugin: _common.Plugins = None,
 ) -> None:
-    """Write a result in another format, with the published figures."""
+    """Write a result in another format, with the published and imported figures."""
     from foliolab.framework.report import formats
 
     chosen = form or (output.suffix.removeprefix(".") if output is not None else "md")
@@ -61,15 +62,18 @@ def run(
     from foliolab.framework.results.result import Result
 
     result = result_files.load(file)
+    found = _common.registry(plugin)
+    columns = _beside.read(found, beside)
     with intake.named(file):
         if not isinstance(result, Result):
-            if baseline is not None:
-                raise UsageError(f"a result of foliolab {result.verb} has no baseline", "leave --baseline out")
+            if baseline is not None or beside:
+                what, option = ("cells of compare", "--beside") if beside else ("baseline", "--baseline")
+                raise UsageError(f"a result of foliolab {result.verb} has no {what}", f"leave {option} out")
             _put(formats.plugin_text(reporter, result, []) if reporter else formats.study_text(result, chosen), path)
             if result.lost:
                 raise ComparisonFailed(f"{len(result.lost)} cases were not measured", f"the first: {result.lost[0]}")
             return
-        found = _common.registry(plugin)
+        result = _beside.put(found, result, *columns)
         rows = compare(result, baseline, published=found.published_figures(), resolve=found.parameters_of)
         if reporter:
             _put(formats.plugin_text(reporter, result, rows), path)

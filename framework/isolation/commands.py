@@ -13,16 +13,18 @@ from typing import IO, Any, Final
 KEEPER: Final = Path(__file__).with_name("keeper.py")
 
 
-def kept(command: Sequence[str], gate: int = -1, user: str = "-") -> list[str]:
+def kept(command: Sequence[str], gate: int = -1, user: str = "-", named: bool = False) -> list[str]:
     """The words that start a command which ends, with all its descendants, when this process ends (see `keeper`).
 
     Args:
         gate: a descriptor to pass on; the command's process writes its PID there and waits for a byte. -1: none.
         user: UID:GID:GROUPS to execute the command as, with commas between groups; "-": as this process.
+        named: whether stderr names the processes that are left when the command ends, and that end with it.
     """
     if sys.platform != "linux":
         return list(command)
-    return [sys.executable, "-I", "-S", os.fspath(KEEPER), str(os.getpid()), str(gate), user, *command]
+    keeper = [sys.executable, "-I", "-S", os.fspath(KEEPER), str(os.getpid())]
+    return [*keeper, str(gate), user, "named" if named else "-", *command]
 
 
 @contextmanager

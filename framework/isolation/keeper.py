@@ -1,12 +1,13 @@
 """A program between FolioLab and a command: when either ends, it ends the command with all its descendants.
 
-    python -I -S keeper.py PARENT GATE USER COMMAND...
+    python -I -S keeper.py PARENT GATE USER NAMED COMMAND...
 
 The keeper has the same exit status as the command, and passes on the signals that PARENT sends it; END_ALL from PARENT
 ends all at once. GATE is -1, or a descriptor: the command's process writes its PID there and waits for a byte before it
 executes the command. USER is -, or UID:GID:GROUPS for a command that root starts as another user. A command
 that runs `a & b &`, double-forks or starts a session cannot leave the keeper: orphans become its children
-(PR_SET_CHILD_SUBREAPER). This file imports little, since it starts before each recorded command.
+(PR_SET_CHILD_SUBREAPER). If NAMED is "named", stderr names those that are left when the command ends. This file imports
+little, since it starts before each recorded command.
 """
 
 import ctypes
@@ -22,6 +23,7 @@ PF_EXITING = 4  # linux/sched.h
 PARENT_ENDED, END_ALL = signal.SIGUSR1, signal.SIGUSR2
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LOOK_SECONDS = 0.5
+MOST_NAMED = 8
 MOST_SECONDS = 5.0
 """How long to try to end the descendants: another user's, such as those of sudo, cannot be killed."""
 
@@ -57,21 +59,23 @@ def execute(command: list[str], keeper: int, gate: int, user: str) -> None:
         os._exit(127)
 
 
-def descendants() -> dict[int, bool]:
-    """All processes below this one, by PID, and whether each still runs code of its own."""
-    parents, running = {}, {}
+def descendants() -> dict[int, str]:
+    """All processes below this one, by PID: the name of each, empty for one that runs no code of its own any more."""
+    parents, names = {}, {}
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{name}/stat", "rb") as file:
-                fields = file.read().rpartition(b")")[2].split()
+                about, _, rest = file.read().rpartition(b")")
+            fields = rest.split()
             parents[int(name)] = int(fields[1])
-            running[int(name)] = not int(fields[6]) & PF_EXITING
+            comm = about.partition(b"(")[2].decode(errors="replace")
+            names[int(name)] = "" if int(fields[6]) & PF_EXITING else comm or "?"
         except (OSError, ValueError, IndexError):
             continue
     found = {os.getpid()}
     while more := {pid for pid, parent in parents.items() if parent in found and pid not in found}:
         found |= more
-    return {pid: running[pid] for pid in found - {os.getpid()}}
+    return {pid: names[pid] for pid in found - {os.getpid()}}
 
 
 def end_all() -> None:
@@ -91,6 +95,19 @@ def end_all() -> None:
         time.sleep(0.005)
 
 
+def name_those_left() -> None:
+    """Name the processes that the command has left behind: daemons, which would go on without a keeper."""
+    left = [f"{visible(name)} ({pid})" for pid, name in sorted(descendants().items()) if name]
+    if left:
+        shown = ", ".join(left[:MOST_NAMED]) + f" and {len(left) - MOST_NAMED} more" * (len(left) > MOST_NAMED)
+        os.write(2, f"foliolab: the command has ended, and with it what it left behind: {shown}\n".encode())
+
+
+def visible(name: str) -> str:
+    """A name without signs that a terminal would obey."""
+    return "".join(sign if sign.isprintable() else "?" for sign in name)
+
+
 def ended(child: int) -> int | None:
     """Reap what has ended; the wait status of the command if it has."""
     status = None
@@ -103,7 +120,7 @@ def ended(child: int) -> int | None:
 
 def main() -> None:
     """Start the command, and wait until it or the parent ends."""
-    parent, gate, user, command = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4:]
+    parent, gate, user, named, command = int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:5], sys.argv[5:]
     expected = {PARENT_ENDED, END_ALL, signal.SIGCHLD, *PASSED_ON}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, expected)
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -124,6 +141,8 @@ def main() -> None:
             if info.si_signo in PASSED_ON:
                 os.kill(child, info.si_signo)
         status = ended(child)
+    if status is not None and named == "named":
+        name_those_left()
     end_all()
     leave(os.waitstatus_to_exitcode(1 << 8 if status is None else status))
 

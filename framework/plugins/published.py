@@ -28,10 +28,10 @@ from foliolab.framework import intake
 from foliolab.framework.document import LARGEST_KIB
 from foliolab.framework.errors import PluginError
 
-Meaning = Literal["time", "throughput", "speed-up", "below"]
+Meaning = Literal["time", "throughput", "speed-up", "below", "absolute"]
 """What a percentage means. "time": the change of run time, negative is faster. "throughput": the change of work per
 time, positive is faster. "speed-up": faster by this much, and the source does not say whether in time or in rate.
-"below": the change was less than this."""
+"below": the change was less than this. "absolute": no change, but what was measured; a file cannot have it."""
 
 Resolve = Callable[[str], Mapping[str, int] | None]
 """policy text -> all its parameters, or None if there is no such policy."""
@@ -57,6 +57,9 @@ class Published:
         percent: the figure as published.
         meaning: see `Meaning`.
         note: one line; empty for none.
+        imported: whether it comes from the output of a benchmark (`results.beside`), and not from a publication.
+        unit: of a figure that is absolute.
+        spread: the standard deviation over repeated runs, in the unit of the figure; None if it is not known.
     """
 
     source: str
@@ -68,11 +71,24 @@ class Published:
     percent: float
     meaning: Meaning = "time"
     note: str = ""
+    imported: bool = False
+    unit: str = ""
+    spread: float | None = None
 
     @property
     def change_percent(self) -> float | None:
         """The change of run time, negative is faster; None if the figure has another meaning."""
         return self.percent if self.meaning == "time" else None
+
+    @property
+    def word(self) -> str:
+        """What it is, as a heading."""
+        return "imported" if self.imported else "published"
+
+    @property
+    def origin(self) -> tuple[str, str, str]:
+        """What figures in one column have in common: `word`, source and machine."""
+        return self.word, self.source, self.machine
 
     @property
     def rounding(self) -> float:
@@ -150,10 +166,9 @@ def _table(table: Any, where: str) -> Iterable[Published]:
             f"{where} has the unknown key {intake.plain(min(unknown))}", f"keys are {', '.join(sorted(KEYS))}"
         )
     meaning = table.get("meaning", "time")
-    if meaning not in get_args(Meaning):
-        raise PluginError(
-            f"{where}: meaning={intake.plain(str(meaning))} is unknown", f"choose {', '.join(get_args(Meaning))}"
-        )
+    allowed = [one for one in get_args(Meaning) if one != "absolute"]
+    if meaning not in allowed:
+        raise PluginError(f"{where}: meaning={intake.plain(str(meaning))} is unknown", f"choose {', '.join(allowed)}")
     columns = _columns(table, where)
     for policy, row in _take(table, "percent", dict, where).items():
         if not isinstance(row, list) or len(row) != len(columns):

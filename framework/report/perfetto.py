@@ -175,7 +175,7 @@ class _Recording:
     def __init__(self, trace: Trace) -> None:
         self.source = trace
         self.trace = PerfettoTrace(trace.header.command or trace.path)
-        self.names = {one.mm: one.comm for one in trace.header.mms if one.comm}
+        self.names = {one.mm: one.comm for one in trace.spaces() if one.comm}
         self.alive = self.trace.track("living MMs", counter=True)
         self.tracks: dict[int, int] = {}
         self.living: set[int] = set()

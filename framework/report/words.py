@@ -25,14 +25,32 @@ def size_text(size_kib: int) -> str:
 
 
 def figure_text(figure: Published) -> str:
-    """A published figure with its meaning."""
+    """A published or imported figure with its meaning."""
+    if figure.meaning == "absolute":
+        return f"{_amount(figure.percent)} {figure.unit}{_spread(figure)}"
     if figure.meaning == "below":
         return f"< {figure.percent:g} %"
     if figure.meaning == "speed-up":
         return f"speed-up {figure.percent:g} %"
     if figure.meaning == "throughput":
-        return f"throughput {signed(figure.percent, 'g')} %"
-    return f"{signed(figure.percent, 'g')} %"
+        return f"throughput {signed(figure.percent, 'g')} %{_spread(figure)}"
+    return f"{signed(figure.percent, 'g')} %{_spread(figure)}"
+
+
+def origin_text(figure: Published) -> str:
+    """Where a published or imported figure comes from."""
+    return f"{figure.word}: {'; '.join(filter(None, (figure.source, figure.machine, figure.note)))}"
+
+
+def _amount(value: float) -> str:
+    """A number with at least three digits, and without an exponent."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _spread(figure: Published) -> str:
+    if figure.spread is None:
+        return ""
+    return f" ± {_amount(figure.spread) if figure.meaning == 'absolute' else f'{figure.spread:.1f}'}"
 
 
 def signed(value: float, form: str) -> str:

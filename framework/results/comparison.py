@@ -31,6 +31,7 @@ from typing import Final, Literal, get_args
 from foliolab.framework.errors import ExitCode, FolioLabError, NothingMeasured, PluginError, UsageError
 from foliolab.framework.plugins.published import Published, Resolve, identity
 from foliolab.framework.results import statistics
+from foliolab.framework.results.beside import columns
 from foliolab.framework.results.result import Cell, Result
 
 MIN_ROUNDS: Final = 5
@@ -62,6 +63,7 @@ class Row:
         flagged: how many of these rounds are suspect on either side.
         counted, counted_baseline: exact metrics of the policy and of the baseline.
         published: published figures of this policy against this baseline, for this workload and size.
+        imported: figures of benchmarks on kernels, in the same form; see `results.beside`.
         reason: why the case was not measured.
         skipped: whether it was not measured because the workload does not apply.
     """
@@ -81,8 +83,14 @@ class Row:
     counted: Mapping[str, float] = field(default_factory=dict)
     counted_baseline: Mapping[str, float] = field(default_factory=dict)
     published: tuple[Published, ...] = ()
+    imported: tuple[Published, ...] = ()
     reason: str = ""
     skipped: bool = False
+
+    @property
+    def beside(self) -> tuple[Published, ...]:
+        """The figures of others that stand beside what was measured."""
+        return *self.published, *self.imported
 
     @property
     def counted_difference(self) -> dict[str, float]:
@@ -115,12 +123,13 @@ def compare(
     against = _baseline(result, baseline)
     cells = {cell.key: cell for cell in result.cells}
     figures = _Figures(result, against, published, resolve)
+    imported = _Figures(result, against, columns(result.beside, against, resolve), resolve)
     rows = []
     for workload, size_kib, policy in result.asked():
         cell, base = (cells.get((workload, size_kib, one)) for one in (policy, against))
         row = Row(workload=workload, size_kib=size_kib, policy=policy)
         row = _measured(row, cell, base, against, result.config.seed)
-        rows.append(replace(row, published=figures.of(row)))
+        rows.append(replace(row, published=figures.of(row), imported=imported.of(row)))
     return _judged(rows)
 
 

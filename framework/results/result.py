@@ -9,6 +9,7 @@ import msgspec
 
 from foliolab.framework.document import Count, Name, Number, Positive, SizeKib
 from foliolab.framework.errors import ExitCode, UsageError
+from foliolab.framework.results.beside import BesideCell
 from foliolab.framework.results.run_result import RunResult
 
 MOST_CASES: Final = 5_000
@@ -151,6 +152,7 @@ class Result(RunResult, frozen=True, kw_only=True):
         failures: what went wrong, whether or not a cell is missing because of it.
         notes: sentences that a reader should know.
         predicted: what was predicted on a processor; None without `--cpu`.
+        beside: what benchmarks measured on kernels, from `--beside`.
     """
 
     WHAT = "result file"
@@ -162,6 +164,7 @@ class Result(RunResult, frozen=True, kw_only=True):
     failures: list[Failure] = msgspec.field(default_factory=list)
     notes: list[str] = msgspec.field(default_factory=list)
     predicted: ProcessorPrediction | None = None
+    beside: list[BesideCell] = msgspec.field(default_factory=list)
 
     def check(self) -> None:
         """Refuse a request that cannot be shown; see `asked`."""

@@ -5,7 +5,9 @@ Layout, little-endian throughout:
     preamble   magic "FOLIOTRC", u32 version, u32 size of the header; the header as JSON, padded with spaces
     blocks     magic "FOLIOBLK", u32 events (1 to 65,536), u32 CRC-32 of the rest of the block; u64 first and
                last time; then the columns of `events.COLUMNS` in their order, each padded to 8 bytes
-    footer     JSON {"header": …, "index": [[offset, events, first time, last time], …]}, padded
+    spaces     the address spaces as lines of JSON, padded; only if they are too many for the header
+    footer     JSON {"header": …, "index": [[offset, events, first time, last time], …]}, padded; with spaces also
+               "spaces": [their number, size of the section, its CRC-32]
     trailer    u64 offset of the footer, u32 its size, u32 its CRC-32, magic "FOLIOEND"
 
 Every part begins at a multiple of 8; sizes are in bytes. A file whose writer was killed has no footer: the reader uses
@@ -18,7 +20,7 @@ import mmap
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
@@ -28,8 +30,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foliolab.framework.errors import NoEvents, TraceFileError
+from foliolab.framework.trace.addressspaces import line_of, of_line
 from foliolab.framework.trace.events import COLUMNS, Events, join
-from foliolab.framework.trace.header import Header
+from foliolab.framework.trace.header import AddressSpace, Header
 from foliolab.framework.trace.output import Output, content
 
 VERSION: Final = 1
@@ -54,9 +57,18 @@ class Block(NamedTuple):
     last: int
 
 
-class _Footer(msgspec.Struct, forbid_unknown_fields=True):
+class Section(NamedTuple):
+    """The section of address spaces: how many it has, its size in bytes, and its CRC-32."""
+
+    spaces: int
+    size: int
+    crc: int
+
+
+class _Footer(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     header: Header
     index: list[Block]
+    spaces: Section | None = None
 
 
 def is_trace(data: bytes) -> bool:
@@ -87,6 +99,9 @@ class Writer:
         header: the header as it is known at the start. Assign the attribute `header` before `close` to complete it.
         keep: whether a new file stays after any exception but NoEvents.
 
+    Attributes:
+        spaces: the address spaces, if they are too many for the header; read by `close`.
+
     Raises:
         TraceFileError: the file cannot be written.
     """
@@ -95,6 +110,7 @@ class Writer:
         self.path = os.fspath(path)
         self.header = header
         self.keep = keep
+        self.spaces: Iterable[AddressSpace] = ()
         self._index: list[Block] = []
         self._buffer: list[Events] = []
         self._buffered = 0
@@ -161,13 +177,25 @@ class Writer:
             return
         try:
             self._flush_blocks(1)
-            footer = _padded(msgspec.json.encode(_Footer(self.header, self._index)))
+            section = self._write_spaces()
+            footer = _padded(msgspec.json.encode(_Footer(self.header, self._index, section)))
             self._write(footer + _TRAILER.pack(self._at, len(footer), zlib.crc32(footer), _END_MAGIC))
             self._output.finish()
         except OSError as error:
             raise self._write_error(error) from error
         finally:
             self._output.discard(self.keep)
+
+    def _write_spaces(self) -> Section | None:
+        count = crc = size = 0
+        for space in self.spaces:
+            line = line_of(space)
+            count, size, crc = count + 1, size + len(line), zlib.crc32(line, crc)
+            self._write(line)
+        if not count:
+            return None
+        self._write(b" " * (_aligned(size) - size))
+        return Section(count, size, crc)
 
     def _flush_blocks(self, at_least: int) -> None:
         """Write blocks while `at_least` events are buffered."""
@@ -220,8 +248,9 @@ class Trace:
         self._data = self._map()
         self._index: list[Block]
         start = self._read_preamble()
+        self._section: Section | None = None
         if footer := self._footer(start):
-            self.header, self._index = footer.header, footer.index
+            self.header, self._index, self._section = footer.header, footer.index, footer.spaces
         else:
             self._scan(start)
 
@@ -232,6 +261,31 @@ class Trace:
     @property
     def index(self) -> tuple[Block, ...]:
         return tuple(self._index)
+
+    @property
+    def nr_spaces(self) -> int:
+        """The number of address spaces."""
+        return self._section.spaces if self._section else len(self.header.mms)
+
+    def spaces(self) -> Iterator[AddressSpace]:
+        """The address spaces, one by one. Iteration ends where their section is damaged; `damaged` then says so."""
+        if self._section is None:
+            yield from self.header.mms
+            return
+        last = self._index[-1]
+        at, crc = last.offset + _block_bytes(last.events), 0
+        end = at + self._section.size
+        try:
+            while at < end:
+                behind = self._data.find(b"\n", at, end) + 1 or end
+                line = self._data[at:behind]
+                crc = zlib.crc32(line, crc)
+                yield of_line(line)
+                at = behind
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            crc = -1
+        if crc != self._section.crc:
+            self.damaged = "the section of its address spaces fails its checksum"
 
     @property
     def span(self) -> tuple[int, int]:
@@ -316,6 +370,10 @@ class Trace:
             if block.offset != offset or not 0 < block.events <= BLOCK_EVENTS:
                 return None
             offset += _block_bytes(block.events)
+        if footer.spaces is not None:
+            if not footer.index or footer.spaces.spaces < 1 or footer.spaces.size < 1:
+                return None
+            offset += _aligned(footer.spaces.size)
         return footer if offset == at else None
 
     def _scan(self, start: int) -> None:

@@ -100,7 +100,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         started, finished: ISO 8601 with offset; empty if unknown.
         lost: number of events that the tracer reported as lost.
         exit_uncertainty_ns: sum of the times between EXIT and GONE.
-        mms: the address spaces.
+        mms: the address spaces, while they are few; `file.Trace.spaces` has them in any case.
         notes: limits of the trace, a sentence each.
         shows: which kinds of events the source could show; a trace that does not say it has what its source implies.
     """

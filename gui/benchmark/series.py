@@ -133,14 +133,14 @@ def sentence(row: Row, forecast: Forecast | None = None) -> str:
 
 
 def _published(policy: str, number: int, rows: Sequence[Row]) -> list[Curve]:
-    """Make a dashed curve for each source and host of published figures."""
+    """Make a dashed curve for each source and host of published or imported figures."""
     points: dict[str, list[tuple[float, float, str]]] = {}
     for row in rows:
-        for figure in row.published:
+        for figure in row.beside:
             change = figure.change_percent
             if change is not None:
-                name = f"{policy}, {figure.machine or figure.source}"
-                text = f"published of {policy}: {change:+g} % ({figure.source}, {figure.machine})"
+                name = f"{policy}, {figure.machine or figure.source}{', imported' * figure.imported}"
+                text = f"{figure.word} of {policy}: {change:+g} % ({figure.source}, {figure.machine})"
                 points.setdefault(name, []).append((log2(row.size_kib), 1 + change / 100, text))
     found = []
     for name, values in points.items():

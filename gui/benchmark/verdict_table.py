@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from foliolab.framework.report.words import figure_text, origin_text
 from foliolab.gui.benchmark.series import SIGNS, sentence, size_name
 from foliolab.gui.widgets.cell_table import Cell, CellTable
 from foliolab.gui.window.theme import Theme
@@ -12,7 +13,17 @@ from foliolab.gui.window.theme import Theme
 if TYPE_CHECKING:
     from foliolab.framework.results.comparison import Row
 
-COLUMNS: Final = ("Workload", "Size", "Policy", "ns/page", "Change", "95 % interval", "Verdict", "Rounds", "Published")
+COLUMNS: Final = (
+    "Workload",
+    "Size",
+    "Policy",
+    "ns/page",
+    "Change",
+    "95 % interval",
+    "Verdict",
+    "Rounds",
+    "Published, imported",
+)
 ROLES: Final = {"faster": "good", "slower": "bad", "same": "text", "baseline": "quiet"}
 
 
@@ -32,7 +43,7 @@ def _cells(row: Row) -> list[Cell]:
     if row.ratio is not None and row.ratio_low is not None and row.ratio_high is not None and row.verdict != "baseline":
         change = f"{100 * (row.ratio - 1):+.1f} %"
         interval = f"{100 * (row.ratio_low - 1):+.1f} … {100 * (row.ratio_high - 1):+.1f}"
-    published = ", ".join(f"{figure.percent:+g} %" for figure in row.published)
+    beside = ", ".join(figure_text(figure) for figure in row.beside)
     tip = row.reason or sentence(row)
     return [
         Cell(row.workload, tip=tip),
@@ -43,7 +54,7 @@ def _cells(row: Row) -> list[Cell]:
         Cell(interval, tip=tip),
         Cell(f"{SIGNS.get(row.verdict, '·')} {row.verdict}", ROLES.get(row.verdict, "doubtful"), tip),
         _number(str(row.rounds), row.rounds, tip),
-        Cell(published, tip=tip),
+        Cell(beside, tip="\n".join([tip, *map(origin_text, row.beside)])),
     ]
 
 

@@ -17,15 +17,16 @@ from foliolab.gui.explore.chooser import Chooser
 from foliolab.gui.explore.close_up import CloseUp
 from foliolab.gui.explore.controls import Controls
 from foliolab.gui.explore.findables import find_steps, findables
+from foliolab.gui.explore.going import Going
 from foliolab.gui.explore.inspecting import Inspecting
 from foliolab.gui.explore.map_grid import MapGrid
+from foliolab.gui.explore.menus import offer_menus
 from foliolab.gui.explore.run_bar import RunBar
 from foliolab.gui.explore.state import ExploreState, show, state_of
 from foliolab.gui.explore.trace_answer import TraceAnswer
 from foliolab.gui.explore.welcome import Welcome
 from foliolab.gui.window.building import page
 from foliolab.gui.window.commands import Command
-from foliolab.gui.window.context_menus import ContextMenu
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
 from foliolab.gui.window.finding import Findable
@@ -79,10 +80,8 @@ class ExploreWorkspace(Workspace):
         self.facts: Facts | None = None
         self._facts_asked = False
         self._views = 0
-        self._wanted_step = -1  # where to go once the session is made
         self._wanted_state: ExploreState | None = None  # what to show then
         self._wanted_play = False
-        self._going = 0  # 2: on the way to a step; 1: there, and the next view shows it
         self._hangs = False  # whether the status bar says that a step may not end
         self._zoomed = False  # whether the first zoom, to the part of the maps that is used, is done
         self.chooser = Chooser(desk)
@@ -92,6 +91,7 @@ class ExploreWorkspace(Workspace):
         self.run_bar = RunBar(desk.themes.now)
         self.controls = Controls(self)
         self.inspecting = Inspecting(self, self)
+        self.going = Going(self)
         self.accesses: AccessStepper | None = None
         self.plot: PrecisionPlot | None = None
         self.counters: Counters | None = None
@@ -139,21 +139,14 @@ class ExploreWorkspace(Workspace):
         self.plot, self.counters, self.inspector = PrecisionPlot(theme), Counters(theme), Inspector(self.desk)
         self.counters.remember(self.desk.settings)
         self.inspector.why.setObjectName("explore.why")
-        self._offer_menus(self.inspector, self.plot, self.counters)
+        way = (self.plot, self.counters, self.run_bar.slider)
+        offer_menus(self.desk.commands, self.maps, self.inspector, way)
         self.accesses = AccessStepper(self.inspector)
         self.inspector.why.wanted.connect(self.inspecting.ask_origin)
         self.inspector.writer_wanted.connect(self.inspecting.ask_field)
         self.docks["counters"].setWidget(self.counters)
         self.docks["precision"].setWidget(self.plot)
         self.docks["inspector"].setWidget(self.inspector)
-
-    def _offer_menus(self, inspector: Inspector, *others: QWidget) -> None:
-        inspector.offer_menus(self.name)
-        way = ("explore.restart", "explore.previous", "explore.next", "explore.play", "file.share")
-        zoom = ("explore.origin", "explore.touched", "explore.in", "explore.out", "explore.fit")
-        ContextMenu(self.desk.commands, self.maps, (*zoom, *way[1:3], way[-1]), self.maps.choose_at, inspector)
-        for part in (*others, self.run_bar.slider):
-            ContextMenu(self.desk.commands, part, way)
 
     # -- starting a run --------------------------------------------------------------------------------
     def offered(self) -> Sequence[Command]:
@@ -221,7 +214,8 @@ class ExploreWorkspace(Workspace):
         self.answer.clear()
         self.run, self.facts, self.close_up.run = None, None, None
         self.inspecting.begin()
-        self._facts_asked, self._going = False, 0
+        self._facts_asked = False
+        self.going.begin()
         if self.accesses is not None:
             self.accesses.begin(None, None)
 
@@ -234,10 +228,10 @@ class ExploreWorkspace(Workspace):
         if run.session.failed is not None:
             self._failed(run.session.failed)
             return
-        arrived = self._going == 1
+        arrived = self.going.arrived
         new = run.pull()
         if arrived:
-            self._going = 0
+            self.going.begin()
         if not self.isVisible() and not run.is_open("steps"):
             self._timer.stop()
         if not self._facts_asked and run.session.ready:
@@ -286,11 +280,11 @@ class ExploreWorkspace(Workspace):
         self.run_bar.slider.begin(facts.nr_steps)
         for note in facts.notes:
             self.desk.notices.say(note)
-        if self._wanted_step >= 0:
-            self._go(self._wanted_step)
+        if self.going.wanted >= 0:
+            self.going.go(self.going.wanted)
         elif self._wanted_play:
             self.run.session.play(self.run_bar.pace)
-        self._wanted_step, self._wanted_play = -1, False
+        self._wanted_play = False
         if self._wanted_state is not None:
             self._show_state(self._wanted_state)
 
@@ -355,7 +349,7 @@ class ExploreWorkspace(Workspace):
             self.desk.notices.say(f"{gone} cannot be used now; the run goes on with its previous text", "warning")
         elif touched & set(chosen):
             position = run.view.position if run.view is not None else 0
-            self._wanted_step = position
+            self.going.wanted = position
             self._begin(run.choice)
 
     def exportables(self) -> Sequence[Exportable]:
@@ -407,13 +401,8 @@ class ExploreWorkspace(Workspace):
         return f"{run.choice.description}, step {run.view.position:,}"
 
     def on_screen(self) -> dict[str, object]:
-        """The `position` (-1 without a run), and the policy and verdict that are `inspected`."""
-        run, inspector = self.run, self.inspector
-        if run is None or run.view is None or self.facts is None or self._going:
-            return {"position": -1, "inspected": ()}
-        asked = any(map(run.is_open, ("wrong", "touch", "inspect")))
-        now = inspector.now if inspector is not None and not asked else None
-        return {"position": run.view.position, "inspected": (now.policy, now.verdict) if now is not None else ()}
+        """See `Going.on_screen`."""
+        return self.going.on_screen()
 
     def findables(self) -> Sequence[Findable]:
         return findables(self)
@@ -454,39 +443,16 @@ class ExploreWorkspace(Workspace):
             if self.run is None or self.run.choice != choice:
                 self.start(choice)
             if self.run is not None and self.run.choice == choice:  # otherwise a notice says why not
-                self._go_to(what)
+                self.going.go_to(what)
         elif "scenario" in what:
             self.start(Choice("scenario", what["scenario"], policies))
         elif "pattern" in what:
-            self._wanted_step, self._wanted_play = what.get("step", -1), bool(what.get("play"))
+            self.going.wanted, self._wanted_play = what.get("step", -1), bool(what.get("play"))
             self.start(pattern_choice(what, policies))
         elif "step" in what:
-            self._go_to(what)
+            self.going.go_to(what)
         else:
             self.chooser.policies.choose(policies)
-
-    def _go_to(self, what: dict[str, Any]) -> None:
-        """Go to a step, now or when the session is made."""
-        step = what.get("step", -1)
-        if what.get("wrong"):
-            self.inspect_wrong()
-        if self.counters is not None:
-            self.counters.wanted = what.get("counter", "")
-        if self.facts is None:
-            self._wanted_step = step
-        elif step >= 0:
-            self._go(step)
-
-    def _go(self, step: int) -> None:
-        from foliolab.gui.explore.queries import nothing
-
-        assert self.run is not None
-        self.controls.goto(step)
-        self._going = 2
-        self.run.ask("arrived", self._arrived, nothing)
-
-    def _arrived(self, _: None) -> None:
-        self._going = 1
 
     def keep(self, settings: Settings) -> None:
         self.chooser.keep(settings)

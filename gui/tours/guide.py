@@ -95,15 +95,15 @@ class Guide(QFrame):
         try:
             example = working_copy(tour, self._folder, anew=at == 0)
             stops, policies = tour.stops(self._desk.library, example), tuple(tour.policies(self._desk.library))
+            self.tour, self._stops, self.example = tour, stops, example
+            begin = partial(self._begin, tour, at if 0 <= at < len(stops) else 0, policies)
+            if example.suffix == ".py":
+                self._desk.library.open(example, begin)
+            else:
+                begin("")
         except FolioLabError as fault:
             self._desk.notices.fault(fault)
-            return
-        self.tour, self._stops, self.example = tour, stops, example
-        begin = partial(self._begin, tour, at if at < len(stops) else 0, policies)
-        if example.suffix == ".py":
-            self._desk.library.open(example, begin)
-        else:
-            begin("")
+            self.leave()
 
     def start_over(self) -> None:
         """Begin the tour again, with a new copy of its example."""
@@ -116,7 +116,9 @@ class Guide(QFrame):
             return  # another tour was started meanwhile
         failure = self._desk.library.failure_of(file) if file else None
         if failure is not None:
-            self._desk.notices.say(f"the example of the tour cannot be used: {failure.message}", "error", file)
+            text = f"the example of the tour cannot be used: {failure.message}"
+            self._desk.notices.say(text, "error", file, ("Start over", partial(self.start, tour, anew=True)))
+            self._desk.library.close(file)
             self.leave()
             return
         if policies and tour not in self._compiled:

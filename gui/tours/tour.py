@@ -185,6 +185,6 @@ TOURS: Final = (
     Tour("page-mapcounts", "Why do per-page mapcounts cost?", "The same munmap with and without a counter in every "
          "page, measured on this host.", page_mapcounts,
          lambda library: (choice.with_page_mapcounts(library), choice.without_page_mapcounts(library))),
-    Tour("race", "How is a race found?", "A policy with a mistake, the shortest interleaving that shows it, and a "
+    Tour("race", "How is a race found?", "A policy with a mistake, an interleaving that shows it, and a "
          "repair.", race, lambda library: (), RACE, repaired),
 )  # fmt: skip

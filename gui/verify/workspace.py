@@ -21,7 +21,6 @@ from foliolab.gui.verify.state import VerifyState, place_of, state_of
 from foliolab.gui.window import dialogs
 from foliolab.gui.window.building import FLUSH, column, label, named, row, splitter
 from foliolab.gui.window.commands import Command
-from foliolab.gui.window.context_menus import ContextMenu
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
 from foliolab.gui.window.finding import Findable
@@ -102,6 +101,7 @@ class VerifyWorkspace(Workspace):
         from foliolab.gui.inspector.inspector import Inspector
         from foliolab.gui.verify.cards import ATTACKS, Card
         from foliolab.gui.verify.claims import Claims
+        from foliolab.gui.verify.menus import offer_menus
         from foliolab.gui.verify.stepper import Stepper
         from foliolab.gui.verify.ways import Ways
 
@@ -116,11 +116,7 @@ class VerifyWorkspace(Workspace):
         self.inspector.why.wanted.connect(self.ways.go_to_origin)
         self.inspector.writer_wanted.connect(self.ways.go_to_writer)
         self.claims.wanted.connect(self.show_example)
-        self.inspector.offer_menus(self.name)
-        ways = ("verify.first", "verify.back", "verify.on", "verify.last", "verify.origin")
-        sent = ("verify.explore", "verify.save", "file.share")
-        ContextMenu(self.desk.commands, self.stepper.diagram, (*ways, *sent))
-        ContextMenu(self.desk.commands, self.claims, ("verify.start", *sent))
+        offer_menus(self.desk.commands, self.claims, self.stepper.diagram, self.inspector)
         self.stepper.stepped.connect(self._stepped)
         named(cards, "Attacks").setObjectName("verify.cards")
         parts = ((cards, 0), (self.claims, 1), (self.stepper, 3))

@@ -76,6 +76,9 @@ def test_the_commands_work(command: str, tmp_path: Path) -> None:
     arguments = shlex.split(command)[1:]
     for name, made in (("result", "first"), ("old", "first"), ("new", "second")):
         (tmp_path / f"{name}.json").write_bytes((ROOT / "tests" / "report" / f"{made}.json").read_bytes())
+    for release in ("6.14", "6.15"):
+        text = f"Linux here {release}.0 #1 SMP\n# size=64K test=munmap\nAverage: 0.005\n"
+        (tmp_path / f"{release}.txt").write_text(text)
     if "--plugin" in arguments:
         example = re.findall(r"```python good-policy\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)[0]
         (tmp_path / "my.py").write_text(example.replace('name="total-only"', 'name="mine"'))

@@ -130,7 +130,8 @@ def test_every_key_of_a_result_is_explained(struct: type[msgspec.Struct]) -> Non
 
 def test_the_schema_is_the_structs() -> None:
     names = [struct.__name__ for struct in files.structs(Result)]
-    assert names == ["Result", "HostInfo", "Config", "Cell", "Failure", "ProcessorPrediction", "PredictedChange"]
+    parts = ["HostInfo", "Config", "Cell", "Failure", "ProcessorPrediction", "BesideCell", "PredictedChange"]
+    assert names == ["Result", *parts]
     page = (ROOT / "docs" / "reference-results.md").read_text("utf-8")
     assert "{foliolab-generated} results.result:Result" in page
     assert any('"$defs"' in line for line in schema.part("results.result:Result"))

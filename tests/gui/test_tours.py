@@ -167,9 +167,10 @@ def test_a_tour_shows_what_it_asks_for_and_goes_on_where_it_was_left(
     assert guide.at == 0 and guide.isVisible()
     click(guide.next)
     assert guide.at == 0, "a stop that is not done yet keeps the tour"
-    window.settings.keep(f"tours/{tour.name}", 3)
-    window.tour(tour.name)
-    assert guide.at == 3
+    for kept, shown in ((-1, 0), (99, 0), (3, 3)):
+        window.settings.keep(f"tours/{tour.name}", kept)
+        window.tour(tour.name)
+        assert guide.at == shown
     click(guide.again)
     assert guide.at == 0 and guide.again.isHidden()
 
@@ -226,3 +227,22 @@ def test_a_tour_without_its_policy_says_which_is_missing(window: Window, monkeyp
     window.commands.trigger("help.tour.false-shared")
     assert window.guide.isHidden() and window.guide.tour is None
     assert any("no installed policy" in one.text for one in window.notices.all)
+
+
+def test_a_broken_copy_is_kept_and_the_tour_begins_again(
+    open_window: Callable[..., Window], qtbot: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FOLIOLAB_DATA", str(tmp_path / "data"))
+    window = open_window()
+    copy = tmp_path / "data" / "tours" / "lost_update.py"
+    copy.parent.mkdir(parents=True)
+    copy.write_text("POLICY = (\n")
+    window.settings.keep("tours/race", 3)
+    window.tour("race")
+    qtbot.waitUntil(lambda: any("cannot be used" in one.text for one in window.notices.all), timeout=PATIENCE)
+    assert window.guide.isHidden() and copy.read_text() == "POLICY = (\n"
+    notice = next(one for one in window.notices.all if "cannot be used" in one.text)
+    notice.accept.click()
+    qtbot.waitUntil(lambda: window.guide.isVisible() and window.guide.at == 0, timeout=PATIENCE)
+    assert copy.with_name("lost_update-1.py").read_text() == "POLICY = (\n"
+    assert "lost-update" in window.library.registry.policies

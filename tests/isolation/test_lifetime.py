@@ -155,3 +155,14 @@ def test_the_killer_is_counted_by_cgroups_of_both_versions(
     assert memory.oom_kills() == 3
     (tmp_path / file).unlink()
     assert memory.oom_kills() is None
+
+
+@linux
+def test_what_a_command_leaves_behind_is_named_and_ended() -> None:
+    script = 'setsid sleep 600 >&2 & until [ "$(cat /proc/$!/comm)" = sleep ]; do sleep 0.05; done; echo $!'
+    for named in (True, False):
+        done = subprocess.run(kept(["sh", "-c", script], named=named), capture_output=True, text=True, check=True)
+        daemon = int(done.stdout)
+        said = f"foliolab: the command has ended, and with it what it left behind: sleep ({daemon})\n"
+        assert done.stderr == said * named
+        assert not Path(f"/proc/{daemon}").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterable
@@ -16,16 +17,19 @@ from hypothesis import strategies as st
 sys.path.insert(0, str(Path(__file__).parent))
 from texts import BASES, COPIED, PAGES, REUSED, SAMPLES, alloc, convert, fault, only, perf, rows
 
-from foliolab.framework.contract.trace_records import Exit, Fault, Lost
+from foliolab.framework.contract.trace_records import Exit, Fault, Lost, Task, Torn
 from foliolab.framework.errors import TraceFileError, UsageError
 from foliolab.framework.plugins import registry
+from foliolab.framework.trace import addressspaces, importers
 from foliolab.framework.trace import events as ev
-from foliolab.framework.trace import importers
+from foliolab.framework.trace.addressspaces import AddressSpaces
 from foliolab.framework.trace.file import Trace
 from foliolab.framework.trace.header import Header, Shows
 from foliolab.framework.trace.importers import batch
 from foliolab.framework.trace.importers.assembly import Assembly
+from foliolab.framework.trace.importers.batch import Batch
 from foliolab.framework.trace.importers.order import in_order
+from foliolab.framework.trace.importers.spaces import Spaces
 from foliolab.framework.trace.importers.summary import summarise
 
 
@@ -132,12 +136,60 @@ def test_an_allocation_of_another_thread_or_after_a_system_call_is_no_copy(tmp_p
 def test_a_silent_thread_does_not_hold_the_others_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch, "MOST", 100)
     taken: list[ev.Events] = []
-    assembly = Assembly(taken, Shows(allocations=True))
+    assembly = Assembly(taken, AddressSpaces(os.devnull), Shows(allocations=True))
     assembly.run([Fault(0, 0, 7, 7, 0x10000, 7, False)])
     assembly.run(Fault(20_000 * i, 0, 8, 8, 0x20000 + 4096 * i, 7, False) for i in range(5000))
     done = ev.join(taken)
     assert done.size > 2000  # before the end
     assert (int(done.page[0]), int(done.flags[0])) == (0x10, REUSED)
+
+
+def test_many_address_spaces_are_no_matter_of_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def text(forks: int) -> str:
+        lines = ['7 1.000000 execve("/bin/server", [], 0x1) = 0']
+        for child in range(10, 10 + forks):
+            lines += [
+                f"7 2.{child:06} fork() = {child}",
+                f"{child} 2.{child:06} exit_group(0) = ?",
+                f"{child} 2.{child:06} +++ exited with 0 +++",
+            ]
+        return "".join(f"{line}\n" for line in lines)
+
+    (tmp_path / "text").write_text(text(20))
+    few = importers.convert(tmp_path / "text", tmp_path / "t")
+    assert [one.pid for one in few.mms] == [7, *range(10, 30)]
+    monkeypatch.setattr(importers, "IN_HEADER", 8)
+    monkeypatch.setattr(addressspaces, "IN_HEADER", 8)
+    header = importers.convert(tmp_path / "text", tmp_path / "t")
+    trace = Trace(tmp_path / "t")
+    assert not header.mms and not trace.header.mms and not trace.damaged
+    assert sorted(trace.spaces(), key=lambda one: one.mm) == few.mms
+    assert trace.nr_spaces == summarise(trace).processes == 21
+    monkeypatch.setattr(addressspaces, "IN_HEADER", 1 << 20)
+    alive, gone = Spaces(Batch([]), AddressSpaces(tmp_path)), 1000
+    for child in range(10, 10 + gone):
+        alive.task(Task(child, 0, 7, 7, child, 0, ""))
+        alive.exit(Exit(child, 0, child, child, True))
+        alive.torn(Torn(child, 0, child, child))
+    assert len(alive) == 1 + gone
+    sizes = {name: len(held) for name, held in vars(alive).items() if isinstance(held, dict | set)}
+    assert max(sizes.values()) <= 1, sizes
+
+
+def test_a_damaged_section_of_address_spaces_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(importers, "IN_HEADER", 0)
+    text = perf(f"10 7/7 {fault(0x10000, 7)}", f"11 7/7 {alloc(0x99)}", f"12 8/8 {fault(0x10000, 7)}")
+    (tmp_path / "text").write_text(text)
+    importers.convert(tmp_path / "text", tmp_path / "t")
+    data = (tmp_path / "t").read_bytes()
+    (tmp_path / "t").write_bytes(data.replace(b'{"mm":2', b'{"mm":3'))
+    trace = Trace(tmp_path / "t")
+    assert [one.mm for one in trace.spaces()] == [1, 3]
+    assert trace.damaged == "the section of its address spaces fails its checksum"
+    (tmp_path / "t").write_bytes(data.replace(b'{"mm":2', b'{!mm":2'))
+    trace = Trace(tmp_path / "t")
+    assert [one.mm for one in trace.spaces()] == [1] and "checksum" in trace.damaged
+    assert len(trace) == sum(block.size for block in trace.blocks())
 
 
 def test_repeated_records_of_perf_are_dropped(tmp_path: Path) -> None:

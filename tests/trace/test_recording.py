@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import platform
@@ -18,7 +19,7 @@ import pytest
 
 from foliolab.framework.errors import KernelError, TraceFileError, UsageError
 from foliolab.framework.kernel import settings
-from foliolab.framework.kernel.recording import bpftrace, probe, session, snapshots, tracefs
+from foliolab.framework.kernel.recording import bpftrace, probe, processes, session, snapshots, tracefs
 from foliolab.framework.kernel.recording.processes import process_tree
 from foliolab.framework.kernel.recording.session import Options
 from foliolab.framework.kernel.recording.target import Target, gated, until
@@ -373,8 +374,22 @@ def test_waiting_for_a_tool_ends_with_what_it_said(tmp_path: Path) -> None:
         with pytest.raises(KernelError, match="it ended: last words"):
             until(lambda: False, process, "it", 5, tmp_path / "log")
     with subprocess.Popen(["sleep", "5"]) as process:
-        with pytest.raises(KernelError, match=r"was not ready after 0\.1 s"):
+        with pytest.raises(KernelError, match=r"was not ready after \d+ s, of which it slept 0\.1 s"):
             until(lambda: False, process, "it", 0.1, tmp_path / "log")
+        process.kill()
+
+
+@linux
+def test_a_tool_that_works_is_waited_for_however_long_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    ticks = itertools.count()
+    monkeypatch.setattr("foliolab.framework.kernel.recording.target.TOLD_SECONDS", 0.05)
+    monkeypatch.setattr("foliolab.framework.kernel.recording.target.used_ticks", lambda _: next(ticks))
+    with subprocess.Popen(["sleep", "60"]) as process:
+        until(lambda: len(said) == 8, process, "it", 0.1, tmp_path / "log", tell=said.append)
+        assert all("works on" in text for text in said)  # four times as long as it may be stuck
+        monkeypatch.undo()
+        assert processes.used_ticks(os.getpid()) > 0
         process.kill()
 
 

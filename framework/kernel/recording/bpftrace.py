@@ -31,7 +31,8 @@ from foliolab.framework.trace.importers.order import in_order
 SCRIPT: Final = Path(__file__).with_name("foliolab.bt")
 LIMITS: Final = {"BPFTRACE_PERF_RB_PAGES": "8192", "BPFTRACE_MAP_KEYS_MAX": "65536"}
 """Buffer pages per CPU, and the number of processes that the script can follow at once."""
-READY_SECONDS: Final = 30.0
+STUCK_SECONDS: Final = 30.0
+"""How long bpftrace may use no processor time before it says that its probes are attached."""
 DRAIN_SECONDS: Final = 60.0
 READY_LINE: Final = "# attached"
 
@@ -122,7 +123,7 @@ class BpftraceRecorder(Recorder):
             )  # fmt: skip
         try:
             with out.open(encoding="utf-8", errors="replace") as said:
-                until(_Attached(said), process, "bpftrace", READY_SECONDS, log, meanwhile)
+                until(_Attached(said), process, "bpftrace", STUCK_SECONDS, log, meanwhile, self.tell)
             yield process
         finally:
             finish(process, signal.SIGINT, DRAIN_SECONDS)

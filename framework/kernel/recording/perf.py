@@ -42,6 +42,7 @@ BUFFER_PAGES: Final = (4096, 512, 64)
 """Buffer sizes per CPU to try, in pages: an unprivileged user may lock less memory."""
 ONLY_MOVABLE: Final = ("kmem:mm_page_alloc", "migratetype==1")
 READY_SECONDS: Final = 20.0
+"""Of `true`; and how long perf may use no processor time before it says that it records."""
 DRAIN_SECONDS: Final = 60.0
 """Time that perf has to write out its buffers."""
 
@@ -134,7 +135,7 @@ class PerfRecorder(Recorder):
     def _command(self, target: Target, buffer: int) -> None:
         out = self.folder / "main.data"
         self._data.append(out)
-        process = subprocess.Popen(kept([*_options(perf.EVENTS, buffer, out), "--", *target.command]))
+        process = subprocess.Popen(kept([*_options(perf.EVENTS, buffer, out), "--", *target.command], named=True))
         try:
             self.wait(target, lambda: process.poll() is not None)
         finally:
@@ -162,7 +163,7 @@ class PerfRecorder(Recorder):
         to, back = os.open(control, os.O_RDWR | os.O_NONBLOCK), os.open(answer, os.O_RDWR | os.O_NONBLOCK)
         try:
             os.write(to, b"enable\n")
-            until(lambda: _readable(back), process, "perf record", READY_SECONDS, log, meanwhile)
+            until(lambda: _readable(back), process, "perf record", READY_SECONDS, log, meanwhile, self.tell)
         except BaseException:
             finish(process)
             raise

@@ -60,6 +60,16 @@ def process_tree(*roots: int) -> list[int]:
     return list(_below(roots, {pid: process for pid, process in _all().items() if not process.ended}))
 
 
+def used_ticks(root: int) -> int:
+    """The processor time that a process and its running descendants have used, in clock ticks."""
+    used = 0
+    for pid in process_tree(root):
+        with suppress(OSError, ValueError, IndexError):
+            fields = (PROC / str(pid) / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+            used += int(fields[14 - _FIRST]) + int(fields[15 - _FIRST])
+    return used
+
+
 def family(*roots: int) -> list[int]:
     """The PIDs of these processes, of their descendants, and of all that may share memory with them by fork.
 

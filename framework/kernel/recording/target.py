@@ -22,9 +22,12 @@ from foliolab.framework.errors import KernelError, UsageError
 from foliolab.framework.isolation import signals
 from foliolab.framework.isolation.commands import kept
 from foliolab.framework.kernel.recording import cgroups
-from foliolab.framework.kernel.recording.processes import family, process_tree
+from foliolab.framework.kernel.recording.processes import family, process_tree, used_ticks
 
 POLL: Final = 0.05
+LOOK_SECONDS: Final = 1.0
+"""Time between two looks whether a tool works."""
+TOLD_SECONDS: Final = 10.0
 STOP_SECONDS: Final = 5.0
 """Time that a tool or command has to end before it is killed."""
 
@@ -189,7 +192,7 @@ def gated(command: tuple[str, ...], account: Account | None = None) -> Iterator[
     with ours:
         with theirs:
             process = subprocess.Popen(
-                kept(command, theirs.fileno(), account.ids if account else "-"),
+                kept(command, theirs.fileno(), account.ids if account else "-", named=True),
                 pass_fds=(theirs.fileno(),),
                 env={**os.environ, **account.names} if account else None,
             )
@@ -260,32 +263,41 @@ def until(
     seconds: float,
     log: Path,
     meanwhile: Callable[[], object] = bool,
+    tell: Callable[[str], object] = bool,
 ) -> None:
-    """Wait until a tool is ready.
+    """Wait until a tool says that it is ready, as long as it works on it: on a busy host that takes minutes.
 
     Args:
         ready: whether it is.
         process: the tool.
         what: its name in messages.
-        seconds: the longest time to wait.
+        seconds: how long it may use no processor time before it counts as stuck.
         log: the file of its messages.
         meanwhile: called again and again until then.
+        tell: is told now and then how long it takes.
 
     Raises:
-        KernelError: the tool ended or took too long; the message has the last line of its log.
+        KernelError: the tool ended or is stuck; the message has the last line of its log.
     """
-    end = time.monotonic() + seconds
+    start = told = looked = worked = time.monotonic()
+    used = -1
     while not ready():
-        ended = process.poll() is not None
-        if ended or time.monotonic() > end:
+        now, ended = time.monotonic(), process.poll() is not None
+        if now - looked > min(LOOK_SECONDS, seconds):
+            looked, before, used = now, used, used_ticks(process.pid)
+            worked = now if used != before else worked
+        if ended or now - worked > seconds:
             if ended and ready():
                 return
             message = last_message(log)
-            problem = "ended" if ended else f"was not ready after {seconds:g} s"
+            problem = "ended" if ended else f"was not ready after {now - start:.0f} s, of which it slept {seconds:g} s"
             raise KernelError(
                 f"{what} {problem}{f': {message}' if message else ''}",
                 "`foliolab doctor` says what can record here; choose another with --by",
             )
+        if now - told > TOLD_SECONDS:
+            told = now
+            tell(f"{what} is not ready after {now - start:.0f} s and works on; Ctrl-C ends it")
         meanwhile()
         time.sleep(POLL / 5)
 

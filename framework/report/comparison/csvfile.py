@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from foliolab.framework.calibration.prediction import Prediction
 from foliolab.framework.costmodel.formula import Span
 from foliolab.framework.costmodel.prediction import ProcessorForecast
 from foliolab.framework.document import write_atomically
+from foliolab.framework.plugins.published import Published
 from foliolab.framework.report.words import csv_text
 from foliolab.framework.results.comparison import Row
 
@@ -38,7 +39,7 @@ ON_PROCESSOR: Final = (
 def text(
     rows: Sequence[Row], prediction: Prediction | None = None, on_processor: ProcessorForecast | None = None
 ) -> str:
-    """The rows as CSV; a figure that was not measured or predicted is an empty field.
+    """The rows as CSV; a figure that was not measured, predicted or imported is an empty field.
 
     Args:
         prediction: the prediction with the rest of the kernel, in further columns.
@@ -51,8 +52,36 @@ def text(
     if on_processor:
         for row, line in zip(rows, lines, strict=True):
             line.extend(_on_processor(row, on_processor))
-    headings = [*COLUMNS, *(PREDICTED if prediction else ()), *(ON_PROCESSOR if on_processor else ())]
+    imported = _imported(rows)
+    for row, line in zip(rows, lines, strict=True):
+        line.extend(_figures(row, imported))
+    headings = [
+        *COLUMNS, *(PREDICTED if prediction else ()), *(ON_PROCESSOR if on_processor else ()),
+        *(name for names in imported.values() for name in names),
+    ]  # fmt: skip
     return csv_text(headings, lines, ".6g")
+
+
+def _imported(rows: Sequence[Row]) -> dict[tuple[str, ...], tuple[str, str]]:
+    """The columns of what was imported, by origin and meaning: the figure's and its spread's."""
+    found = {}
+    for figure in (figure for row in rows for figure in row.imported):
+        unit = figure.unit if figure.meaning == "absolute" else f"% of {figure.meaning}"
+        name = f"{figure.source}{', ' if figure.machine else ''}{figure.machine} [{unit}]"
+        found[_key(figure)] = f"imported {name}", f"spread of {name}"
+    return found
+
+
+def _figures(row: Row, columns: Iterable[tuple[str, ...]]) -> Iterator[float | None]:
+    """The values of a row in the columns of `_imported`."""
+    own = {_key(figure): figure for figure in row.imported}
+    for key in columns:
+        yield own[key].percent if key in own else None
+        yield own[key].spread if key in own else None
+
+
+def _key(figure: Published) -> tuple[str, ...]:
+    return (*figure.origin, figure.meaning, figure.unit)
 
 
 def _on_processor(row: Row, forecast: ProcessorForecast) -> list[str | int | float | None]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from foliolab.framework.plugins.published import Published
 from foliolab.framework.report.words import change_text, figure_text, growth, origin, size_text, time_text, times
 from foliolab.framework.results.comparison import Row
 from foliolab.framework.results.result import Result
@@ -138,16 +139,17 @@ def _cell(policy: str, workload: str, rows: tuple[Row, ...], baseline: str) -> C
 
 # -- tables behind a cell ----------------------------------------------------------------------------
 def headings(rows: Sequence[Row]) -> list[str]:
-    """The headings of `cells_of`; metrics and published figures only if any row has them."""
-    return ["size", "ns a page", "change, %", "95 % interval", "verdict", *_metrics(rows), *_published(rows)]
+    """The headings of `cells_of`; metrics and the figures of others only if any row has them."""
+    return ["size", "ns a page", "change, %", "95 % interval", "verdict", *_metrics(rows), *_beside(rows)]
 
 
 def _metrics(rows: Sequence[Row]) -> list[str]:
     return [name.replace("_", " ") for name in METRICS if any(row.counted.get(name) for row in rows)]
 
 
-def _published(rows: Sequence[Row]) -> list[str]:
-    return ["published"] if any(row.published for row in rows) else []
+def _beside(rows: Sequence[Row]) -> list[str]:
+    """The words for the figures of others: published, imported."""
+    return list(dict.fromkeys(figure.word for row in rows for figure in row.beside))
 
 
 def cells_of(row: Row, rows: Sequence[Row]) -> list[str]:
@@ -157,12 +159,20 @@ def cells_of(row: Row, rows: Sequence[Row]) -> list[str]:
     if change and row.ratio_low is not None and row.ratio_high is not None:
         interval = f"{change_text(row.ratio_low)} … {change_text(row.ratio_high)}"
     counted = [row.counted.get(name.replace(" ", "_")) for name in _metrics(rows)]
-    published = ["; ".join(f"{figure_text(one)} ({one.source})" for one in row.published)] if _published(rows) else []
+    beside = [
+        "; ".join(f"{figure_text(one)} ({', '.join(_origin(one))})" for one in row.beside if one.word == word)
+        for word in _beside(rows)
+    ]
     return [
         size_text(row.size_kib), "–" if row.ns_per_page is None else time_text(row.ns_per_page), change, interval,
         row.verdict if row.ratio is not None else f"{row.verdict}: {row.reason}",
-        *("" if value is None else f"{value:.4g}" for value in counted), *published,
+        *("" if value is None else f"{value:.4g}" for value in counted), *beside,
     ]  # fmt: skip
+
+
+def _origin(figure: Published) -> tuple[str, ...]:
+    """Where a figure comes from; an imported one has no publication, so its host and runs are said."""
+    return tuple(filter(None, (figure.source, figure.machine, figure.note))) if figure.imported else (figure.source,)
 
 
 def repeat(result: Result) -> list[tuple[str, str]]:

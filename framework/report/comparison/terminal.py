@@ -14,7 +14,7 @@ from foliolab.framework.costmodel.prediction import ProcessorForecast
 from foliolab.framework.report import prediction as predicted
 from foliolab.framework.report import processor as counted
 from foliolab.framework.report.pages.page import Column, Page, Style, Words
-from foliolab.framework.report.words import broken, change_text, figure_text, growth, size_text, time_text
+from foliolab.framework.report.words import broken, change_text, figure_text, growth, origin_text, size_text, time_text
 from foliolab.framework.results.comparison import ALPHA, EQUIVALENT, Row, Verdict, summarise
 from foliolab.framework.results.result import Result
 
@@ -154,21 +154,18 @@ class _Report:
         return ns, f"{change_text(row.ratio)} %", interval, verdict
 
     def published(self, workload: str, policy: str, sizes: Sequence[int]) -> Iterator[Column]:
-        """A column for each source of published figures of this policy against this baseline."""
-        figures = {size: self.rows[workload, size, policy].published for size in sizes}
-        for source, machine in dict.fromkeys((f.source, f.machine) for held in figures.values() for f in held):
-            cells = [
-                ", ".join(figure_text(f) for f in figures[size] if (f.source, f.machine) == (source, machine))
-                for size in sizes
-            ]
-            heading = "\n".join(["published", *wrap(machine or source.partition(" ")[0], 12)])
+        """A column for each source of published or imported figures of this policy against this baseline."""
+        figures = {size: self.rows[workload, size, policy].beside for size in sizes}
+        for origin in dict.fromkeys(f.origin for held in figures.values() for f in held):
+            cells = [", ".join(figure_text(f) for f in figures[size] if f.origin == origin) for size in sizes]
+            word, source, machine = origin
+            heading = "\n".join([word, *wrap(machine or source.partition(" ")[0], 12)])
             yield Column(heading, [self.page.text(cell) for cell in cells], right=True)
 
     def sources(self, workload: str) -> Iterator[str]:
         for row in self.rows.values():
-            for figure in row.published if row.workload == workload else ():
-                parts = (figure.source, figure.machine, figure.note)
-                yield f"published: {'; '.join(part for part in parts if part)}"
+            for figure in row.beside if row.workload == workload else ():
+                yield origin_text(figure)
 
     def counted(self) -> None:
         """Write counted metrics: a line for each workload, metric and policy, a column for each size."""

@@ -16,6 +16,7 @@ import msgspec
 from foliolab.framework.contract.trace_reader import TraceReader, TraceSource
 from foliolab.framework.contract.trace_records import Record
 from foliolab.framework.errors import FolioLabError, NoEvents, PluginError, TraceFileError, UsageError
+from foliolab.framework.trace.addressspaces import IN_HEADER, AddressSpaces
 from foliolab.framework.trace.file import Writer
 from foliolab.framework.trace.header import Header
 from foliolab.framework.trace.importers import bpftrace, ftrace, perf, perf_trace, snapshots, strace
@@ -174,9 +175,9 @@ def assemble(
     Raises:
         TraceFileError: a record cannot be read, they make no event, or the trace cannot be written.
     """
-    with Writer(out, header, keep) as writer:
+    with AddressSpaces(out) as gone, Writer(out, header, keep) as writer:
         beginning = Beginning(writer, begin)
-        assembly = Assembly(beginning if begin else writer, header.shows)
+        assembly = Assembly(beginning if begin else writer, gone, header.shows)
         stopped = ""
         try:
             assembly.run(records)
@@ -187,12 +188,15 @@ def assemble(
         finally:
             assembly.close()
             beginning.close()
+            spaces = (space for space in assembly.spaces if space.mm not in beginning.ended)
+            few = len(assembly.spaces) <= IN_HEADER
+            writer.spaces = () if few else spaces
             from_readers = [note for source in sources for note in source.notes]
             writer.header = msgspec.structs.replace(
                 header,
                 lost=header.lost + assembly.lost,
                 exit_uncertainty_ns=assembly.spaces.exit_uncertainty,
-                mms=[space for space in assembly.spaces.names() if space.mm not in beginning.ended],
+                mms=sorted(spaces, key=lambda space: space.mm) if few else [],
                 shows=assembly.shown(all(source.times for source in sources)),
                 notes=[
                     *header.notes,

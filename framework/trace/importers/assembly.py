@@ -39,6 +39,7 @@ from foliolab.framework.contract.trace_records import (
 )
 from foliolab.framework.contract.trace_records import Row as ReadyRow
 from foliolab.framework.trace import events
+from foliolab.framework.trace.addressspaces import AddressSpaces
 from foliolab.framework.trace.header import NOT_KNOWN, Shows
 from foliolab.framework.trace.importers.batch import DROPPED, MOST, OPEN, Batch, EventRow, Sink
 from foliolab.framework.trace.importers.calls import PAGE_SHIFT, Calls
@@ -50,6 +51,8 @@ WRITE_BIT: Final = 2
 USER_END: Final = 1 << 56
 FAULT_TIMEOUT: Final = 50_000_000
 """ns after which a fault without an allocation counts as reused, if the thread has no further record."""
+ENDS_FAULT: Final = frozenset({Fault, Task, ExecBegin, Exec, Exit, Reaped, Enter, Leave})
+"""Records that cannot belong to the pending fault of their thread."""
 EXPIRE_EVERY: Final = 1024
 """Number of records between two searches for faults and teardowns that timed out."""
 
@@ -82,6 +85,7 @@ class Assembly:
 
     Args:
         sink: the destination of the events.
+        gone: the destination of the address spaces that are gone.
         declared: what is known of the source without its records.
 
     Attributes:
@@ -97,9 +101,9 @@ class Assembly:
         unmapped: write faults on pages that were not present, and that no allocation followed: they make no event.
     """
 
-    def __init__(self, sink: Sink, declared: Shows = NOT_KNOWN) -> None:
+    def __init__(self, sink: Sink, gone: AddressSpaces, declared: Shows = NOT_KNOWN) -> None:
         self.batch = Batch(sink)
-        self.spaces = Spaces(self.batch)
+        self.spaces = Spaces(self.batch, gone)
         self.calls = Calls(self.batch)
         self.lost = 0
         self.losses = 0
@@ -116,20 +120,18 @@ class Assembly:
         self._now = 0
         self._pending: dict[int, _PendingFault] = {}
         self._queue: deque[_PendingFault] = deque()
-        ends_fault = self._ends_fault
         self._handlers: dict[type, Callable[[Any], None]] = {
-            Fault: ends_fault(self._fault), Alloc: self._alloc, Cached: self._cached,
-            Task: ends_fault(self.spaces.task), ExecBegin: ends_fault(self.spaces.exec_begin),
-            Exec: ends_fault(self.spaces.exec), Exit: ends_fault(self.spaces.exit), Torn: self.spaces.torn,
-            Reaped: ends_fault(self.spaces.reaped), Enter: ends_fault(self.calls.enter),
-            Leave: ends_fault(self._leave), Lost: self._lost, Hint: self._hint, Name: self.spaces.name,
-            ReadyRow: self._row,
+            Fault: self._fault, Alloc: self._alloc, Cached: self._cached, Task: self.spaces.task,
+            ExecBegin: self.spaces.exec_begin, Exec: self.spaces.exec, Exit: self.spaces.exit, Torn: self.spaces.torn,
+            Reaped: self.spaces.reaped, Enter: self.calls.enter, Leave: self._leave, Lost: self._lost,
+            Hint: self._hint, Name: self.spaces.name, ReadyRow: self._row,
         }  # fmt: skip
 
     def run(self, records: Iterable[Record]) -> None:
         """Process records in the order of time."""
         handlers = self._handlers
-        undecided, kinds = self.spaces.undecided, self._kinds
+        undecided, kinds, pending = self.spaces.undecided, self._kinds, self._pending
+        record: Any  # of any type, told by `kind`
         for record in records:
             self._now = record.time
             kind = type(record)
@@ -137,6 +139,8 @@ class Assembly:
                 self._first_of(kind)
             if undecided and (tid := getattr(record, "tid", 0)):
                 self.spaces.seen(getattr(record, "pid", 0), tid)
+            if pending and kind in ENDS_FAULT and record.tid in pending:
+                self._resolve(record.tid)
             handlers[kind](record)
             self.records += 1
             if not self.records % EXPIRE_EVERY:
@@ -196,16 +200,6 @@ class Assembly:
         )
 
     # -- faults ------------------------------------------------------------------------------------
-    def _ends_fault(self, handler: Callable[[Any], None]) -> Callable[[Any], None]:
-        """Wrap the handler of a record that cannot belong to the pending fault of its thread."""
-
-        def resolve_first(record: Any) -> None:
-            if record.tid in self._pending:
-                self._resolve(record.tid)
-            handler(record)
-
-        return resolve_first
-
     def _fault(self, fault: Fault) -> None:
         if not fault.error & WRITE_BIT or fault.address >= USER_END:
             return

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
 from operator import index
 from types import FrameType
 from typing import Final
@@ -47,7 +46,12 @@ def _flags(value: object) -> bool:
 
 
 def _arguments(value: object) -> bool:
-    return isinstance(value, tuple) and all(_below(argument, 1 << 64) for argument in value)
+    if not isinstance(value, tuple):
+        return False
+    for argument in value:  # a generator takes twice as long
+        if not (0 <= argument < ADDRESS if argument.__class__ is int else _below(argument, ADDRESS)):
+            return False
+    return True
 
 
 def _result(value: object) -> bool:
@@ -147,21 +151,14 @@ def records_of(reader: TraceReader, source: TraceSource, foreign: bool = False) 
             )
         )
 
-    patience = Patience(READ_SECONDS, TOLD_SECONDS, tell)
-    if foreign:
-        source.lines = _waiting(source.lines, patience)
     try:
-        with patience.watching() if foreign else nullcontext():
-            patience.waited = 0
+        if foreign:
+            yield from _watched(reader, source, Patience(READ_SECONDS, TOLD_SECONDS, tell))
+        else:
             for record in reader.read(source):
-                patience.waited = OURS
-                if foreign and signals.received():
-                    raise KeyboardInterrupt
                 if why := problem(record):
                     source.refuse(why)
                 yield record
-                patience.waited = 0
-            patience.waited = OURS
     except TooSlow as fault:
         raise PluginError(
             f"trace reader {reader.name}: read hangs{_where(source)}: no line read and no record made for "
@@ -172,6 +169,22 @@ def records_of(reader: TraceReader, source: TraceSource, foreign: bool = False) 
         raise
     except (Exception, SystemExit) as fault:
         raise _failure(reader, "read", fault, _where(source), source.text.strip()[:100]) from fault
+
+
+def _watched(reader: TraceReader, source: TraceSource, patience: Patience) -> Iterator[Record]:
+    """The checked records of a reader that may hang."""
+    source.lines = _waiting(source.lines, patience)
+    with patience.watching():
+        patience.waited = 0
+        for record in reader.read(source):
+            patience.waited = OURS
+            if signals.received():
+                raise KeyboardInterrupt
+            if why := problem(record):
+                source.refuse(why)
+            yield record
+            patience.waited = 0
+        patience.waited = OURS
 
 
 def _waiting(lines: Iterable[str], patience: Patience) -> Iterator[str]:

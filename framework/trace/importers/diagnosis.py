@@ -13,7 +13,9 @@ RECORD: Final = "`foliolab record --print perf` prints a command that records wh
 SNAPSHOTS: Final = (
     "`foliolab record --print snapshots` prints a script that shows who maps which folio; its output imports"
 )
-BENCHMARK: Final = "`foliolab compare` measures policies; benchmarks on kernels: `foliolab kernel bench`"
+BENCHMARK: Final = (
+    "`foliolab compare --beside FILE` puts it beside what the model costs; `foliolab kernel bench` measures"
+)
 _HEAD_LINES: Final = 2000
 _SHOWN: Final = 60
 

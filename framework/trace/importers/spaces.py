@@ -8,11 +8,13 @@ writes by other members of the family are marked UNCERTAIN for that time.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 from foliolab.framework.contract.trace_records import Exec, ExecBegin, Exit, Name, Reaped, Task, Torn
 from foliolab.framework.trace import events
+from foliolab.framework.trace.addressspaces import AddressSpaces
 from foliolab.framework.trace.header import AddressSpace
 from foliolab.framework.trace.importers.batch import DROPPED, OPEN, Batch, EventRow
 from foliolab.framework.trace.importers.ranges import FileRanges
@@ -70,6 +72,7 @@ class Spaces:
 
     Args:
         batch: gets the events.
+        gone: gets the address spaces that are gone.
 
     Attributes:
         exit_uncertainty: sum of the durations of all teardowns, in ns.
@@ -80,15 +83,17 @@ class Spaces:
         undecided: records of tasks without flags, by TID, whose own records will say whether they are threads.
     """
 
-    def __init__(self, batch: Batch) -> None:
+    def __init__(self, batch: Batch, gone: AddressSpaces) -> None:
         self.batch = batch
+        self.gone = gone
         self.exit_uncertainty = 0
         self.assumed = 0
         self.ended = 0
         self.flagged = 0
         self.undecided: dict[int, _Undecided] = {}
         self.doubtful: set[int] = set()
-        self._all: dict[int, Space] = {}
+        self._earlier_gone = False
+        self._alive: dict[int, Space] = {}
         self._numbers = 0
         self._of: dict[int, Space] = {}
         self._leaving: dict[int, list[Space]] = {}
@@ -108,16 +113,17 @@ class Spaces:
         if space := self._of.get(record.pid):
             space.comm = record.comm
 
-    def names(self) -> list[AddressSpace]:
-        return [
-            AddressSpace(mm=space.number, pid=space.pid, comm=space.comm, earlier=space.earlier)
-            for space in self._all.values()
-        ]
+    def __len__(self) -> int:
+        return len(self.gone) + len(self._alive)
+
+    def __iter__(self) -> Iterator[AddressSpace]:
+        yield from self.gone
+        yield from map(_described, self._alive.values())
 
     @property
-    def earlier(self) -> int:
-        """The number of MMs that may have pages from before the trace began."""
-        return sum(space.earlier for space in self._all.values())
+    def earlier(self) -> bool:
+        """Whether an MM may have pages from before the trace began."""
+        return self._earlier_gone or any(space.earlier for space in self._alive.values())
 
     def uncertain(self, space: Space) -> bool:
         """Whether another MM of the family is in its teardown, or may not be one."""
@@ -162,7 +168,7 @@ class Spaces:
         if thread:
             task.row[2] = DROPPED
             self._of.pop(tid, None)
-            del self._all[task.child.number]
+            del self._alive[task.child.number]
             return
         task.row[2] = events.FORK
         # vfork looks the same: whether the pages are shared from here on is not known
@@ -177,7 +183,9 @@ class Spaces:
         new = self._born(record.pid, 0)
         new.comm = old.comm
         self.batch.add(record.time, old.number, events.EXEC, cpu=record.cpu, other=new.number)
-        if not old.lender:
+        if old.lender:
+            self._forget(old)
+        else:
             old.replaced = True
             self._depart(old, record.time)
 
@@ -191,6 +199,7 @@ class Spaces:
         space.comm, space.untouched = record.comm or space.comm, False
 
     def exit(self, record: Exit) -> None:
+        self._newest.pop(record.tid, None)
         space = self._of.get(record.pid)
         if space is None or not record.last:
             return
@@ -228,7 +237,7 @@ class Spaces:
     def _born(self, pid: int, family: int) -> Space:
         self._numbers += 1
         space = Space(self._numbers, pid, family or self._numbers)
-        self._all[space.number] = space
+        self._alive[space.number] = space
         self._of[pid] = space
         return space
 
@@ -245,5 +254,17 @@ class Spaces:
             space.leaving = 0
             if not space.lender:
                 self._dying[space.family] -= 1
+                if not self._dying[space.family]:
+                    del self._dying[space.family]
             if not space.replaced:
                 self.batch.add(time, space.number, events.GONE, cpu=cpu)
+            self._forget(space)
+
+    def _forget(self, space: Space) -> None:
+        del self._alive[space.number]
+        self._earlier_gone |= space.earlier
+        self.gone.add(_described(space))
+
+
+def _described(space: Space) -> AddressSpace:
+    return AddressSpace(mm=space.number, pid=space.pid, comm=space.comm, earlier=space.earlier)

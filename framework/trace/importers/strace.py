@@ -27,7 +27,6 @@ from foliolab.framework.contract.trace_records import (
 from foliolab.framework.trace.importers.calls import ARGUMENTS
 from foliolab.framework.trace.importers.spaces import CLONE_THREAD, CLONE_VM
 from foliolab.framework.trace.importers.strace_lines import (
-    CALL,
     MAKERS,
     RESUMED,
     StraceLine,
@@ -186,7 +185,8 @@ class _Reader:
     def line(self, line: StraceLine, tid: int) -> None:
         """Add the records of a line."""
         number, _, time, text = line
-        ends = text.startswith("+++")
+        kind = text[:1]
+        ends = kind == "+" and text.startswith("+++")
         if ends and (superseded := SUPERSEDED.match(text)):
             self.moved(int(superseded[1]), tid)
             return
@@ -198,17 +198,17 @@ class _Reader:
         thread.silent = False
         if ends:
             self.ended(time, tid, thread)
-        elif text.startswith("<...") and (resumed := RESUMED.match(text)):
+        elif kind == "<" and (resumed := RESUMED.match(text)):
             if resumed[1] == thread.call:
                 self.returned(time, tid, thread, thread.text + resumed[2], number)
-        elif call := CALL.match(text):
-            name, rest = ALIASES.get(call[1], call[1]), call[2].rstrip()
-            thread.call, thread.text, thread.child = call[1], rest, 0
+        elif kind != "-" and (bracket := text.find("(")) > 0:
+            name, rest = text[:bracket], text[bracket + 1 :].rstrip()
+            thread.call, thread.text, thread.child = name, rest, 0
             if name in ("exit_group", "exit"):
                 self.leaving(time, tid, thread)
-            elif rest.endswith(UNFINISHED):
+            elif rest[-1:] == ">" and rest.endswith(UNFINISHED):
                 thread.text = rest.removesuffix(UNFINISHED)
-            elif changed := CHANGED.search(rest):
+            elif rest[-1:] == ">" and (changed := CHANGED.search(rest)):
                 thread.text = rest[: changed.start()]
                 self.moved(tid, int(changed[1]))
             else:

@@ -33,6 +33,12 @@ PREFIX: Final = re.compile(
     r"(?:\[\s{0,32}(?:0x)?[0-9a-f?]{1,32}\]\s{1,32}){0,2}",
     re.ASCII,
 )
+USUAL: Final = re.compile(
+    r"(?:(\d{1,7})\s{1,32})?(?:(\d{9,11})|(\d\d):(\d\d):(\d\d))\.(\d{1,9}) "
+    r"(?=\w{1,64}\(|<\.\.\. \w{1,64} resumed>|\+\+\+ |--- )",
+    re.ASCII,
+)
+"""PREFIX and TEXT at once, for the options that are used most; it takes a third of the time."""
 TEXT: Final = re.compile(r"\w{1,64}\(|<\.\.\. \w{1,64} resumed>|\+\+\+ |--- ", re.ASCII)
 """How the rest of a line begins."""
 CALL: Final = re.compile(r"(\w{1,64})\((.*)", re.ASCII | re.DOTALL)
@@ -145,6 +151,10 @@ class StraceLines:
         """The lines, with those put together that a message of strace had cut."""
         cut = ""
         for text in self.source:
+            if not cut and (usual := USUAL.match(text)) and "strace: " not in text:
+                tid, *time = usual.groups()
+                yield StraceLine(self.source.number, int(tid or 0), self._time(*time), text[usual.end() :].rstrip("\n"))
+                continue
             message = MESSAGE.search(text) if "strace: " in text else None
             if message:
                 cut += text[: message.start()]
@@ -159,32 +169,31 @@ class StraceLines:
             if not TEXT.match(line, prefix.end()):
                 self.source.foreign += 1
                 continue
-            boxed, plain, *time = prefix.groups()
-            yield StraceLine(
-                self.source.number, int(boxed or plain or 0), self._time(*time), line[prefix.end() :].rstrip("\n")
-            )
+            boxed, plain, seconds, fraction, hour, minute, second, part = prefix.groups()
+            now = self._time(seconds, hour, minute, second, fraction or part)
+            yield StraceLine(self.source.number, int(boxed or plain or 0), now, line[prefix.end() :].rstrip("\n"))
         self.incomplete += bool(cut)
 
     def _time(
         self,
         seconds: str | None,
-        fraction: str | None,
         hour: str | None,
         minute: str | None,
         second: str | None,
-        part: str | None,
+        fraction: str | None,
     ) -> int:
-        """The time of a line in ns, of the groups of PREFIX that have it."""
+        """The time of a line in ns, of the groups of PREFIX or USUAL that have it."""
+        part = int((fraction or "0")[:9].ljust(9, "0"))
         if seconds:
             self.timed += 1
             whole = int(seconds)
-            time = whole * 1_000_000_000 + int((fraction or "0")[:9].ljust(9, "0"))
+            time = whole * 1_000_000_000 + part
             self._now = time if whole >= EARLIEST else self._now + time
         elif hour and minute and second:
             self.timed += 1
             minutes = int(hour) * 60 + int(minute)
             time = (minutes * 60 + int(second)) * 1_000_000_000
-            time += int((part or "0")[:9].ljust(9, "0")) + self._days * DAY
+            time += part + self._days * DAY
             if time < self._now - HALF_A_DAY:
                 self._days += 1
                 time += DAY

@@ -31,6 +31,7 @@ class TraceSummary:
         folios: anonymous folios by order, from faults and from the first snapshot.
         older: address spaces that were there when the trace began: how they came to be is not known.
         inherited: address spaces that one of these, or a child of one, has forked.
+        processes: the number of address spaces: a process that executes a program has two.
     """
 
     path: str
@@ -45,22 +46,19 @@ class TraceSummary:
     folios: dict[int, int] = field(default_factory=dict)
     older: int = 0
     inherited: int = 0
-
-    @property
-    def processes(self) -> int:
-        """The number of address spaces: a process that executes a program has two."""
-        return len(self.header.mms)
+    processes: int = 0
 
 
 def summarise(trace: Trace) -> TraceSummary:
     """Count the events of a trace; reads all of it."""
-    found = TraceSummary(trace.path, trace.header)
+    found = TraceSummary(trace.path, trace.header, processes=trace.nr_spaces)
     kinds = np.zeros(256, np.int64)
     outcomes = np.zeros(4, np.int64)
     orders = np.zeros(256, np.int64)
-    born: set[int] = set()
+    older = np.sort(np.fromiter((space.mm for space in trace.spaces() if space.earlier), np.int64))
+    inherited = np.zeros(len(older), np.bool_)
     for block in trace.blocks():
-        born.update(block.other[np.isin(block.kind, (events.FORK, events.SPAWN, events.EXEC))].tolist())
+        inherited |= np.isin(older, block.other[np.isin(block.kind, (events.FORK, events.SPAWN, events.EXEC))])
         kinds += np.bincount(block.kind, minlength=256)
         writes = block.flags[block.kind == events.WRITE]
         anonymous = writes[writes & events.FILE == 0]
@@ -70,8 +68,7 @@ def summarise(trace: Trace) -> TraceSummary:
         new = (block.kind == events.NEW) & (block.flags & events.FILE == 0)
         orders += np.bincount(block.order[new], minlength=256)
         orders += _present(block)
-    older = [space.mm for space in trace.header.mms if space.earlier]
-    found.inherited = sum(mm in born for mm in older)
+    found.inherited = int(np.count_nonzero(inherited))
     found.older = len(older) - found.inherited
     first, last = trace.span
     found.damaged, found.span_ns = trace.damaged, last - first
