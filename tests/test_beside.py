@@ -13,7 +13,7 @@ from foliolab.framework.host import HostInfo
 from foliolab.framework.report import formats
 from foliolab.framework.report.comparison import csvfile, terminal
 from foliolab.framework.report.pages.terminal import TerminalPage
-from foliolab.framework.results import beside
+from foliolab.framework.results import beside, merge
 from foliolab.framework.results.benchmark_output import MODES, PTE_MAPPED, VM_SCALABILITY, WILL_IT_SCALE, read
 from foliolab.framework.results.comparison import compare
 from foliolab.framework.results.result import Cell, Config, Result
@@ -204,6 +204,13 @@ def test_what_stands_beside_nothing_is_named(tmp_path: Path) -> None:
         f"{PTE_MAPPED}'s fork on xeon, Linux 6.15.0 stands beside no cell of this comparison: it has no policy exact "
         "and no workload fork and no folios of 128 KiB."
     ]
+
+
+def test_results_that_are_merged_keep_them_once(made: Result) -> None:
+    from msgspec.structs import replace
+
+    own = [replace(made, cells=made.cells[:4]), replace(made, cells=made.cells[4:])]
+    assert merge.merge(own).beside == made.beside
 
 
 def test_a_damaged_cell_is_refused(made: Result, tmp_path: Path) -> None:

@@ -64,10 +64,9 @@ class Measured:
         size_kib: the folio size.
         value: the measurement.
         unit: of the value: ns a page, KB/s or operations/s.
-        tasks: how many ran at the same time; 0 if one.
+        tasks: how many ran at the same time; 0 where the test has one only.
         host, kernel: what was measured; empty if unknown.
         policy: the policy that the user says it is; empty: the kernel says it.
-        line: in the file.
     """
 
     tool: str
@@ -79,7 +78,6 @@ class Measured:
     host: str = ""
     kernel: str = ""
     policy: str = ""
-    line: int = 0
 
 
 def settings_of(text: str, where: str) -> dict[str, str]:
@@ -237,7 +235,7 @@ class _Reader:
         self.found.append(
             Measured(
                 tool=tool, test=test or self._setting("test", "test"), size_kib=self._size(), value=value, unit=unit,
-                tasks=tasks, host=self.settings.get("host", ""), kernel=kernel, policy=policy, line=self.number,
+                tasks=tasks, host=self.settings.get("host", ""), kernel=kernel, policy=policy,
             )
         )  # fmt: skip
 

@@ -90,7 +90,7 @@ class BesideCell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         tool, test: the benchmark, and its test.
         workload, size_kib, policy: the cell; the policy models the kernel.
         host, kernel: what was measured; empty if unknown.
-        tasks: how many ran at the same time; 0 if one.
+        tasks: how many ran at the same time; 0 where the test has one only.
         unit: of the samples: ns a page, KB/s or operations/s.
         samples: a value for each run, above 0.
     """

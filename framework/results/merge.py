@@ -8,6 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from foliolab.framework.errors import UsageError
+from foliolab.framework.results.beside import BesideCell
 from foliolab.framework.results.result import Cell, Result
 
 T = TypeVar("T")
@@ -59,7 +60,16 @@ def merge(results: Sequence[Result], command: str = "") -> Result:
         cells=_cells(results),
         failures=[failure for one in results for failure in one.failures],
         notes=notes,
+        beside=_beside(results),
     )
+
+
+def _beside(results: Iterable[Result]) -> list[BesideCell]:
+    found: list[BesideCell] = []
+    for one in (cell for result in results for cell in result.beside):
+        if one not in found:
+            found.append(one)
+    return found
 
 
 def _all(parts: Iterable[Iterable[T]]) -> list[T]:
