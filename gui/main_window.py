@@ -399,13 +399,16 @@ class Window(QMainWindow):
         from foliolab.gui.widgets.recent_dialog import RecentDialog
 
         made = RecentDialog(self.recent.all(), self.settings.texts(OPENED), self.themes.now, self)
+        made.table.remember(self.settings)
         made.wanted.connect(self.open)
         made.show()
 
     def show_shortcuts(self) -> None:
         """List all keyboard shortcuts."""
         places = {name: workspace.accessibleName() for name, workspace in self.workspaces.items()}
-        ShortcutSheet(self.commands, places, self.themes.now, self).show()
+        sheet = ShortcutSheet(self.commands, places, self.themes.now, self)
+        sheet.table.remember(self.settings)
+        sheet.show()
 
     def show_glossary(self) -> None:
         """Show the glossary of the documentation."""

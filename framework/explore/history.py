@@ -8,9 +8,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-SERIES: Final = ("false_share", "false_shared", "unsafe", "page_operations")
+SERIES: Final = (
+    "false_share", "false_shared", "unsafe", "page_operations", "right", "wrong_copies", "wrong_reuses", "became_wrong",
+)  # fmt: skip
 """Of each lane: fraction of exclusive folios that the policy calls shared, their number, number of shared folios that
-it calls exclusive, page operations so far."""
+it calls exclusive, page operations so far, fraction of the mapped folios that it is right about, and so far wrong
+copies, wrong reuses, and answers that became wrong."""
 MOST_POINTS: Final = 4096
 MOST_MARKS: Final = 2048
 

@@ -76,6 +76,24 @@ class Totals:
         """Fraction of exclusive folios that the policy calls shared, 0 to 1."""
         return self.false_shared / self.exclusive if self.exclusive else 0.0
 
+    @property
+    def right(self) -> float:
+        """Fraction of the mapped folios that the policy is right about, 0 to 1; 1 without folios."""
+        folios = self.exclusive + self.shared
+        return (folios - self.false_shared - self.unsafe) / folios if folios else 1.0
+
+    @property
+    def became_wrong(self) -> int:
+        """How often so far an answer became wrong."""
+        return self.false_begun + self.unsafe_begun
+
+    def series(self) -> tuple[float, ...]:
+        """The values of `history.SERIES`, in their order."""
+        return (
+            self.false_share, self.false_shared, self.unsafe, self.page_operations, self.right, self.false_copies,
+            self.wrong_reuses, self.became_wrong,
+        )  # fmt: skip
+
 
 class Lane(ABC):
     """One policy on a source.

@@ -184,11 +184,7 @@ class Session:
 
     def _note(self) -> None:
         """Add the counters at this position to the history."""
-        values = []
-        for lane in self.lanes:
-            totals = lane.totals()
-            values.append((totals.false_share, totals.false_shared, totals.unsafe, totals.page_operations))
-        self.history.add(self.position, values)
+        self.history.add(self.position, [lane.totals().series() for lane in self.lanes])
 
     # -- to a position ----------------------------------------------------------------------------------
     def goto(self, position: int) -> None:

@@ -107,6 +107,7 @@ class EventsSource(Source):
     Attributes:
         blocks: the events, by blocks.
         left_out: number of windows of 2 MiB that the map does not show: those with the fewest events.
+        timed: whether the events have times; otherwise only their order is known.
     """
 
     def __init__(self, title: str, kind: str, events: EventSource, survey: Survey, names: dict[int, str]) -> None:
@@ -117,6 +118,7 @@ class EventsSource(Source):
         self.pages = self.blocks.pages
         self.order = survey.max_order
         self.left_out = self.blocks.left_out
+        self.timed = isinstance(events, Trace) and events.header.shows.times is not False
         self._names = names
         self.mms = tuple(self.name(number) for number in range(1, survey.slots))
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foliolab.framework.errors import FolioLabError
+from foliolab.framework.explore.history import SERIES
 from foliolab.framework.explore.lane import Totals
+
+COUNTED: Final = ("page_operations", "wrong_copies", "wrong_reuses", "became_wrong")
+"""Series that only grow."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,37 @@ class HistoryView:
     marks: NDArray[np.int64]
     mark_counts: NDArray[np.int64]
     wrongs: NDArray[np.int64]
+
+    def between(self, low: int, high: int) -> RangeTotals | None:
+        """What the lanes did between two positions; None if no point is known there yet.
+
+        In a run with more steps than the history has points, the ends are those of the points around them.
+        """
+        if not self.positions.size or low > self.positions[-1]:
+            return None
+        last = self.positions.size - 1
+        first, end = (min(int(np.searchsorted(self.positions, one)), last) for one in (low, high))
+        values: NDArray[np.float64] = self.high[:, :, first : end + 1].max(axis=2)
+        counted = [SERIES.index(name) for name in COUNTED]
+        values[:, counted] = self.high[:, counted, end] - self.high[:, counted, first]
+        right = SERIES.index("right")
+        values[:, right] = self.low[:, right, first : end + 1].min(axis=1)
+        return RangeTotals(int(self.positions[first]), int(self.positions[end]), values)
+
+
+@dataclass(frozen=True)
+class RangeTotals:
+    """What the lanes did between two positions.
+
+    Args:
+        low, high: the positions.
+        values: of each lane and series (`history.SERIES`), shape (lanes, series): of `right` the least, of the COUNTED
+            the increase, of the others the most.
+    """
+
+    low: int
+    high: int
+    values: NDArray[np.float64]
 
 
 @dataclass(frozen=True)

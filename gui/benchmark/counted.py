@@ -9,7 +9,9 @@ from PySide6.QtCore import QPoint, QRectF, Qt
 from PySide6.QtGui import QBrush, QColor, QPainter, QPaintEvent, QPen
 
 from foliolab.gui.benchmark.series import size_name
+from foliolab.gui.widgets.interval import Interval
 from foliolab.gui.widgets.painted import Painted
+from foliolab.gui.widgets.range_drag import RangeDrag
 from foliolab.gui.window.exporting import Row
 from foliolab.gui.window.theme import Theme
 
@@ -26,10 +28,18 @@ LEFT, BOTTOM, TOP = 46, 34, 22
 
 
 class CountedBars(Painted):
-    """The bars of one workload. The values are counted, so they do not depend on the host."""
+    """The bars of one workload. The values are counted, so they do not depend on the host.
 
-    def __init__(self, theme: Theme) -> None:
+    Args:
+        theme: the colours.
+        part: the sizes that are shown, as log2 of KiB; the mouse changes it.
+    """
+
+    def __init__(self, theme: Theme, part: Interval) -> None:
         super().__init__(theme)
+        self._part = part
+        self.drag = RangeDrag(self, part, self._x_at)
+        part.changed.connect(self.update)
         self.setObjectName("benchmark.counted")
         self.setAccessibleName("Counted accesses per page")
         self._result: Result | None = None
@@ -50,7 +60,8 @@ class CountedBars(Painted):
             return []
         found = []
         for cell in self._result.cells:
-            if cell.workload == self._workload and cell.counted:
+            shown = self._part.low <= cell.size_kib.bit_length() - 1 <= self._part.high
+            if shown and cell.workload == self._workload and cell.counted:
                 found.append(
                     (cell.size_kib, cell.policy, {name: cell.counted.get(name, 0.0) for name, _, _ in STACKED})
                 )
@@ -66,7 +77,9 @@ class CountedBars(Painted):
         headings = ["policy", "size in KiB", *(f"{name} per page" for name in names)]
         if self._result is None:
             return headings, []
-        cells = [cell for cell in self._result.cells if cell.workload == self._workload and cell.counted]
+        sizes = {kib for kib, _, _ in self._cells()}
+        of_workload = [cell for cell in self._result.cells if cell.workload == self._workload]
+        cells = [cell for cell in of_workload if cell.counted and cell.size_kib in sizes]
         return headings, [
             [cell.policy, cell.size_kib, *(cell.counted.get(name, "") for name in names)] for cell in cells
         ]
@@ -150,6 +163,14 @@ class CountedBars(Painted):
             wide = painter.fontMetrics().horizontalAdvance(f"{words} per page")
             painter.drawText(QRectF(x + 17, 2, wide + 4, 16), Qt.AlignmentFlag.AlignVCenter, f"{words} per page")
             x += wide + 36
+
+    def _x_at(self, pixel: float) -> float:
+        """The size whose bars stand at an x, as log2 of KiB."""
+        sizes = list(dict.fromkeys(kib for kib, _, _ in self._cells()))
+        if not sizes:
+            return float(self._part.low)
+        at = int((pixel - LEFT) / max(self.width() - LEFT - 8, 1) * len(sizes))
+        return float(sizes[min(max(at, 0), len(sizes) - 1)].bit_length() - 1)
 
     def text_at(self, position: QPoint) -> str:
         return next((text for box, text in self._bars if box.contains(position)), "")

@@ -14,6 +14,8 @@ from PySide6.QtGui import QColor, QPen, QResizeEvent
 from foliolab.framework.escaping import visible
 from foliolab.framework.plugins.selection import size_text
 from foliolab.gui.benchmark.series import Curve
+from foliolab.gui.widgets.interval import Interval
+from foliolab.gui.widgets.range_drag import RangeDrag
 from foliolab.gui.window.plain import tip
 from foliolab.gui.window.theme import SYMBOLS, Theme, Themed
 
@@ -57,13 +59,17 @@ class _Drawn:
 class CurvePlot(pg.PlotWidget, Themed):  # type: ignore[misc]
     """A plot of curves; x is log2 of a folio size in KiB.
 
+    Args:
+        theme: the colours.
+        part: the sizes that are shown, as x; the mouse changes it.
+
     Signals:
         pointed: the text of the point under the mouse; empty for none.
     """
 
     pointed = Signal(str)
 
-    def __init__(self, theme: Theme) -> None:
+    def __init__(self, theme: Theme, part: Interval) -> None:
         super().__init__(axisItems={"bottom": SizeAxis("bottom")})
         self._theme = theme
         self._curves: tuple[Curve, ...] = ()
@@ -82,6 +88,7 @@ class CurvePlot(pg.PlotWidget, Themed):  # type: ignore[misc]
         self.setMouseTracking(True)
         self.scene().sigMouseMoved.connect(self._moved)
         self.setMinimumHeight(140)
+        self.drag = RangeDrag(self.viewport(), part, self._x_at)
         self.paint(theme)
 
     # -- contents --------------------------------------------------------------------------------------
@@ -203,6 +210,9 @@ class CurvePlot(pg.PlotWidget, Themed):  # type: ignore[misc]
             self._fit()
 
     # -- the mouse -------------------------------------------------------------------------------------
+    def _x_at(self, pixel: float) -> float:
+        return float(self.getViewBox().mapSceneToView(self.mapToScene(round(pixel), 0)).x())
+
     def text_at(self, position: QPointF) -> str:
         """The text of the point at a position of the scene; empty for none."""
         best, found = float(NEAR), ""

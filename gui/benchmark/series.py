@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log2
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from foliolab.framework.errors import UsageError
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from foliolab.framework.results.result import Result
     from foliolab.gui.window.library import Library
 
+T = TypeVar("T")
 SIGNS: Final = {"faster": "▼", "slower": "▲", "same": "="}
 
 
@@ -42,6 +43,17 @@ class Curve:
     dashed: bool = False
     texts: Sequence[str] = ()
     band: bool = False
+
+    def between(self, low: float, high: float) -> Curve:
+        """The part of the curve from one x to another; without points, if it has none there."""
+        kept = [at for at, x in enumerate(self.x) if low <= x <= high]
+
+        def part(values: Sequence[T]) -> Sequence[T]:
+            return [values[at] for at in kept] if values else ()
+
+        return replace(
+            self, x=part(self.x), y=part(self.y), low=part(self.low), high=part(self.high), texts=part(self.texts)
+        )
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 
 import msgspec
 
-from foliolab.framework.document import Name
+from foliolab.framework.document import Count, Name
 from foliolab.gui.window.session_file import Digest, Files, State
 
 if TYPE_CHECKING:
     from foliolab.framework.results.result import Result
     from foliolab.gui.benchmark.controls import Controls
     from foliolab.gui.benchmark.views import Views
+    from foliolab.gui.widgets.interval import Interval
 
 Names = Annotated[tuple[Name, ...], msgspec.Meta(max_length=1000)]
 
@@ -23,6 +24,7 @@ class BenchmarkState(State, frozen=True, kw_only=True):
     Attributes:
         policies, workloads, baseline, sizes, memory, rounds, quick, cpu: see `Wish`.
         result: the digest of its file; empty for none.
+        smallest, largest: the folio sizes that are shown, in KiB; 0 and 0 for all.
         workload, against, absolute, rest, published: what of it is shown, see `Views`.
     """
 
@@ -35,6 +37,8 @@ class BenchmarkState(State, frozen=True, kw_only=True):
     quick: bool = True
     cpu: Name = ""
     result: Digest = ""
+    smallest: Count = 0
+    largest: Count = 0
     workload: Name = ""
     against: Name = ""
     absolute: bool = False
@@ -48,6 +52,7 @@ class Shown(Protocol):
     controls: Controls
     views: Views
     result: Result | None
+    part: Interval
 
 
 def state_of(workspace: Shown, files: Files) -> BenchmarkState:
@@ -57,6 +62,8 @@ def state_of(workspace: Shown, files: Files) -> BenchmarkState:
         policies=wish.policies, workloads=wish.workloads, baseline=wish.baseline, sizes=wish.sizes,
         memory=wish.memory, rounds=wish.rounds, quick=wish.quick, cpu=wish.cpu,
         result=files.keep("result.json", result.encoded()) if result is not None else "",
+        smallest=0 if workspace.part.whole else 1 << workspace.part.low,
+        largest=0 if workspace.part.whole else 1 << workspace.part.high,
         workload=views.workload.currentText(), against=views.baseline.currentText(),
         absolute=views.scale.currentIndex() == 1, rest=views.rest.currentIndex() == 1,
         published=views.published.isChecked(),
@@ -85,3 +92,7 @@ def show(workspace: Shown, state: BenchmarkState) -> None:
     views.scale.setCurrentIndex(int(state.absolute))
     views.rest.setCurrentIndex(int(state.rest))
     views.published.setChecked(state.published)
+    if state.largest:
+        workspace.part.see(state.smallest.bit_length() - 1, state.largest.bit_length() - 1)
+    else:
+        workspace.part.fit()

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from PySide6.QtGui import QMouseEvent
+
 from foliolab.framework.report.words import figure_text, origin_text
 from foliolab.gui.benchmark.series import SIGNS, sentence, size_name
-from foliolab.gui.widgets.cell_table import Cell, CellTable
+from foliolab.gui.widgets.cell_table import NUMBER, Cell, CellTable
+from foliolab.gui.widgets.interval import Interval
 from foliolab.gui.window.theme import Theme
 
 if TYPE_CHECKING:
@@ -24,18 +27,32 @@ COLUMNS: Final = (
     "Rounds",
     "Published, imported",
 )
+SIZE: Final = COLUMNS.index("Size")
 ROLES: Final = {"faster": "good", "slower": "bad", "same": "text", "baseline": "quiet"}
 
 
 class VerdictTable(CellTable):
-    """The table that `foliolab compare` prints, for one workload or for all."""
+    """The table that `foliolab compare` prints, for one workload or for all; a drag over rows shows their sizes alone.
 
-    def __init__(self, theme: Theme) -> None:
+    Args:
+        theme: the colours.
+        part: the sizes that are shown, as log2 of KiB.
+    """
+
+    def __init__(self, theme: Theme, part: Interval) -> None:
         super().__init__("Verdicts", COLUMNS, theme)
-        self.setSortingEnabled(True)
+        self._part = part
 
     def show_verdicts(self, rows: Sequence[Row]) -> None:
         self.show_rows([_cells(row) for row in rows])
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        """Show the sizes of the chosen rows alone, if they are of several sizes."""
+        super().mouseReleaseEvent(event)
+        chosen = [index for index in self.selectedIndexes() if index.column() == SIZE]
+        sizes = {int(index.data(NUMBER)).bit_length() - 1 for index in chosen}
+        if len(sizes) > 1:
+            self._part.see(min(sizes), max(sizes))
 
 
 def _cells(row: Row) -> list[Cell]:

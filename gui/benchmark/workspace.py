@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QWidget
@@ -14,10 +14,12 @@ from PySide6.QtWidgets import QWidget
 from foliolab.framework.errors import FolioLabError
 from foliolab.gui.benchmark.controls import Controls
 from foliolab.gui.benchmark.measure import Wish, request_of
-from foliolab.gui.benchmark.series import curves, described, forecasts, predictions
+from foliolab.gui.benchmark.series import curves, described, forecasts, predictions, size_name
 from foliolab.gui.benchmark.state import BenchmarkState, show, state_of
 from foliolab.gui.benchmark.views import Views
+from foliolab.gui.widgets.interval import Interval
 from foliolab.gui.window import dialogs
+from foliolab.gui.window.aside import Aside
 from foliolab.gui.window.building import column, label, named, primary, splitter
 from foliolab.gui.window.commands import Command
 from foliolab.gui.window.context_menus import ContextMenu
@@ -32,6 +34,7 @@ from foliolab.gui.window.workspace import Workspace
 if TYPE_CHECKING:
     from foliolab.framework.calibration.prediction import Forecast
     from foliolab.framework.costmodel.prediction import Key, ProcessorForecast
+    from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.results.comparison import Row
     from foliolab.framework.results.result import Result
     from foliolab.gui.benchmark.counted import CountedBars
@@ -62,6 +65,12 @@ class BenchmarkWorkspace(Workspace):
         self.job: Job | None = None
         self.result: Result | None = None
         self.rows: Sequence[Row] = ()
+        self.part = Interval()
+        self.part.changed.connect(self._redraw)
+        self._compared: tuple[Result, str] | None = None  # the result and the baseline that `rows` are of
+        self._comparing = Aside(self)
+        self._comparing.done.connect(self._has_compared)
+        self._comparing.failed.connect(_raise)
         self.path: Path | None = None
         self.plot: CurvePlot | None = None
         self.bars: CountedBars | None = None
@@ -111,7 +120,8 @@ class BenchmarkWorkspace(Workspace):
         from foliolab.gui.benchmark.verdict_table import VerdictTable
 
         theme = self.desk.themes.now
-        self.plot, self.bars, self.table = CurvePlot(theme), CountedBars(theme), VerdictTable(theme)
+        self.plot, self.bars = CurvePlot(theme, self.part), CountedBars(theme, self.part)
+        self.table = VerdictTable(theme, self.part)
         self.table.remember(self.desk.settings)
         named(self.plot, "Curves over folio size").setObjectName("benchmark.curves")
         self.plot.pointed.connect(self.point.setText)
@@ -139,6 +149,8 @@ class BenchmarkWorkspace(Workspace):
                  word="Open in Compare", tip="Show this result in the matrix of Compare"),
             make("scale", "&Ratio or absolute", self.views.toggle_scale, menu=view, keys=("R",),
                  tip="Show ratios to the baseline, or nanoseconds per page"),
+            make("sizes", "All folio si&zes", self.part.fit, menu=view, keys=("Ctrl+Shift+0",),
+                 tip="Show all folio sizes again, in the curves, the bars and the table"),
             make("published", "&Published figures", self.views.published.toggle, menu=view, keys=("P",),
                  tip="Show or hide published figures"),
         ]  # fmt: skip
@@ -247,6 +259,9 @@ class BenchmarkWorkspace(Workspace):
         """Show a result, complete or not."""
         self._furnish()
         self.result = result
+        exponents = [kib.bit_length() - 1 for kib in result.config.sizes] or [0]
+        if (min(exponents), max(exponents)) != (self.part.least, self.part.most):
+            self.part.cover(min(exponents), max(exponents))
         self.views.offer(result)
         self.welcome.hide()
         self.first.hide()
@@ -254,29 +269,39 @@ class BenchmarkWorkspace(Workspace):
         self._redraw()
 
     def _redraw(self) -> None:
-        """Show the result as `views` says."""
-        from foliolab.framework.results.comparison import compare
-
+        """Show the result as `views` says; the verdicts are computed aside if they are not known yet."""
         result = self.result
         if result is None or self.plot is None or self.bars is None or self.table is None:
             return
-        registry = self.desk.library.registry
         baseline = self.views.baseline.currentText() or result.config.baseline
-        self.rows = compare(result, baseline, registry.published_figures(), registry.parameters_of)
+        if self._compared is None or self._compared[0] is not result or self._compared[1] != baseline:
+            self._comparing.begin(_compared, result, baseline, self.desk.library.registry)
+            return
         selection = self.views.selection(result, self.controls.processor)
         times: Mapping[Key, Forecast] | None = {}
         if selection.rest:
             times = self._told(REST_MISSING, lambda: forecasts(result, self.rows, self.desk.library))
         on = self._told(UNPREDICTED, lambda: self._predictions(result, selection.cpu))
-        found = curves(result, self.rows, baseline, selection, times or {}, on)
+        every = curves(result, self.rows, baseline, selection, times or {}, on)
+        found = [curve.between(self.part.low, self.part.high) for curve in every]
         unit = f"time, {baseline} = 1" if selection.ratio else "ns per page"
         labels = {"left": unit, "bottom": f"folio size, {selection.workload}"}
         self.plot.setLabels(**{side: as_html(text) for side, text in labels.items()})
         self.plot.show_curves(found, level=1.0 if selection.ratio else None, at_once=self.job is None)
         self.plot.setAccessibleDescription(described(result, found, selection, baseline))
         self.bars.show_result(result, selection.workload)
-        every = self.views.all_workloads
-        self.table.show_verdicts([row for row in self.rows if every or row.workload == selection.workload])
+        shown, sizes = self.views.all_workloads, self._sizes()
+        rows = [row for row in self.rows if row.size_kib in sizes]
+        self.table.show_verdicts([row for row in rows if shown or row.workload == selection.workload])
+
+    def _has_compared(self, found: tuple[Result, str, Sequence[Row]]) -> None:
+        self._compared, self.rows = found[:2], found[2]
+        self._redraw()
+
+    def _sizes(self) -> list[int]:
+        """The folio sizes that are shown, in KiB."""
+        sizes = self.result.config.sizes if self.result is not None else []
+        return [kib for kib in sizes if self.part.low <= kib.bit_length() - 1 <= self.part.high]
 
     def _predictions(self, result: Result, cpu: str) -> ProcessorForecast | None:
         """Changes on a processor; None if none is chosen, or while it measures, when counts may still come."""
@@ -340,11 +365,20 @@ class BenchmarkWorkspace(Workspace):
     def repeated(self) -> Sequence[str]:
         """The command of the shown result, else of the choices."""
         if self.result is not None and self.job is None:
-            return shlex.split(self.result.command)
+            return self._of_sizes(shlex.split(self.result.command))
         try:
             return request_of(self.controls.wish(), self.desk.library.registry, "native").command()
         except FolioLabError:
             return ()
+
+    def _of_sizes(self, words: list[str]) -> list[str]:
+        """The words of a command that measures the sizes which are shown."""
+        if self.part.whole:
+            return words
+        if "--sizes" in words:
+            at = words.index("--sizes")
+            del words[at : at + 2]
+        return [*words, "--sizes", ",".join(map(size_name, self._sizes()))]
 
     def show_file(self, path: Path) -> None:
         """Show the result of a file."""
@@ -379,3 +413,15 @@ class BenchmarkWorkspace(Workspace):
     def shut(self) -> None:
         if self.plot is not None:
             self.plot.shut()
+        self._comparing.shut()
+
+
+def _raise(fault: Exception) -> NoReturn:
+    raise fault
+
+
+def _compared(result: Result, baseline: str, registry: Registry) -> tuple[Result, str, Sequence[Row]]:
+    """The result, the baseline, and what `compare` finds: resampling takes seconds for many cells."""
+    from foliolab.framework.results.comparison import compare
+
+    return result, baseline, compare(result, baseline, registry.published_figures(), registry.parameters_of)

@@ -44,7 +44,6 @@ class Differences(QWidget):
         self.back.clicked.connect(self.closed)
         self.table = CellTable("Differences", (), theme)
         self.table.horizontalHeader().setStretchLastSection(False)
-        self.table.sort_on_click()
         first = row((self.title, 1), self.only, self.back)
         column(first, self.summary, self.notes, (self.table, 1), of=self, margins=(12, 10, 12, 10))
 

@@ -11,6 +11,7 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersisten
 from foliolab.framework.escaping import visible
 from foliolab.gui.compare.answer import QUESTIONS, Answer, Question, unknown
 from foliolab.gui.compare.measure import Cell
+from foliolab.gui.widgets.sorting import sort_key
 from foliolab.gui.window.exporting import Row
 from foliolab.gui.window.plain import tip
 
@@ -26,6 +27,8 @@ class Role(IntEnum):
     SUMMARY = Qt.ItemDataRole.UserRole + 3
 
 
+TONES: Final = ("good", "text", "quiet", "doubtful", "bad")
+"""From the best to the worst."""
 WAITING: Final = "waiting"
 MEASURING: Final = "measuring"
 
@@ -34,12 +37,16 @@ class Matrix(QAbstractTableModel):
     """Answers by policy and question.
 
     Attributes:
-        policies: the rows, as they are written on the command line.
+        policies: the rows, as they are written on the command line, in the order that is shown.
+        own: the rows in their own order.
+        order: the column by which they are sorted, -1 for their own order, and whether descending.
     """
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.policies: list[str] = []
+        self.own: list[str] = []
+        self.order = (-1, False)
         self._summaries: dict[str, str] = {}
         self._answers: dict[Cell, Answer] = {}
         self._states: dict[Cell, str] = {}
@@ -49,9 +56,32 @@ class Matrix(QAbstractTableModel):
     def set_policies(self, policies: Sequence[str], summaries: dict[str, str]) -> None:
         """Replace the rows; the answers about policies that stay are kept."""
         self.beginResetModel()
-        self.policies = list(policies)
+        self.own = list(policies)
+        self.policies = self._ordered()
         self._summaries = dict(summaries)
         self.endResetModel()
+
+    def sort_by(self, column: int, descending: bool) -> None:
+        """Sort the rows by a column, -1 for their own order; what has no answer comes last."""
+        self.order = (column, descending)
+        ordered = self._ordered()
+        if ordered != self.policies:
+            self.beginResetModel()
+            self.policies = ordered
+            self.endResetModel()
+        self.headerDataChanged.emit(Qt.Orientation.Horizontal, 0, len(QUESTIONS))
+
+    def _ordered(self) -> list[str]:
+        column, descending = self.order
+        if column < 0:
+            return list(self.own)
+        question = self.question(column)
+        if question is None:
+            return sorted(self.own, key=sort_key, reverse=descending)
+        answers = {policy: self.answer(Cell(question.name, policy)) for policy in self.own}
+        known = [policy for policy in self.own if answers[policy].known]
+        known.sort(key=lambda policy: _key(answers[policy]), reverse=descending)
+        return known + [policy for policy in self.own if not answers[policy].known]
 
     def answer(self, cell: Cell) -> Answer:
         return self._answers.get(cell) or unknown()
@@ -165,3 +195,8 @@ class Matrix(QAbstractTableModel):
         if not index.isValid():
             return Qt.ItemFlag.NoItemFlags
         return Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
+
+
+def _key(answer: Answer) -> tuple[tuple[int, float, str], int]:
+    """What a column is sorted by: the figure; without one, how good the verdict is."""
+    return sort_key(answer.figure or f"{TONES.index(answer.tone)}"), TONES.index(answer.tone)

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import QModelIndex, QRect, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QKeyEvent, QMouseEvent, QPainter, QPen, QResizeEvent
+from PySide6.QtGui import QGuiApplication, QKeyEvent, QMouseEvent, QPainter, QPen, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
+from foliolab.framework import intake
 from foliolab.gui.compare.delegate import HEIGHT, CellDelegate, fitted
 from foliolab.gui.compare.matrix import Matrix
 from foliolab.gui.window.theme import Theme, Themed
+
+if TYPE_CHECKING:
+    from foliolab.gui.window.settings import Settings
 
 FIRST: Final = 0.19
 """Share of the width for the column of names."""
 LEAST_FIRST: Final = 150
 LEAST_COLUMN: Final = 120
+ORDER: Final = "order/matrix"
+"""Setting: the column that the rows are sorted by, after + or -; empty for their own order."""
+WIDTHS: Final = "columns/matrix"
+"""Setting: the shares that the user has given to columns, in thousandths."""
 MEASURE: Final = "Measure all"
 QWIDGETSIZE_MAX: Final = (1 << 24) - 1
 """The height that Qt takes for no limit."""
@@ -26,15 +34,20 @@ class Header(QHeaderView):
 
     Signals:
         wanted: the number of the column whose button was clicked.
+        sorting: the number of the column whose title was clicked.
     """
 
     wanted = Signal(int)
+    sorting = Signal(int)
 
     def __init__(self, theme: Theme, parent: QWidget) -> None:
         super().__init__(Qt.Orientation.Horizontal, parent)
         self.theme = theme
-        self.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+        self.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+        self.setMinimumSectionSize(LEAST_COLUMN)
         self.setSectionsClickable(True)
+        self.sectionClicked.connect(self._clicked)
+        self._on_button = False
         self.setHighlightSections(False)
         self.setAccessibleName("Questions")
 
@@ -65,6 +78,9 @@ class Header(QHeaderView):
         font = self.font()
         font.setBold(True)
         title = str(model.headerData(logicalIndex, Qt.Orientation.Horizontal))
+        column, descending = model.order if isinstance(model, Matrix) else (-1, False)
+        if logicalIndex == column:
+            title += " ▾" if descending else " ▴"
         painter.setFont(fitted(font, title, rect.width() - 16))
         painter.setPen(theme.colour("text"))
         painter.drawText(rect.adjusted(10, 0, -6, 0), Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, title)
@@ -80,9 +96,16 @@ class Header(QHeaderView):
 
     def mouseReleaseEvent(self, e: QMouseEvent) -> None:
         section = self.logicalIndexAt(e.position().toPoint())
-        if section >= 0 and self._has_button(section) and self._button(section).contains(e.position()):
-            self.wanted.emit(section)
+        over = section >= 0 and self._has_button(section) and self._button(section).contains(e.position())
+        self._on_button = over
         super().mouseReleaseEvent(e)
+        self._on_button = False
+        if over:
+            self.wanted.emit(section)
+
+    def _clicked(self, section: int) -> None:
+        if not self._on_button:
+            self.sorting.emit(section)
 
 
 class MatrixView(QTableView, Themed):
@@ -98,6 +121,7 @@ class MatrixView(QTableView, Themed):
         super().__init__()
         self.setObjectName("compare.matrix")
         self.setAccessibleName("Policies and questions")
+        self._matrix = matrix
         self.setModel(matrix)
         self.cells = CellDelegate(theme)
         self.setItemDelegate(self.cells)
@@ -115,6 +139,10 @@ class MatrixView(QTableView, Themed):
         self.setFrameShape(QTableView.Shape.NoFrame)
         self.setMouseTracking(True)
         self.clicked.connect(self.opened)
+        self._shares: dict[int, float] = {}  # of the width, that the user has set, by column
+        self._settings: Settings | None = None
+        self.header.sectionResized.connect(self._resized)
+        self.header.sorting.connect(self._sort)
 
     def paint(self, theme: Theme) -> None:
         self.cells.theme = self.header.theme = theme
@@ -133,11 +161,55 @@ class MatrixView(QTableView, Themed):
         super().keyPressEvent(event)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Share the width among the columns."""
+        """Share the width among the columns; those whose width the user has set keep their share."""
         super().resizeEvent(event)
         width, others = self.viewport().width(), self.model().columnCount() - 1
         first = max(LEAST_FIRST, int(FIRST * width))
         each = max(LEAST_COLUMN, (width - first) // others)
-        self.setColumnWidth(0, max(LEAST_FIRST, width - each * others))
-        for column in range(1, others + 1):
-            self.setColumnWidth(column, each)
+        widths = [max(LEAST_FIRST, width - each * others), *[each] * others]
+        for column, usual in enumerate(widths):
+            own = self._shares.get(column)
+            self.setColumnWidth(column, usual if own is None else max(LEAST_COLUMN, round(own * width)))
+
+    # -- order and widths ------------------------------------------------------------------------------
+    def _sort(self, column: int) -> None:
+        """Sort by a column; again for the opposite order, a third time for the rows' own order."""
+        now, descending = self._matrix.order
+        wanted = (column, False) if column != now else (column, True) if not descending else (-1, False)
+        self.sort_by(*wanted)
+        if self._settings is not None:
+            self._settings.keep(ORDER, "" if wanted[0] < 0 else f"{'-' if wanted[1] else '+'}{wanted[0]}")
+
+    def sort_by(self, column: int, descending: bool) -> None:
+        """Sort the rows; the chosen cell stays chosen."""
+        row, at = self.currentIndex().row(), self.currentIndex().column()
+        chosen = self._matrix.policies[row] if 0 <= row < len(self._matrix.policies) else ""
+        self._matrix.sort_by(column, descending)
+        if chosen in self._matrix.policies:
+            self.setCurrentIndex(self._matrix.index(self._matrix.policies.index(chosen), at))
+
+    def sort_again(self) -> None:
+        """Sort by the answers as they are now."""
+        self.sort_by(*self._matrix.order)
+
+    def remember(self, settings: Settings) -> None:
+        """Take the order and the widths that the user has chosen from the settings, and keep there what he chooses."""
+        self._settings = settings
+        order = settings.text(ORDER)
+        column = intake.number(order[1:])
+        if column is not None and 0 <= column < self.model().columnCount():
+            self._matrix.order = (column, order.startswith("-"))
+        for text in settings.texts(WIDTHS):
+            place, _, thousandths = text.partition("=")
+            at, share = intake.number(place), intake.number(thousandths)
+            if at is not None and share is not None and 0 <= at < self.model().columnCount() and 10 <= share <= 2000:
+                self._shares[at] = share / 1000
+
+    def _resized(self, column: int, before: int, now: int) -> None:
+        """Keep a width that the user has set by the mouse, as a share of the view's."""
+        if not QGuiApplication.mouseButtons() & Qt.MouseButton.LeftButton or not self.header.underMouse():
+            return
+        self._shares[column] = now / max(self.viewport().width(), 1)
+        if self._settings is not None:
+            kept = [f"{at}={round(1000 * share)}" for at, share in self._shares.items()]
+            self._settings.keep(WIDTHS, kept)

@@ -103,7 +103,8 @@ class CompareWorkspace(Workspace):
         self.queue.failed.connect(self._failed)
         self.queue.changed.connect(self._changed)
         self.matrix.dataChanged.connect(self._on_data_changed)
-        self.differences.table.remember(self.desk.settings)
+        for table in (self.differences.table, self.evidence.table, self.view):
+            table.remember(self.desk.settings)
         self.differences.closed.connect(self.show_own)
         self.banner.second.clicked.connect(self.ask_second)
         self.banner.back.clicked.connect(self.show_own)
@@ -180,7 +181,7 @@ class CompareWorkspace(Workspace):
         every, first = self.collector.policies(), self.collector.first()
         policies = [*first, *(policy for policy in every if policy not in first)] if self.unfolded else first
         self.more.show_rows(len(every) - len(first), self.unfolded, bool(self.collector.own()))
-        if policies != self.matrix.policies or self._stale:
+        if policies != self.matrix.own or self._stale:
             chosen = self.matrix.cell(self.view.currentIndex())
             self.matrix.set_policies(policies, {policy: self.collector.summary(policy) for policy in policies})
             self._choose(chosen)
@@ -211,6 +212,7 @@ class CompareWorkspace(Workspace):
         """Say what the answers say, and draw it; not before all are collected."""
         if self._pending:
             return
+        self.view.sort_again()
         every = self.collector.policies()
         found = {
             policy: {one.name: self.matrix.answer(Cell(one.name, policy)) for one in QUESTIONS} for policy in every
@@ -218,12 +220,12 @@ class CompareWorkspace(Workspace):
         known = {policy: {name: one for name, one in about.items() if one.known} for policy, about in found.items()}
         origins = {one.reference for about in known.values() for one in about.values() if one.reference}
         badge = f"Grey, “{BADGE}”: measured elsewhere ({', '.join(sorted(origins))})." if origins else ""
-        self.home.show_answer(headline.sentences(known, self.matrix.policies, self.collector.baseline), badge)
+        self.home.show_answer(headline.sentences(known, self.matrix.own, self.collector.baseline), badge)
         timed = {name: 1 for about in known.values() if "cost" in about for name in about["cost"].values}
         workloads = [name for name in timed if isinstance(name, str)]
         if self.workload not in workloads:
             self.workload = next(iter(workloads), "")
-        spots = spots_of(known, self.collector.baseline, self.workload, self.matrix.policies)
+        spots = spots_of(known, self.collector.baseline, self.workload, self.matrix.own)
         self.home.show_scatter(spots, workloads, self.workload, self.collector.baseline)
 
     def _show_times_of(self, workload: str) -> None:

@@ -18,12 +18,17 @@ if TYPE_CHECKING:
     from foliolab.gui.explore.access_stepper import AccessStepper
     from foliolab.gui.explore.chooser import Chooser
     from foliolab.gui.explore.map_grid import MapGrid
+    from foliolab.gui.explore.precision_plot import PrecisionPlot
+    from foliolab.gui.explore.queries import Facts
     from foliolab.gui.explore.run import Run
     from foliolab.gui.explore.run_bar import RunBar
+    from foliolab.gui.explore.shown_part import ShownPart
     from foliolab.gui.inspector.inspector import Inspector
     from foliolab.gui.window.desk import Desk
 
 ZOOM: Final = 1.5
+PART: Final = 2.0
+"""Zoom factor of the commands that show a part of the run."""
 
 
 class Surroundings(Protocol):
@@ -37,6 +42,9 @@ class Surroundings(Protocol):
     run_bar: RunBar
     accesses: AccessStepper | None
     inspector: Inspector | None
+    shown_part: ShownPart
+    plot: PrecisionPlot | None
+    facts: Facts | None
 
     @property
     def playing(self) -> bool: ...
@@ -59,6 +67,7 @@ class Controls:
     def commands(self) -> list[Command]:
         """All commands, in the order of the tool bar."""
         run, view, make, zoom = "&Run", "&View", self._workspace.command, self._maps.viewport.zoom
+        part = self._workspace.shown_part
         return [
             make("restart", "To the &start", partial(self.goto, 0), menu=run, keys=("Home",), icon="restart", bar=True,
                  tip="Go back to the state before the first step"),
@@ -89,6 +98,14 @@ class Controls:
             make("out", "Zoom &out", partial(zoom, 1 / ZOOM), menu=view, keys=("Ctrl+-",), tip="Smaller cells"),
             make("fit", "The &whole map", self._maps.viewport.fit, menu=view, keys=("Ctrl+0",), icon="fit",
                  bar=True, word="Whole map", tip="Zoom out to the whole map"),
+            make("closer", "Zoom into the &run", partial(part.zoom, PART), menu=view, keys=("]",), breaks=True,
+                 tip="Show a shorter part of the run, around this step, in all views"),
+            make("farther", "Zoom &out of the run", partial(part.zoom, 1 / PART), menu=view, keys=("[",),
+                 tip="Show a longer part of the run in all views"),
+            make("run", "The whole r&un", part.part.fit, menu=view, keys=("Ctrl+Shift+0",),
+                 tip="Show the whole run in all views again"),
+            make("time", "Time or s&teps", self.toggle_time, menu=view, keys=("Shift+T",),
+                 tip="Have the time of a trace as the axis of the curves, or its steps"),
             make("touched", "Pages of the &last step", self.zoom_touched, menu=view, keys=("A",),
                  tip="Zoom to the pages that the last step acted on"),
         ]  # fmt: skip
@@ -147,6 +164,14 @@ class Controls:
 
     def _say_nothing_runs(self) -> None:
         self._workspace.desk.notices.say("nothing is explored yet: press Start")
+
+    def toggle_time(self) -> None:
+        """Switch the axis of the curves between time and steps; a notice says if the run has no times."""
+        plot, facts = self._workspace.plot, self._workspace.facts
+        if plot is None or facts is None or not facts.times.known:
+            self._workspace.desk.notices.say("this run has no times: only traces have, if their source had")
+        else:
+            plot.show_times(not plot.timed)
 
     # -- the maps --------------------------------------------------------------------------------------
     def show_truth(self, on: bool) -> None:

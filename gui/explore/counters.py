@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from foliolab.framework.explore.view import LaneView
+from foliolab.framework.explore.history import SERIES
+from foliolab.framework.explore.view import LaneView, RangeTotals
 from foliolab.gui.widgets.cell_table import Cell, CellTable
 from foliolab.gui.window.theme import Theme
 
@@ -23,6 +24,8 @@ COLUMNS: Final = (
 class Counters(CellTable):
     """Answers of each policy about the folios that are mapped now, and wrong decisions so far.
 
+    Of a part of the run: the worst answers in it, and the wrong decisions in it.
+
     Attributes:
         wanted: the heading of a column that is to be in sight once the next counters are shown; empty for none.
     """
@@ -34,35 +37,42 @@ class Counters(CellTable):
             self.horizontalHeaderItem(column).setToolTip(tip)  # type: ignore[union-attr]
         self.wanted = ""
         self.setMinimumHeight(60)
-        self.sort_on_click()
 
-    def show_lanes(self, lanes: Sequence[LaneView]) -> None:
-        """Show the counters of these lanes."""
-        self.show_rows([_cells(lane) for lane in lanes])
+    def show_lanes(self, lanes: Sequence[LaneView], part: RangeTotals | None = None) -> None:
+        """Show the counters of these lanes.
+
+        Args:
+            lanes: the lanes.
+            part: the part of the run that is shown; None for the counters now, and since the start.
+        """
+        values = [lane.totals.series() for lane in lanes] if part is None else part.values.tolist()
+        self.show_rows([_cells(*one) for one in zip(lanes, values, strict=True)])
         column = next((at for at, (heading, _) in enumerate(COLUMNS) if heading == self.wanted), -1)
         if column >= 0:
             self.scrollTo(self.model().index(0, column))
             self.wanted = ""
 
 
-def _cells(lane: LaneView) -> list[Cell]:
+def _cells(lane: LaneView, values: Sequence[float]) -> list[Cell]:
     if lane.error is not None:
         tip = "\n".join(part for part in (lane.error.what, lane.error.hint) if part)
         stopped = Cell(f"✗ stopped: {lane.error.what}", "bad", tip)
         return [Cell(lane.name, "quiet", tip), stopped, *[Cell("", tip=tip)] * (len(COLUMNS) - 2)]
-    now = lane.totals
-    folios = now.exclusive + now.shared
-    right = 100 * (folios - now.false_shared - now.unsafe) / folios if folios else 100.0
+    of = dict(zip(SERIES, values, strict=True))
+    right = 100 * of["right"]
     return [
         Cell(lane.name),
-        Cell(f"✓ {right:.1f} %" if right == 100 else f"{right:.1f} %", "good" if right == 100 else "text", right=True),
-        _counter("▲ ", now.false_shared, "doubtful"),
-        _counter("✗ ", now.unsafe, "bad"),
-        _counter("", now.false_copies, "text"),
-        _counter("✗ ", now.wrong_reuses, "bad"),
-        Cell(f"{now.false_begun + now.unsafe_begun:,}", right=True),
-    ]
+        Cell(
+            f"✓ {right:.1f} %" if right == 100 else f"{right:.1f} %", "good" if right == 100 else "text", right=True,
+            number=right,
+        ),
+        _counter("▲ ", of["false_shared"], "doubtful"),
+        _counter("✗ ", of["unsafe"], "bad"),
+        _counter("", of["wrong_copies"], "text"),
+        _counter("✗ ", of["wrong_reuses"], "bad"),
+        _counter("", of["became_wrong"], "text"),
+    ]  # fmt: skip
 
 
-def _counter(sign: str, number: int, role: str) -> Cell:
-    return Cell(f"{sign}{number:,}" if number else "0", role if number else "quiet", right=True)
+def _counter(sign: str, number: float, role: str) -> Cell:
+    return Cell(f"{sign}{number:,.0f}" if number else "0", role if number else "quiet", right=True, number=number)

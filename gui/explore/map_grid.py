@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from math import sqrt
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QPoint, QPointF, QRectF, QSignalBlocker, Signal
 from PySide6.QtWidgets import QGridLayout, QTabBar, QWidget
 
@@ -49,6 +51,7 @@ class MapGrid(QWidget, Themed):
         self._mms = 0
         self._pages = 1
         self._verdicts = True
+        self._part: dict[int, NDArray[np.bool_]] | None = None
         self.viewport = Viewport()
         self.maps: dict[tuple[int, int], MapView] = {}
         self.tabs = named(QTabBar(), "Policy whose maps are shown")
@@ -61,7 +64,7 @@ class MapGrid(QWidget, Themed):
     # -- a session -------------------------------------------------------------------------------------
     def begin(self, policies: Sequence[str], mms: int, pages: int) -> None:
         """Show the maps of a new session."""
-        self._names, self._mms, self._pages = list(policies), mms, pages
+        self._names, self._mms, self._pages, self._part = list(policies), mms, pages, None
         with QSignalBlocker(self.tabs):
             while self.tabs.count():
                 self.tabs.removeTab(0)
@@ -89,6 +92,19 @@ class MapGrid(QWidget, Themed):
         for (_, other), map_view in self.maps.items():
             map_view.touched = (first, nr) if other == mm else (-1, 0)
             map_view.update()
+
+    def show_part(self, pages: dict[int, NDArray[np.bool_]] | None) -> None:
+        """Dim the pages that the shown part of the run does not act on.
+
+        Args:
+            pages: the others, by map; None dims nothing: the whole run is shown, or they are not known.
+        """
+        self._part = pages
+        for (_, mm), map_view in self.maps.items():
+            map_view.show_part(self._of_part(mm))
+
+    def _of_part(self, mm: int) -> NDArray[np.bool_] | None:
+        return None if self._part is None else self._part.get(mm, np.zeros(self._pages, np.bool_))
 
     def select(self, lane: int, mm: int, page: int) -> None:
         """Mark a page on one map only."""
@@ -177,6 +193,7 @@ class MapGrid(QWidget, Themed):
         map_view = MapView(self.viewport, self._theme)
         tiles = map_view.cover(self._pages, round(aspect, 1))
         map_view.show_verdicts(self._verdicts)
+        map_view.show_part(self._of_part(mm))
         map_view.chosen.connect(self._chosen)
         map_view.hovered.connect(self._hovered)
         if not self.maps:

@@ -42,6 +42,8 @@ TEXT: Final = 18.0
 """Least pixels of a cell for lines between tiles of 2 MiB; for outlines of folios and hatches; for text in cells."""
 ZOOM: Final = 1.25
 """Zoom factor of one step of the mouse wheel."""
+DIMMED: Final = 190
+"""How opaque the veil over pages is that the shown part of the run does not act on, of 255."""
 DOT: Final = 0.75
 """Least pixels of a dot."""
 
@@ -77,6 +79,7 @@ class MapView(QWidget, Themed):
         self._palette = palette32(theme)
         self._page_styles = np.zeros(0, np.uint8)
         self._buffer = np.zeros((0, 0), np.uint32)
+        self._part: NDArray[np.bool_] | None = None
         self._drag: QPointF | None = None
         self._moved = False
         self._pages: dict[int, PageDetail] = {}
@@ -156,6 +159,11 @@ class MapView(QWidget, Themed):
         self._dots, self._stale = None, True  # the dots have the previous styles
         self.update()
 
+    def show_part(self, pages: NDArray[np.bool_] | None) -> None:
+        """Dim all pages but these, shape (pages,); None: dim none."""
+        self._part = None if pages is None else np.append(pages, True)  # cells outside of the map are never dimmed
+        self.update()
+
     def paint(self, theme: Theme) -> None:
         self._theme = theme
         self._palette = palette32(theme)
@@ -229,6 +237,8 @@ class MapView(QWidget, Themed):
             painter.save()
             painter.setClipRect(self.room)
             self._paint_cells(painter, self.tiles)
+            if self._part is not None:
+                self._paint_part(painter, self.tiles, self._part)
             if self.scale >= TILES:
                 self._paint_tiles(painter, self.tiles)
             if self.scale >= FOLIOS:
@@ -261,6 +271,19 @@ class MapView(QWidget, Themed):
         image = QImage(self._buffer.data, wide, high, 4 * wide, QImage.Format.Format_RGB32)
         box = self._rect((x0 * step, y0 * step, wide * step, high * step))
         painter.drawImage(box, image, QRectF(0, 0, wide, high))
+
+    def _paint_part(self, painter: QPainter, tiles: Tiles, pages: NDArray[np.bool_]) -> None:
+        """Dim the visible cells of all pages but these."""
+        x0, x1, y0, y1 = self._visible()
+        if x1 <= x0 or y1 <= y0:
+            return
+        veil = self._theme.colour("window")
+        veil.setAlpha(DIMMED)
+        shades = np.array([QColor(veil).rgba(), 0], np.uint32)
+        cells = shades[np.take(pages, tiles.pages_of_cells[y0:y1, x0:x1], mode="clip").astype(np.intp)]
+        high, wide = cells.shape
+        image = QImage(cells.tobytes(), wide, high, 4 * wide, QImage.Format.Format_ARGB32)
+        painter.drawImage(self._rect((x0, y0, wide, high)), image, QRectF(0, 0, wide, high))
 
     def _paint_tiles(self, painter: QPainter, tiles: Tiles) -> None:
         pen = QPen(self._theme.colour("window"), 1)

@@ -7,11 +7,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, QRectF, QSignalBlocker, QSize, Qt, Signal
-from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
+from PySide6.QtGui import QPainter, QPaintEvent, QPen, QPolygonF, QWheelEvent
 from PySide6.QtWidgets import QSizePolicy, QSlider, QStyle, QStyleOptionSlider, QWidget
 
 from foliolab.framework.explore.view import HistoryView
+from foliolab.gui.widgets.interval import Interval
 from foliolab.gui.widgets.painted import Painted
+from foliolab.gui.widgets.range_drag import RangeDrag
 from foliolab.gui.window.building import FLUSH, column, named
 from foliolab.gui.window.theme import Theme
 
@@ -23,31 +25,45 @@ LINE: Final = 11
 class PositionSlider(QWidget):
     """The slider with its marks.
 
+    Args:
+        theme: the colours.
+        part: the part of the run that the slider spans; the mouse changes it.
+
     Signals:
         wanted: (position): the user chose a position.
     """
 
     wanted = Signal(int)
 
-    def __init__(self, theme: Theme) -> None:
+    def __init__(self, theme: Theme, part: Interval) -> None:
         super().__init__()
         self.setObjectName("explore.timeline")
-        self.slider = named(QSlider(Qt.Orientation.Horizontal), "Position in the run, in steps")
+        self._part = part
+        self._position = 0
+        self.slider = named(_Slider(Qt.Orientation.Horizontal), "Position in the run, in steps")
         self.slider.setRange(0, 0)
         self.slider.valueChanged.connect(self.wanted)
-        self.marks = Marks(self, theme)
+        self.marks = Marks(self, theme, part)
         column(self.slider, self.marks, of=self, margins=FLUSH, spacing=0)
+        part.changed.connect(self._show_part)
 
-    def begin(self, nr_steps: int) -> None:
-        """Begin with a run of so many steps, at position 0."""
+    def begin(self) -> None:
+        """Begin with another run, at position 0."""
+        self._position = 0
+        self._show_part()
+        self.marks.begin()
+
+    def _show_part(self) -> None:
+        """Span the part that is shown; a position outside of it is shown at its nearer end."""
         with QSignalBlocker(self.slider):
-            self.slider.setRange(0, nr_steps)
-            self.slider.setPageStep(max(nr_steps // 20, 1))
-            self.slider.setValue(0)
-        self.marks.begin(nr_steps)
+            self.slider.setRange(self._part.low, self._part.high)
+            self.slider.setPageStep(max(self._part.length // 20, 1))
+            self.slider.setValue(self._position)
+        self.marks.update()
 
     def show_position(self, position: int, farthest: int) -> None:
         """Show the position of the run; `wanted` is not emitted."""
+        self._position = position
         if not self.slider.isSliderDown():
             with QSignalBlocker(self.slider):
                 self.slider.setValue(position)
@@ -61,31 +77,41 @@ class PositionSlider(QWidget):
         self.slider.setAccessibleDescription(f"{apart}; {wrong}")
 
 
+class _Slider(QSlider):
+    """A slider over which the wheel does not move the position: the marks below zoom."""
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        event.ignore()
+
+
 class Marks(Painted):
     """A triangle where policies disagree, the taller the more often, and a bar below where a policy became wrong.
 
-    Where all policies are wrong alike there is only the bar.
+    Where all policies are wrong alike there is only the bar. A drag chooses the part of the run that is shown.
     """
 
-    def __init__(self, owner: PositionSlider, theme: Theme) -> None:
+    def __init__(self, owner: PositionSlider, theme: Theme, part: Interval) -> None:
         super().__init__(theme)
         self._owner = owner
-        self._nr_steps = 0
+        self._part = part
         self._farthest = 0
         self._positions = np.zeros(0, np.int64)
         self._counts = np.zeros(0, np.int64)
         self._wrongs = np.zeros(0, np.int64)
-        tip = "▲ policies disagree, ▮ below the line a policy became wrong; click to go there"
+        tip = "▲ policies disagree, ▮ below the line a policy became wrong; click to go there, drag to see a part alone"
         named(self, "Where policies disagree or are wrong", tip)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self.drag = RangeDrag(self, part, self._number_at)
+        self.drag.clicked.connect(self._clicked)
 
     def sizeHint(self) -> QSize:
         return QSize(200, HEIGHT)
 
-    def begin(self, nr_steps: int) -> None:
-        """Begin with a run of so many steps."""
-        self._nr_steps, self._farthest = nr_steps, 0
+    def begin(self) -> None:
+        """Begin with another run."""
+        self._farthest = 0
         nothing = np.zeros(0, np.int64)
         self.show_marks(nothing, nothing, nothing)
 
@@ -110,20 +136,34 @@ class Marks(Painted):
         handle = style.subControlRect(control, option, QStyle.SubControl.SC_SliderHandle, slider)
         return groove.left() + handle.width() / 2, float(max(groove.width() - handle.width(), 1))
 
+    def _number_at(self, x: float) -> float:
+        """The position that is shown at an x."""
+        left, length = self._groove()
+        return self._part.low + (x - left) / length * self._part.length
+
+    def _shown(self, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
+        return (positions >= self._part.low) & (positions <= self._part.high)
+
+    def _pixels(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where positions are, in steps of two pixels from the left end."""
+        length = self._groove()[1]
+        return np.asarray((length * (positions - self._part.low) / self._part.length / 2).astype(np.int64))
+
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         left, length = self._groove()
-        steps = max(self._nr_steps, 1)
+        reached = min(max((self._farthest - self._part.low) / self._part.length, 0.0), 1.0)
         painter.fillRect(QRectF(left, LINE, length, 1), self._theme.colour("edge"))
-        painter.fillRect(QRectF(left, LINE - 0.5, length * self._farthest / steps, 2), self._theme.colour("accent"))
-        for pixel in np.unique((length * self._wrongs / steps / 2).astype(int)).tolist():
+        painter.fillRect(QRectF(left, LINE - 0.5, length * reached, 2), self._theme.colour("accent"))
+        for pixel in np.unique(self._pixels(self._wrongs[self._shown(self._wrongs)])).tolist():
             painter.fillRect(
                 QRectF(left + 2 * pixel - 0.75, LINE + 2, 1.5, HEIGHT - LINE - 2), self._theme.colour("bad")
             )
-        if self._positions.size:
-            pixels, which = np.unique((length * self._positions / steps / 2).astype(int), return_inverse=True)
-            numbers = np.bincount(which, weights=self._counts)
+        shown = self._shown(self._positions)
+        if shown.any():
+            pixels, which = np.unique(self._pixels(self._positions[shown]), return_inverse=True)
+            numbers = np.bincount(which, weights=self._counts[shown])
             heights = 4 + (LINE - 5) * np.minimum(np.log1p(numbers) / np.log(1000), 1)
             painter.setBrush(self._theme.colour("doubtful"))
             painter.setPen(QPen(self._theme.colour("doubtful"), 0.5))
@@ -134,11 +174,11 @@ class Marks(Painted):
                 painter.drawPolygon(QPolygonF(corners))
         painter.end()
 
-    def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Go to the nearest mark."""
-        left, length = self._groove()
-        position = (event.position().x() - left) / length * self._nr_steps
+    def _clicked(self, x: float) -> None:
+        """Go to the nearest mark that is shown; without one, to the position under the mouse."""
+        position = self._number_at(x)
         marks = np.concatenate([self._positions, self._wrongs])
+        marks = marks[self._shown(marks)]
         if marks.size:
             position = marks[np.abs(marks - position).argmin()]
-        self._owner.wanted.emit(int(min(max(position, 0), self._nr_steps)))
+        self._owner.wanted.emit(int(min(max(position, self._part.low), self._part.high)))

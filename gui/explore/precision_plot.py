@@ -7,12 +7,16 @@ from typing import Final
 
 import numpy as np
 import pyqtgraph
+from numpy.typing import NDArray
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QPen
 from PySide6.QtWidgets import QWidget
 
 from foliolab.framework.explore.history import SERIES
 from foliolab.framework.explore.view import HistoryView
+from foliolab.gui.explore.step_times import StepTimes, seconds_text
+from foliolab.gui.widgets.interval import Interval
+from foliolab.gui.widgets.range_drag import RangeDrag
 from foliolab.gui.window.building import FLUSH, column
 from foliolab.gui.window.exporting import Row
 from foliolab.gui.window.plain import as_html
@@ -21,17 +25,47 @@ from foliolab.gui.window.theme import DASHES, Theme, Themed
 SHARE: Final = SERIES.index("false_share")
 
 
-class PrecisionPlot(QWidget, Themed):
-    """A band for each policy: a point of a long run stands for several steps, from their minimum to their maximum."""
+class RunAxis(pyqtgraph.AxisItem):  # type: ignore[misc]
+    """The axis of a run: its steps, or the time of a trace, with the unit at each number.
 
-    def __init__(self, theme: Theme) -> None:
+    Attributes:
+        timed: whether it has time.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("bottom")
+        self.timed = False
+        self.enableAutoSIPrefix(False)
+
+    def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:
+        if self.timed:
+            return [seconds_text(value, spacing) for value in values]
+        return [f"{value:,.0f}" if spacing >= 1 else "" for value in values]
+
+
+class PrecisionPlot(QWidget, Themed):
+    """A band for each policy: a point of a long run stands for several steps, from their minimum to their maximum.
+
+    The axis has steps, or the time of a trace that has times.
+
+    Args:
+        theme: the colours.
+        part: the part of the run that is shown; the mouse changes it.
+    """
+
+    def __init__(self, theme: Theme, part: Interval) -> None:
         super().__init__()
+        self._part = part
+        self._times = StepTimes()
+        self.timed = False
         self.setObjectName("explore.precision_plot")
         self.setAccessibleName("Share of exclusive folios called shared, over the run")
         self._theme = theme
         self._names: list[str] = []
         self._history: HistoryView | None = None
-        self.plot = pyqtgraph.PlotWidget()
+        self._position = 0
+        self._axis = RunAxis()
+        self.plot = pyqtgraph.PlotWidget(axisItems={"bottom": self._axis})
         self.plot.setMenuEnabled(False)
         self.plot.hideButtons()
         self.plot.setMouseEnabled(False, False)
@@ -44,11 +78,14 @@ class PrecisionPlot(QWidget, Themed):
         self._lows: list[pyqtgraph.PlotDataItem] = []
         self._bands: list[pyqtgraph.FillBetweenItem] = []
         column(self.plot, of=self, margins=FLUSH)
+        self.drag = RangeDrag(self.plot.viewport(), part, self._position_at)
+        part.changed.connect(self._show_part)
         self.paint(theme)
 
-    def begin(self, names: Sequence[str], nr_steps: int) -> None:
-        """Begin with another run."""
+    def begin(self, names: Sequence[str], times: StepTimes) -> None:
+        """Begin with another run, of which these times are known."""
         self._names, self._history = list(names), None
+        self._times, self.timed = times, times.known
         for curve in (*self._curves, *self._lows, *self._bands):
             self.plot.removeItem(curve)
         self._curves = [self.plot.plot(name=as_html(name)) for name in self._names]
@@ -57,25 +94,57 @@ class PrecisionPlot(QWidget, Themed):
         self._bands = [pyqtgraph.FillBetweenItem(low, high) for low, high in bounds]
         for band in self._bands:
             self.plot.addItem(band)
-        self.plot.setXRange(0, max(nr_steps, 1), padding=0.005)
         self.plot.setYRange(0, 5, padding=0.02)
+        self._show_part()
         self.paint(self._theme)
+
+    # -- the axis --------------------------------------------------------------------------------------
+    def show_times(self, timed: bool) -> None:
+        """Have time as the axis, if the run has times; otherwise steps."""
+        self.timed = timed and self._times.known
+        history, self._history = self._history, None
+        self._show_part()
+        if history is not None:
+            self.show_history(history, self._position)
+
+    def _x(self, positions: NDArray[np.int64] | float) -> NDArray[np.float64]:
+        return self._times.at(positions) if self.timed else np.asarray(positions, np.float64)
+
+    def _position_at(self, pixel: float) -> float:
+        """The position that is shown at an x of the plot's viewport."""
+        x = self.plot.getViewBox().mapSceneToView(self.plot.mapToScene(round(pixel), 0)).x()
+        return self._times.position(x) if self.timed else float(x)
+
+    def _show_part(self) -> None:
+        self._axis.timed = self.timed
+        self._axis.picture = None  # the same numbers may stand for others now
+        low, high = float(self._x(self._part.low)), float(self._x(self._part.high))
+        self.plot.setXRange(low, high if high > low else low + (1e-9 if self.timed else 1), padding=0.005)
+        self._show_top()
 
     def show_history(self, history: HistoryView, position: int) -> None:
         """Show the history up to now, and the position."""
-        self._here.setValue(position)
+        self._position = position
+        self._here.setValue(float(self._x(position)))
         if history is self._history or history.high.shape[0] != len(self._curves):
             return
         self._history = history
-        top = 1.0
+        x = self._x(history.positions)
         for lane, curve in enumerate(self._curves):
-            values = 100 * history.high[lane, SHARE]
-            curve.setData(history.positions, values)
-            self._lows[lane].setData(history.positions, 100 * history.low[lane, SHARE])
-            top = max(top, float(values.max(initial=0)))
-        self.plot.setYRange(0, min(1.15 * top, 104), padding=0)
+            curve.setData(x, 100 * history.high[lane, SHARE])
+            self._lows[lane].setData(x, 100 * history.low[lane, SHARE])
+        self._show_top()
         ends = ", ".join(f"{name} {100 * history.high[lane, SHARE, -1]:.1f} %" for lane, name in enumerate(self._names))
         self.setAccessibleDescription(f"now: {ends}")
+
+    def _show_top(self) -> None:
+        """Make the highest value of the part fit."""
+        history = self._history
+        if history is None or not len(self._curves):
+            return
+        shown = (history.positions >= self._part.low) & (history.positions <= self._part.high)
+        top = max(1.0, 100 * float(history.high[:, SHARE][:, shown].max(initial=0)))
+        self.plot.setYRange(0, min(1.15 * top, 104), padding=0)
 
     def paint(self, theme: Theme) -> None:
         self._theme = theme

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.explore.cells import FALSE_SHARED, UNSAFE
 from foliolab.framework.explore.commands import MapKey
+from foliolab.framework.explore.events import CHUNK
 from foliolab.framework.explore.folio_detail import FolioDetail, folio_detail
 from foliolab.framework.explore.page_detail import PageDetail, page_detail
 from foliolab.framework.explore.reasons import last_change
-from foliolab.framework.explore.source import Touch
+from foliolab.framework.explore.source import EventsSource, Source, Touch
+from foliolab.gui.explore.step_times import StepTimes
 from foliolab.gui.window.matching import says
 
 if TYPE_CHECKING:
     from foliolab.framework.explore.lane import Lane
     from foliolab.framework.explore.session import Session
 
+MOST_TIMES: Final = 2048
 MOST_FOUND: Final = 40
 """Steps that a search for words finds at most."""
 Details = tuple[dict[int, PageDetail], dict[int, FolioDetail]]
@@ -39,6 +43,7 @@ class Facts:
         pages: pages of a map.
         nr_steps: steps of the source.
         notes: sentences for the user.
+        times: of a trace that has times.
     """
 
     title: str
@@ -48,13 +53,61 @@ class Facts:
     pages: int
     nr_steps: int
     notes: tuple[str, ...]
+    times: StepTimes = field(default_factory=StepTimes)
 
 
 def facts(session: Session) -> Facts:
     """The facts about a session."""
     source = session.source
     names = tuple(lane.name for lane in session.lanes)
-    return Facts(source.title, source.kind, names, len(source.mms), source.pages, source.nr_steps, source.notes)
+    return Facts(
+        source.title, source.kind, names, len(source.mms), source.pages, source.nr_steps, source.notes, times_of(source)
+    )
+
+
+def times_of(source: Source) -> StepTimes:
+    """The times of a trace at up to MOST_TIMES positions; none if its source had only an order."""
+    if not isinstance(source, EventsSource) or not source.timed:
+        return StepTimes()
+    wanted = np.unique(np.linspace(0, source.nr_steps, MOST_TIMES).astype(np.int64))
+    steps = np.maximum(wanted - 1, 0)  # at a position, the step before it is the last one that is done
+    found = np.empty(wanted.size)
+    for number in np.unique(steps // CHUNK).tolist():
+        of_block = steps // CHUNK == number
+        found[of_block] = source.blocks.block(number).time[steps[of_block] - number * CHUNK]
+    return StepTimes(wanted.astype(np.float64), (found - found[0]) / 1e9)
+
+
+def sentences(session: Session, begin: int, end: int) -> list[str]:
+    """The sentences of steps begin to end-1."""
+    return [session.source.describe(step) for step in range(begin, min(end, session.source.nr_steps))]
+
+
+def touched(session: Session, begin: int, end: int) -> dict[int, NDArray[np.bool_]] | None:
+    """The pages that steps begin to end-1 acted on, by map, of the processes that have the maps now.
+
+    None: there are too many steps, or the session has something else to do.
+    """
+    source, stop = session.source, session.patience()
+    names = {name: index for index, name in enumerate(session.lanes[0].names())}
+    found: dict[int, NDArray[np.bool_]] = {}
+    for step in range(begin, min(end, source.nr_steps)):
+        if step % 64 == 63 and stop():
+            return None
+        touch = source.touch(step)
+        mm = _map_of(session, touch, names)
+        if mm >= 0 and touch.page >= 0:
+            found.setdefault(mm, np.zeros(source.pages, np.bool_))[touch.page : touch.page + touch.nr] = True
+    return found
+
+
+def _map_of(session: Session, touch: Touch, names: Mapping[str, int]) -> int:
+    """The map of a touch; -1 if no map has its process now."""
+    source = session.source
+    if not isinstance(source, EventsSource):
+        return touch.mm
+    # an event names the process by a number that is never used again, whereas maps are handed on
+    return names.get(source.name(touch.mm), -1)
 
 
 def last_touch(session: Session) -> Touch:
@@ -62,12 +115,8 @@ def last_touch(session: Session) -> Touch:
     if not session.position:
         return Touch(-1)
     touch = session.source.touch(session.position - 1)
-    mm = touch.mm
-    if session.source.kind in ("pattern", "trace"):
-        # an event names the process by a number that is never used again, whereas maps are handed on
-        names = session.lanes[0].names()
-        mm = next((index for index, name in enumerate(names) if name.endswith(f" {touch.mm}")), -1)
-    return Touch(mm, touch.page, touch.nr)
+    names = {name: index for index, name in enumerate(session.lanes[0].names())}
+    return Touch(_map_of(session, touch, names), touch.page, touch.nr)
 
 
 def visible_details(

@@ -10,6 +10,8 @@ from PySide6.QtWidgets import QComboBox, QWidget
 from foliolab.framework.explore.commands import FLAT_OUT
 from foliolab.framework.explore.view import View
 from foliolab.gui.explore.position_slider import PositionSlider
+from foliolab.gui.explore.step_times import StepTimes
+from foliolab.gui.widgets.interval import Interval
 from foliolab.gui.window.building import column, label, named, row
 from foliolab.gui.window.plain import OneLine
 from foliolab.gui.window.theme import Theme
@@ -34,10 +36,17 @@ def rate_text(rate: float) -> str:
 
 
 class RunBar(QWidget):
-    """The bar."""
+    """The bar.
 
-    def __init__(self, theme: Theme) -> None:
+    Args:
+        theme: the colours.
+        part: the part of the run that the slider spans.
+    """
+
+    def __init__(self, theme: Theme, part: Interval) -> None:
         super().__init__()
+        self._part = part
+        self._times = StepTimes()
         self.last_step = named(OneLine(), "The last step")
         self.last_step.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.position = named(label(role="quiet"), "Position and rate")
@@ -45,7 +54,7 @@ class RunBar(QWidget):
         for speed in SPEEDS:
             self.speed.addItem(speed_text(speed), speed)
         self.speed.setCurrentIndex(INITIAL)
-        self.slider = PositionSlider(theme)
+        self.slider = PositionSlider(theme, part)
         line = row((self.last_step, 1), self.position, self.speed)
         column(line, self.slider, of=self, margins=(8, 2, 8, 4), spacing=2)
 
@@ -54,10 +63,17 @@ class RunBar(QWidget):
         """The chosen speed, in steps a second."""
         return float(self.speed.currentData())
 
+    def begin(self, times: StepTimes) -> None:
+        """Begin with another run, of which these times are known."""
+        self._times = times
+        self.slider.begin()
+
     def show_view(self, view: View) -> None:
         """Show the last step, the position and the rate of a view."""
         self.last_step.setText(view.description or "No step has been done yet.")
         rate = f" · {rate_text(view.page_operations_per_second)} page operations/s" if view.playing else ""
         busy = f" · {view.busy}" if view.busy else ""
-        self.position.setText(f"step {view.position:,} of {view.nr_steps:,}{rate}{busy}")
+        time = f" · {self._times.text(view.position)}" if self._times.known else ""
+        part = "" if self._part.whole else f" (shown: {self._part.low:,} to {self._part.high:,})"
+        self.position.setText(f"step {view.position:,} of {view.nr_steps:,}{part}{time}{rate}{busy}")
         self.slider.show_position(view.position, view.farthest)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from foliolab.gui.explore.map_grid import MapGrid
     from foliolab.gui.explore.queries import Facts
     from foliolab.gui.explore.run import Run
+    from foliolab.gui.explore.shown_part import ShownPart
     from foliolab.gui.inspector.inspector import Inspector
 
 
@@ -34,6 +35,7 @@ class ExploreState(State, frozen=True, kw_only=True):
         lane: the policy whose maps are shown; -1 for all.
         centre, zoom: the page in the middle of the maps, and how much larger they are than as a whole. Cells are
             arranged as the window's size allows, so that a rectangle would show other pages in another window.
+        first, last: the positions between which the run is shown; 0 and 0 for the whole run.
         mm, page, policy: what is inspected: map, page and policy; -1 and empty for nothing.
     """
 
@@ -48,6 +50,8 @@ class ExploreState(State, frozen=True, kw_only=True):
     lane: Annotated[int, msgspec.Meta(ge=-1, lt=MOST_POLICIES)] = -1
     centre: Number = -1
     zoom: Annotated[float, msgspec.Meta(ge=1, le=1e9)] = 1.0
+    first: Count = 0
+    last: Count = 0
     mm: Number = -1
     page: Number = -1
     policy: Name = ""
@@ -81,6 +85,7 @@ class Shown(Protocol):
     inspector: Inspector | None
     inspecting: Inspecting
     controls: Controls
+    shown_part: ShownPart
 
 
 def state_of(workspace: Shown, files: Files) -> ExploreState | None:
@@ -95,10 +100,13 @@ def state_of(workspace: Shown, files: Files) -> ExploreState | None:
         digest = files.keep_file(choice.what)
     mm, page = workspace.inspecting.picked or (-1, -1)
     centre, zoom = workspace.maps.seen()
+    part = workspace.shown_part.part
+    first, last = (0, 0) if part.whole else (part.low, part.high)
     return ExploreState(
         kind=cast("Kind", choice.kind), what=choice.what, policies=choice.policies, mms=choice.mms, size=choice.size,
         span=choice.span, file=digest, step=run.view.position, lane=workspace.maps.lane, centre=centre, zoom=zoom,
-        mm=mm, page=page, policy=workspace.inspector.policy if workspace.inspector is not None else "",
+        first=first, last=last, mm=mm, page=page,
+        policy=workspace.inspector.policy if workspace.inspector is not None else "",
     )  # fmt: skip
 
 
@@ -117,4 +125,6 @@ def show(workspace: Shown, state: ExploreState) -> None:
         maps.select(lane, state.mm, state.page)
     else:
         workspace.inspecting.picked = None
+    part = workspace.shown_part.part
+    part.see(state.first, state.last) if state.last else part.fit()
     workspace.controls.goto(state.step)

@@ -22,7 +22,9 @@ from foliolab.gui.explore.inspecting import Inspecting
 from foliolab.gui.explore.map_grid import MapGrid
 from foliolab.gui.explore.menus import offer_menus
 from foliolab.gui.explore.run_bar import RunBar
+from foliolab.gui.explore.shown_part import ShownPart
 from foliolab.gui.explore.state import ExploreState, show, state_of
+from foliolab.gui.explore.step_table import StepTable
 from foliolab.gui.explore.trace_answer import TraceAnswer
 from foliolab.gui.explore.welcome import Welcome
 from foliolab.gui.window.building import page
@@ -88,7 +90,9 @@ class ExploreWorkspace(Workspace):
         self.welcome = Welcome()
         self.maps = MapGrid(desk.themes.now)
         self.close_up = CloseUp(self.maps, self.statusBar())
-        self.run_bar = RunBar(desk.themes.now)
+        self.shown_part = ShownPart(self, self)
+        self.run_bar = RunBar(desk.themes.now, self.shown_part.part)
+        self.steps = StepTable(self.shown_part.part, lambda: self.run)
         self.controls = Controls(self)
         self.inspecting = Inspecting(self, self)
         self.going = Going(self)
@@ -110,6 +114,9 @@ class ExploreWorkspace(Workspace):
         area = Qt.DockWidgetArea
         self.dock("chooser", "What to explore", self.panel(self.chooser), area.LeftDockWidgetArea)
         self.dock("counters", "Counters", QWidget(), area.BottomDockWidgetArea)
+        self.dock("steps", "Steps", self.steps, area.BottomDockWidgetArea)
+        self.tabifyDockWidget(self.docks["counters"], self.docks["steps"])
+        self.docks["counters"].raise_()
         self.dock("precision", "Precision over the run", QWidget(), area.BottomDockWidgetArea)
         self.dock("inspector", "Inspector", QWidget(), area.RightDockWidgetArea)
         self.dock("answer", "The answer", self.panel(self.answer), area.TopDockWidgetArea, shown=False)
@@ -125,6 +132,7 @@ class ExploreWorkspace(Workspace):
         self.maps.chosen.connect(self.inspecting.pick)
         self.run_bar.speed.currentIndexChanged.connect(self._set_speed)
         self.run_bar.slider.wanted.connect(self.controls.goto)
+        self.steps.wanted.connect(self.controls.goto)
 
     def _furnish(self) -> None:
         """Make the contents of the docks, at the first run: importing the modules takes long."""
@@ -136,7 +144,8 @@ class ExploreWorkspace(Workspace):
         from foliolab.gui.inspector.inspector import Inspector
 
         theme = self.desk.themes.now
-        self.plot, self.counters, self.inspector = PrecisionPlot(theme), Counters(theme), Inspector(self.desk)
+        self.plot = PrecisionPlot(theme, self.shown_part.part)
+        self.counters, self.inspector = Counters(theme), Inspector(self.desk)
         self.counters.remember(self.desk.settings)
         self.inspector.why.setObjectName("explore.why")
         way = (self.plot, self.counters, self.run_bar.slider)
@@ -276,8 +285,10 @@ class ExploreWorkspace(Workspace):
             self.resizeDocks([self.docks["answer"]], [BOTTOM], Qt.Orientation.Vertical)
             self.answer.begin(self.run.choice.what, self.run.choice.policies)
         self.maps.begin(facts.policies, facts.mms, facts.pages)
-        self.plot.begin(facts.policies, facts.nr_steps)
-        self.run_bar.slider.begin(facts.nr_steps)
+        self.shown_part.begin(facts.nr_steps)
+        self.plot.begin(facts.policies, facts.times)
+        self.run_bar.begin(facts.times)
+        self.steps.begin(facts.times)
         for note in facts.notes:
             self.desk.notices.say(note)
         if self.going.wanted >= 0:
@@ -308,12 +319,14 @@ class ExploreWorkspace(Workspace):
             self.desk.notices.say(view.error.what, "warning", view.error.hint)
         if view.playing and self._views % COUNTERS_EVERY:
             return
-        self.counters.show_lanes(view.lanes)
+        self.shown_part.show_counters()
         self.plot.show_history(view.history, view.position)
         self.run_bar.slider.show_marks(view.history)
         if not view.playing and self.accesses is not None:
             self.accesses.at = -1
             self.inspecting.after_step()
+            self.steps.show_position(view.position)
+            self.shown_part.mark_pages()
 
     def _show_maps(self, maps: list[MapKey], weights: NDArray[np.uint8]) -> None:
         if self.run is not None:
@@ -363,7 +376,7 @@ class ExploreWorkspace(Workspace):
         ]
 
     def shareable(self) -> Shareable | None:
-        """The steps up to this one, at most SHARED of them; of a counterexample all."""
+        """The steps of the shown part; of a whole run those up to this one, at most SHARED; of a counterexample all."""
         run = self.run
         if run is None or run.view is None:
             return None
@@ -372,7 +385,8 @@ class ExploreWorkspace(Workspace):
             example = choice.counterexample()
             return Shareable(example.law, tuple(self.with_plugins([example.policy])[1:]), example)
         last = run.view.position or min(SHARED, run.view.nr_steps)
-        words = [choice.what, "--steps", f"{max(last - SHARED, 0)}-{last - 1}", *choice.options()]
+        first, end = self.shown_part.steps or (max(last - SHARED, 0), last - 1)
+        words = [choice.what, "--steps", f"{first}-{end}", *choice.options()]
         return Shareable(Path(choice.what).stem, tuple(self.with_plugins(words)))
 
     def state(self, files: Files) -> ExploreState | None:

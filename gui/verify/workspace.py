@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QWidget
 
-from foliolab.framework.errors import FolioLabError, UsageError
+from foliolab.framework.errors import FolioLabError, PluginError, UsageError
 from foliolab.gui.verify.commands import commands_of, findables
 from foliolab.gui.verify.opened import OpenedVerdicts, command_of, kind_of
 from foliolab.gui.verify.options import Attempt, Options
-from foliolab.gui.verify.player import Player
 from foliolab.gui.verify.state import VerifyState, place_of, state_of
 from foliolab.gui.window import dialogs
+from foliolab.gui.window.aside import Aside
 from foliolab.gui.window.building import FLUSH, column, label, named, row, splitter
 from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
@@ -31,6 +31,7 @@ from foliolab.gui.window.watched import is_present
 from foliolab.gui.window.workspace import Workspace
 
 if TYPE_CHECKING:
+    from foliolab.framework.contract.policy import Scheme
     from foliolab.framework.verify.counterexample import Counterexample
     from foliolab.framework.verify.timeline import Timeline
     from foliolab.framework.verify.verifier import Verification
@@ -68,8 +69,8 @@ class VerifyWorkspace(Workspace):
         self.inspector: Inspector | None = None
         self._began = 0.0
         self._digest = ""
-        self.player = Player(self)
-        self.player.played.connect(self._played)
+        self.player = Aside(self)
+        self.player.done.connect(self._played)
         self.player.failed.connect(self._cannot_play)
         self._file = ""
         self._opened = OpenedVerdicts()
@@ -269,7 +270,7 @@ class VerifyWorkspace(Workspace):
             return
         self.example = example
         self._file = ""
-        self.player.play(example, scheme)
+        self.player.begin(_timeline, example, scheme)
         self.statusBar().showMessage("Playing the counterexample …")
 
     def _played(self, timeline: Timeline) -> None:
@@ -285,8 +286,10 @@ class VerifyWorkspace(Workspace):
         step, self._wanted_step = self._wanted_step, -1
         self.stepper.go(step)
 
-    def _cannot_play(self, fault: FolioLabError) -> None:
+    def _cannot_play(self, fault: Exception) -> None:
         self.statusBar().clearMessage()
+        if not isinstance(fault, FolioLabError):
+            fault = PluginError(f"the counterexample cannot be played: {type(fault).__name__}: {fault}")
         self.desk.notices.fault(fault)
 
     def _stepped(self, step: int) -> None:
@@ -490,3 +493,10 @@ class VerifyWorkspace(Workspace):
             self.stepper.pause()
         if self.inspector is not None:
             self.inspector.clear()
+
+
+def _timeline(example: Counterexample, scheme: Scheme) -> Timeline:
+    """Play a counterexample; a long one takes seconds."""
+    from foliolab.framework.verify.timeline import Timeline
+
+    return Timeline(example, scheme)

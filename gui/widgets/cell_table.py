@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QSignalBlocker, Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
 from foliolab.framework import intake
 from foliolab.framework.escaping import visible
+from foliolab.gui.widgets.sorting import sort_key
 from foliolab.gui.window.exporting import Row
 from foliolab.gui.window.plain import tip
 from foliolab.gui.window.theme import Theme, Themed
@@ -45,6 +46,8 @@ class Cell(NamedTuple):
 class CellTable(QTableWidget, Themed):
     """A table whose rows can be selected, but not edited.
 
+    A click on a heading sorts the rows, the next one in the opposite order; a third one brings back their own order.
+
     Args:
         name: read by screen readers.
         columns: the headings.
@@ -68,13 +71,16 @@ class CellTable(QTableWidget, Themed):
         self._widths: dict[str, int] = {}  # that the user has set, by heading; others are as wide as their contents
         self._fitting = False
         self._settings: Settings | None = None
+        self._sorted: tuple[str, bool] | None = None  # heading, and whether descending; None: in their own order
         self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         self.horizontalHeader().setStretchLastSection(True)
         self.horizontalHeader().sectionResized.connect(self._resized)
+        self.horizontalHeader().setSortIndicatorClearable(True)
+        self._show_order()
+        self.horizontalHeader().sortIndicatorChanged.connect(self._sort_changed)
 
     def show_rows(self, rows: Sequence[Sequence[Cell]], columns: Sequence[str] | None = None) -> None:
         """Replace the rows; with `columns`, the headings, too."""
-        sorts = self.isSortingEnabled()
         self.setSortingEnabled(False)  # otherwise a row would move while its cells are set
         if columns is not None:
             self._columns = list(columns)
@@ -85,13 +91,31 @@ class CellTable(QTableWidget, Themed):
         for at, row in enumerate(rows):
             for column, cell in enumerate(row):
                 self.setItem(at, column, self._item(cell))
-        self.setSortingEnabled(sorts)
+        self._show_order()
         self.fit()
 
-    def sort_on_click(self) -> None:
-        """Let a click on a heading sort the rows; until then they stay in their order."""
-        self.horizontalHeader().setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
+    # -- order -----------------------------------------------------------------------------------------
+    def sort_by(self, heading: str, descending: bool = False) -> None:
+        """Sort the rows, until the user sorts them otherwise."""
+        self._sorted = heading, descending
+        self._show_order()
+
+    def _show_order(self) -> None:
+        heading, descending = self._sorted or ("", False)
+        at = self._columns.index(heading) if heading in self._columns else -1
+        with QSignalBlocker(self.horizontalHeader()):
+            order = Qt.SortOrder.DescendingOrder if descending else Qt.SortOrder.AscendingOrder
+            self.horizontalHeader().setSortIndicator(at, order)
         self.setSortingEnabled(True)
+
+    def _sort_changed(self, at: int, order: Qt.SortOrder) -> None:
+        """Keep the order that the user has chosen."""
+        self._sorted = (self._columns[at], order == Qt.SortOrder.DescendingOrder) if at >= 0 else None
+        if self._sorted is None:
+            self.show_rows(self._rows)
+        if self._settings is not None:
+            heading, descending = self._sorted or ("", False)
+            self._settings.keep(self._order_key, f"{'-' if descending else '+'}{heading}" if heading else "")
 
     # -- widths ----------------------------------------------------------------------------------------
     def fit(self) -> None:
@@ -104,8 +128,10 @@ class CellTable(QTableWidget, Themed):
         self._fitting = False
 
     def remember(self, settings: Settings) -> None:
-        """Take the widths that the user has set from the settings, and keep there what he sets."""
+        """Take the widths and the order that the user has chosen from the settings, and keep there what he chooses."""
         self._settings = settings
+        if order := settings.text(self._order_key):
+            self.sort_by(order[1:], order.startswith("-"))
         for text in settings.texts(self._key):
             heading, _, width = text.rpartition("=")
             number = intake.number(width)
@@ -117,6 +143,10 @@ class CellTable(QTableWidget, Themed):
     def _key(self) -> str:
         return f"columns/{self.accessibleName().replace(' ', '-')}"
 
+    @property
+    def _order_key(self) -> str:
+        return self._key.replace("columns/", "order/", 1)
+
     def _resized(self, at: int, before: int, now: int) -> None:
         """Keep a width that the user has set by the mouse; the last column takes what is left."""
         if self._fitting or not self._pressed() or at >= len(self._columns) - 1:
@@ -127,11 +157,6 @@ class CellTable(QTableWidget, Themed):
 
     def _pressed(self) -> bool:
         return bool(QGuiApplication.mouseButtons() & Qt.MouseButton.LeftButton)
-
-    def set_cell(self, row: int, column: int, cell: Cell) -> None:
-        """Replace one cell of a table that is not sorted."""
-        self._rows[row][column] = cell
-        self.setItem(row, column, self._item(cell))
 
     def _item(self, cell: Cell) -> QTableWidgetItem:
         item = _Item(visible(cell.text))
@@ -158,4 +183,4 @@ class _Item(QTableWidgetItem):
         own, others = self.data(NUMBER), other.data(NUMBER)
         if own is not None and others is not None:
             return bool(own < others)
-        return self.text() < other.text()
+        return sort_key(self.text()) < sort_key(other.text())

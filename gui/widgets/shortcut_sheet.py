@@ -23,6 +23,8 @@ OWN: Final = (
     ("Maps", "Move the cursor", "Alt+arrows"),
     ("Maps", "Inspect the page under the cursor", "Enter"),
     ("Maps", "Larger or smaller cells", "+ or -, or the mouse wheel"),
+    ("Timeline, curves, bars", "Show a part alone; zoom; move it", "drag; mouse wheel; Shift+wheel"),
+    ("Table of steps, verdicts", "Show a part alone", "drag over rows"),
     ("Fields of a folio", "Choose a field", "arrows, Home, End"),
     ("Fields of a folio", "Go to where the field was last written", "Enter, or a click"),
     ("Fields of a folio", "Copy the sentence about the field", "Ctrl+C"),
@@ -53,7 +55,6 @@ class ShortcutSheet(QDialog):
         self.setWindowTitle("Keyboard shortcuts")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.table = CellTable("Keyboard shortcuts", COLUMNS, theme)
-        self.table.sort_on_click()
         rows = [
             (places.get(command.workspace, "Everywhere"), command.plain, _keys(command.keys), command.tip)
             for command, _, _ in commands.all()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
@@ -16,6 +18,8 @@ from foliolab.gui.window.building import label, named, row, tool_button
 
 AT_ONCE: Final = 0.4
 """Seconds that a job has to stop after a request; then it is killed."""
+LOOK: Final = 10
+"""Milliseconds from one look whether a job's process has ended to the next."""
 Say = Callable[[object], None]
 Work = Callable[..., Any]
 
@@ -73,7 +77,7 @@ class Job(QObject):
 
     def kill(self) -> None:
         """Kill the job now, with all processes that it started."""
-        self._end(0)
+        self._end()
 
     def _take(self) -> None:
         for message in self._child.arrived():
@@ -89,13 +93,21 @@ class Job(QObject):
                 case _:
                     self.reported.emit(message)
         if self._child.over:
-            self._end(AT_ONCE)
+            self._notifier.setEnabled(False)
+            self._leave(time.monotonic() + AT_ONCE)
 
-    def _end(self, grace: float) -> None:
+    def _leave(self, until: float) -> None:
+        """Let the process end by itself, without waiting for it here; after a moment it is killed."""
+        if self.process.is_alive() and time.monotonic() < until and not self._child.pipe.closed:
+            QTimer.singleShot(LOOK, self, partial(self._leave, until))
+        else:
+            self._end()
+
+    def _end(self) -> None:
         if self._child.pipe.closed:
             return
         self._notifier.setEnabled(False)
-        self._child.end(grace)
+        self._child.end()
         self.ended.emit()
         self.deleteLater()
 

@@ -2,6 +2,7 @@
 
     python tests/benchmarks/window.py                     # offscreen; --xvfb: in a real window under Xvfb
     python tests/benchmarks/window.py --minutes 10        # memory over ten minutes of Explore at full speed
+    python tests/benchmarks/window.py --heartbeat         # only a session that does everything once: its longest events
 
 Explore plays eight maps of 1 GiB (262,144 pages each) under four policies, all of them painted, with the strip of
 curves beside them. Printed are: frames a second, processor time a frame, page operations a second in all lanes, time
@@ -263,6 +264,20 @@ def growth(bench: Bench, minutes: float) -> None:
     )
 
 
+def everything(size: tuple[int, int]) -> None:
+    """The longest events of a session that does everything once, with a data folder of its own."""
+    import whole_session
+
+    print("a session that does everything once")
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["FOLIOLAB_DATA"] = folder
+        bench = Bench(size)
+        bench.until(lambda: bench.window.library.settled, 60)
+        print(whole_session.report(whole_session.Session(bench.window, bench.until).run()), flush=True)
+        bench.close()
+        del os.environ["FOLIOLAB_DATA"]
+
+
 def main() -> None:
     """Print the figures."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -271,6 +286,7 @@ def main() -> None:
     options.add_argument("--size", default="1600x1000", help="of the window")
     options.add_argument("--pattern", default="snapshot", help="what is played")
     options.add_argument("--xvfb", action="store_true", help="in a real window under Xvfb")
+    options.add_argument("--heartbeat", action="store_true", help="only the session and its longest events")
     chosen = options.parse_args()
     if chosen.xvfb and not os.environ.get("FOLIOLAB_IN_XVFB"):
         if shutil.which("xvfb-run") is None:
@@ -281,8 +297,12 @@ def main() -> None:
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     width, _, height = chosen.size.partition("x")
     print(f"window of {chosen.size}, {os.environ['QT_QPA_PLATFORM']}, {os.cpu_count()} processors")
+    size = int(width), int(height)
+    everything(size)
+    if chosen.heartbeat:
+        return
     ready()
-    bench = Bench((int(width), int(height)))
+    bench = Bench(size)
     print(f"8 maps of 1 GiB, {chosen.pattern}, folios of 64 KiB, four policies, one policy's maps in sight")
     bench.start(8, 1 << 30, 4, POLICIES, chosen.pattern)
     bench.workspace.maps.show_lane(0)

@@ -10,14 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foliolab.framework.explore.checkpoints import MOST, Checkpoints
-from foliolab.framework.explore.history import History, Marks
+from foliolab.framework.explore.history import SERIES, History, Marks
+
+
+def of(value: int) -> list[list[int]]:
+    """One lane with the same value in every series."""
+    return [[value] * len(SERIES)]
 
 
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=300), st.integers(1, 40))
 def test_the_maximum_is_kept(values: list[int], stride: int) -> None:
     history = History(1, most=16)
     for number, value in enumerate(values):
-        history.add(number * stride, [[value, -value, 0, number]])
+        history.add(number * stride, of(value))
     assert history.nr <= 16
     assert history.last == (len(values) - 1) * stride
     assert history.high(0, "false_share").max() == max(values)
@@ -32,9 +37,9 @@ def test_the_maximum_is_kept(values: list[int], stride: int) -> None:
 
 def test_nothing_is_added_twice() -> None:
     history = History(1)
-    history.add(5, [[1, 1, 1, 1]])
-    history.add(5, [[2, 2, 2, 2]])
-    history.add(3, [[2, 2, 2, 2]])
+    history.add(5, of(1))
+    history.add(5, of(2))
+    history.add(3, of(2))
     assert history.nr == 1 and history.high(0, "unsafe").tolist() == [1]
 
 

@@ -227,6 +227,8 @@ def furnished(application: QApplication) -> Window:
     workspaces: Any = window.workspaces
     if reference.shipped() is not None:
         workspaces["benchmark"].show_object(collector._result_of_reference("cost"))
+    while workspaces["benchmark"]._comparing.busy:
+        settle()
     workspaces["explore"]._furnish()
     window.go("compare")
     settle()

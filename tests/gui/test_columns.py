@@ -39,7 +39,6 @@ def test_rows_stay_in_their_order_until_a_heading_is_clicked(qtbot: Any) -> None
 
     table = CellTable("Numbers", ("number",), LIGHT)
     qtbot.addWidget(table)
-    table.sort_on_click()
     table.show_rows([[Cell(str(number), number=number)] for number in (10, 9, 100)])
     table.show()
 
@@ -49,3 +48,85 @@ def test_rows_stay_in_their_order_until_a_heading_is_clicked(qtbot: Any) -> None
     assert texts() == ["10", "9", "100"]
     qtbot.mouseClick(table.horizontalHeader().viewport(), Qt.MouseButton.LeftButton, pos=QPoint(20, 5))
     assert texts() == ["9", "10", "100"]
+
+
+def test_an_order_is_kept_and_given_up_by_the_third_click(qtbot: Any, tmp_path: Path) -> None:
+    from PySide6.QtCore import QPoint, QSettings, Qt
+
+    from foliolab.gui.widgets.cell_table import Cell, CellTable
+    from foliolab.gui.window.settings import Settings
+    from foliolab.gui.window.theme import LIGHT
+
+    settings = Settings(QSettings(str(tmp_path / "x.ini"), QSettings.Format.IniFormat))
+
+    def made() -> CellTable:
+        table = CellTable("A table", ("name", "share"), LIGHT)
+        qtbot.addWidget(table)
+        table.remember(settings)
+        table.show_rows([[Cell(text), Cell(text)] for text in ("5 %", "40 %", "")])
+        table.show()
+        return table
+
+    def texts(table: CellTable) -> list[str]:
+        return [item.text() for row in range(3) if (item := table.item(row, 0)) is not None]
+
+    first = made()
+    heads = first.horizontalHeader()
+    where = QPoint(heads.sectionViewportPosition(1) + 9, 5)
+    for wanted in (["5 %", "40 %", ""], ["", "40 %", "5 %"]):
+        qtbot.mouseClick(heads.viewport(), Qt.MouseButton.LeftButton, pos=where)
+        assert texts(first) == wanted
+    assert texts(made()) == ["", "40 %", "5 %"], "the next table of this name is sorted alike"
+    qtbot.mouseClick(heads.viewport(), Qt.MouseButton.LeftButton, pos=where)
+    assert texts(first) == texts(made()) == ["5 %", "40 %", ""], "in their own order again"
+
+
+def test_claims_and_the_matrix_are_sorted(qtbot: Any, tmp_path: Path) -> None:
+    """Claims answer a click on the row where they are now; the matrix keeps the chosen cell, the order and widths."""
+    from PySide6.QtCore import QSettings
+
+    from foliolab.gui.compare.answer import QUESTIONS, Answer
+    from foliolab.gui.compare.matrix import Matrix
+    from foliolab.gui.compare.measure import Cell
+    from foliolab.gui.compare.table import MatrixView
+    from foliolab.gui.verify.claims import Claims
+    from foliolab.gui.window.settings import Settings
+    from foliolab.gui.window.theme import LIGHT
+    from foliolab.policies import mm_id
+
+    claims = Claims(LIGHT)
+    qtbot.addWidget(claims)
+    scheme: Any = mm_id.POLICY
+    claims.begin(scheme, {})
+    own = [str(row[0]) for row in claims.table()[1]]
+    example: Any = type("Example", (), {"message": "it breaks"})()
+    claims.refute(own[1], example)
+    claims.sort_by("Claim", descending=True)
+    row = next(row for row in range(claims.rowCount()) if (item := claims.item(row, 0)) and item.text() == own[1])
+    assert row != 1
+    with qtbot.waitSignal(claims.wanted) as wanted:
+        claims.itemClicked.emit(claims.item(row, 3) or claims.item(row, 0))
+    assert wanted.args == [example]
+
+    settings = Settings(QSettings(str(tmp_path / "x.ini"), QSettings.Format.IniFormat))
+    matrix = Matrix()
+    view = MatrixView(matrix, LIGHT)
+    qtbot.addWidget(view)
+    view.remember(settings)
+    matrix.set_policies(["dear", "cheap", "unknown", "middle"], {})
+    column = next(at for at, one in enumerate(QUESTIONS, 1) if one.name == "cost")
+    for policy, figure in (("dear", "+40 %"), ("cheap", "−3.5 %"), ("middle", "+5 %")):
+        matrix.set_answer(Cell("cost", policy), Answer("slower", figure=figure))
+    view.setCurrentIndex(matrix.index(1, column))
+    view.header.sorting.emit(column)
+    assert matrix.policies == ["cheap", "middle", "dear", "unknown"]
+    assert view.currentIndex().row() == 0, "the chosen cell stays chosen"
+    view.header.sorting.emit(column)
+    assert matrix.policies == ["dear", "middle", "cheap", "unknown"], "what is not known comes last in either order"
+    again = Matrix()
+    second = MatrixView(again, LIGHT)
+    qtbot.addWidget(second)
+    second.remember(settings)
+    assert again.order == (column, True)
+    view.header.sorting.emit(column)
+    assert matrix.policies == ["dear", "cheap", "unknown", "middle"], "their own order"

@@ -66,7 +66,9 @@ def test_explore_shares_the_steps_up_to_this_one() -> None:
 
     def shared(choice: Choice, position: int) -> Any:
         run = SimpleNamespace(choice=choice, view=SimpleNamespace(position=position, nr_steps=100))
-        return ExploreWorkspace.shareable(SimpleNamespace(run=run, with_plugins=list))  # type: ignore[arg-type]
+        whole = SimpleNamespace(steps=None)
+        window: Any = SimpleNamespace(run=run, with_plugins=list, shown_part=whole)
+        return ExploreWorkspace.shareable(window)
 
     daemons = shared(Choice("pattern", "daemons", ("mm-id", "exact")), 90)
     pattern = ["--mms", "4", "--size", "64K", "--folios", "64"]

@@ -44,11 +44,17 @@ def made_up() -> Any:
     )  # fmt: skip
 
 
+def compared(workspace: Any, qtbot: Any) -> Any:
+    """The workspace, once the verdicts are there."""
+    qtbot.waitUntil(lambda: not workspace._comparing.busy, timeout=PATIENCE)
+    return workspace
+
+
 @pytest.fixture
-def shown(window: Window) -> Any:
+def shown(window: Window, qtbot: Any) -> Any:
     """The workspace with that result."""
     window.send("benchmark", made_up())
-    return window.here
+    return compared(window.here, qtbot)
 
 
 @needs_native
@@ -67,7 +73,7 @@ def test_curves_grow_while_it_measures(window: Window, qtbot: Any) -> None:
     )
     qtbot.waitUntil(lambda: workspace.job is None, timeout=PATIENCE)
     assert any(incomplete), "there was something to see before the end"
-    assert workspace.result.complete
+    assert compared(workspace, qtbot).result.complete
     (curve,) = [one for one in workspace.plot.curves if not one.dashed]
     assert curve.name == "mm-id" and curve.x == [4.0, 6.0]
     assert len(curve.low) == len(curve.high) == 2
@@ -90,7 +96,7 @@ def test_a_stopped_run_keeps_what_was_measured(window: Window, qtbot: Any) -> No
     assert workspace.controls.start.isEnabled()
 
 
-def test_ratio_and_absolute_and_another_baseline(shown: Any) -> None:
+def test_ratio_and_absolute_and_another_baseline(shown: Any, qtbot: Any) -> None:
     (ratio,) = [one for one in shown.plot.curves if not one.dashed]
     assert ratio.y == pytest.approx([1.1, 1.0, 0.5], rel=0.01)
     shown.views.toggle_scale()
@@ -99,8 +105,34 @@ def test_ratio_and_absolute_and_another_baseline(shown: Any) -> None:
     assert curves["mm-id"].y[2] == pytest.approx(5.02, rel=0.02)
     shown.views.toggle_scale()
     shown.views.baseline.setCurrentText("mm-id")
+    compared(shown, qtbot)
     (other,) = [one for one in shown.plot.curves if not one.dashed]
     assert other.name == "page-mapcount" and other.y[2] == pytest.approx(2.0, rel=0.01)
+
+
+def test_one_part_of_the_sizes_is_shown_everywhere(shown: Any, qtbot: Any, window: Window) -> None:
+    """Chosen by rows of the table; curves, bars, the copied command and the session follow."""
+    from PySide6.QtCore import QPoint, Qt
+
+    shown.table.sort_by("Size")
+    rows = [shown.table.rowViewportPosition(row) + 9 for row in (1, 2)]
+    qtbot.mousePress(shown.table.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(30, rows[0]))
+    qtbot.mouseMove(shown.table.viewport(), QPoint(30, rows[1]))
+    qtbot.mouseRelease(shown.table.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(30, rows[1]))
+    assert (shown.part.low, shown.part.high) == (4, 6), "from 16K to 64K"
+    (curve,) = [one for one in shown.plot.curves if not one.dashed]
+    assert list(curve.x) == [4.0, 6.0] and len(curve.texts) == len(curve.low) == 2
+    assert {row[1] for row in shown.table.table()[1]} == {"16K", "64K"}
+    assert {row[1] for row in shown.bars.table()[1]} == {16, 64}
+    assert shown.command_line.endswith("--sizes 16K,64K")
+    state = shown.state(window.sessions._files)
+    assert (state.smallest, state.largest) == (16, 64)
+    window.commands.trigger("benchmark.sizes")
+    assert shown.part.whole and "--sizes" not in shown.command_line and shown.table.rowCount() == 6
+    shown.restore(state, window.sessions._files)
+    assert (shown.part.low, shown.part.high) == (4, 6)
+    qtbot.mouseDClick(shown.plot.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(90, 60))
+    assert shown.part.whole
 
 
 def test_published_figures_are_dashed_and_can_be_hidden(shown: Any) -> None:
@@ -123,9 +155,9 @@ def counted_result() -> Any:
     return replace(one, cells=cells)
 
 
-def test_a_prediction_is_a_band_about_a_dotted_curve(window: Window) -> None:
+def test_a_prediction_is_a_band_about_a_dotted_curve(window: Window, qtbot: Any) -> None:
     window.send("benchmark", counted_result())
-    shown: Any = window.here
+    shown = compared(window.here, qtbot)
     assert not [one for one in shown.plot.curves if one.band]
     shown.controls.choose({"cpu": "xeon-4210r"})
     (band,) = [one for one in shown.plot.curves if one.band]
