@@ -89,9 +89,10 @@ class FromTrace:
         first, span = player.plan.survey.first, player.plan.survey.last - player.plan.survey.first
         # between the beginning and the end, at both of which little is mapped
         moments = [first + span * (2 * number + 1) // (2 * self.moments) for number in range(self.moments)]
-        seen = 0
+        seen = done = 0
         for events in self.trace.blocks():
-            chunk.load(events)
+            chunk.load(events, done)
+            done += events.size
             begin = 0
             while seen < len(moments) and moments[seen] < int(events.time[-1]):
                 end = int(np.searchsorted(events.time, moments[seen], side="right"))

@@ -73,7 +73,7 @@ class EventLane(Lane):
         """Load the block of a step into the machine's memory; return the block's first step."""
         number = step // CHUNK
         if number != self._loaded:
-            self._chunk.load(self.source.blocks.block(number))
+            self._chunk.load(self.source.blocks.block(number), number * CHUNK)
             self._loaded = number
         return number * CHUNK
 

@@ -163,7 +163,7 @@ def _play(player: Player, tracker: Tracker) -> None:
     state, chunk = player.start()
     done, found = 0, player.plan.survey
     for events in player.plan.trace.blocks():
-        chunk.load(events)
+        chunk.load(events, done)
         for begin in range(0, events.size, PART):
             end = min(begin + PART, events.size)
             player.play(state, begin, end)

@@ -186,7 +186,7 @@ class Player:
         moments = _SampleTimes(self.plan)
         done = 0
         for events in self.plan.trace.blocks():
-            chunk.load(events)
+            chunk.load(events, done)
             begin = 0
             for end, moment in [*moments.of(events), (events.size, -1)]:
                 self.play(state, begin, end)
@@ -267,8 +267,12 @@ class ChunkLoader:
         self.mm = head.view(np.uint32).reshape(-1, 2)[:, 1]
         self.columns = [state.table(at) for at in (cells.AT_TIME, cells.AT_PAGE, cells.AT_NR, cells.AT_OTHER)]
 
-    def load(self, events: Events) -> None:
-        """Load events, at most as many as the plan's `chunk`."""
+    def load(self, events: Events, number: int) -> None:
+        """Load events, at most as many as the plan's `chunk`.
+
+        Args:
+            number: of the first of them in the trace, from 0.
+        """
         n = events.size
         for byte, column in enumerate((events.kind, events.flags, events.order)):
             self.head[:n, byte] = column
@@ -279,6 +283,8 @@ class ChunkLoader:
         if self.late:
             exits = np.flatnonzero(events.kind == ev.EXIT)
             self.head[exits[survey.gone[events.mm[exits]]], 0] = ev.LOST  # the loop ignores it
+        first, behind = np.searchsorted(survey.retried, (number, number + n))
+        self.head[survey.retried[first:behind] - number, 0] = ev.LOST
         when, page, nr, other = self.columns
         np.subtract(events.time, np.uint64(survey.first), out=when[:n].view(np.uint64))
         page[:n].view(np.uint64)[:] = events.page

@@ -28,6 +28,8 @@ MOST_IN_ALL: Final = 1 << 22
 """Windows that all processes use together."""
 MOST_STEPS: Final = 1 << 24
 """Windows that long rows may add, one by one: a row of a few bytes may name a million."""
+NEXT_EVENTS: Final = 32
+"""Within so many events the next one of an MM is looked for: others of the host may come between two of a thread."""
 _PFN_LIMIT: Final = 1 << 52
 _LIFE: Final = (ev.FORK, ev.SPAWN, ev.EXEC, ev.EXIT, ev.GONE)
 
@@ -53,6 +55,7 @@ class Survey:
         gone: by MM, whether the end of its teardown is recorded.
         unsure: by MM, whether it was forked while another MM of its family was being torn down.
         unsure_writes: write faults at such times.
+        retried: the numbers of faults that the kernel did not complete, in order; see `retried`.
     """
 
     events: int = 0
@@ -70,6 +73,7 @@ class Survey:
     gone: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(1, np.bool_))
     unsure: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(1, np.bool_))
     unsure_writes: int = 0
+    retried: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
     def pfns(self) -> int:
@@ -84,14 +88,16 @@ def survey(trace: EventSource, progress: Progress) -> Survey:
         TraceFileError: its MM numbers or its times are impossible.
     """
     found = Survey(cluster=_clusters(trace))
-    lives = _Lives(trace.path, found.cluster)
+    lives, again = _Lives(trace.path, found.cluster), [found.retried]
     for events in trace.blocks():
         at_once = np.isin(events.kind, (ev.PRESENT, ev.MAP)) & (events.page < PAGE_LIMIT)
         _check_frames(trace, int(events.nr[at_once].max(initial=0)))
+        again.append(retried(events) + found.events)
         _count(found, events)
         lives.see(events)
         found.mms = max(found.mms, lives.family.size)
         progress("survey", found.events, len(trace))
+    found.retried = np.concatenate(again)
     found.slots = lives.most_alive + 1
     found.windows = lives.most_windows + 2
     found.gone, found.unsure = np.zeros((2, found.mms), np.bool_)
@@ -126,6 +132,26 @@ def _count(found: Survey, events: Events) -> None:
     named = events.other[(made & (events.order > 0)) | many]
     if named.size:
         found.max_pfn = max(found.max_pfn, int(named.max()) + int(events.nr[many].max() if many.any() else 0))
+
+
+def retried(events: Events) -> NDArray[np.int64]:
+    """The rows of write faults in kernel mode that were not completed: the same access faults again at once.
+
+    Where the kernel may not sleep, as when it saves registers on a signal's stack, a write to a page that is not
+    writable fails; the kernel then makes the page writable, and writes again. Nothing is allocated for the first fault,
+    as if the page had been reused. (Linux, fault_in_writeable and its callers.)
+    """
+    wanted = ev.REUSED | ev.KERNEL
+    rows = np.flatnonzero((events.kind == ev.WRITE) & (events.flags & (ev.OUTCOME | ev.KERNEL) == wanted))
+    again: list[NDArray[np.int64]] = []
+    for ahead in range(1, NEXT_EVENTS + 1):  # until the MM's next event is found
+        rows = rows[rows + ahead < events.size]
+        behind = rows + ahead
+        same = events.mm[behind] == events.mm[rows]
+        here = same & (events.kind[behind] == ev.WRITE) & (events.page[behind] == events.page[rows])
+        again.append(rows[here])
+        rows = rows[~same]
+    return np.sort(np.concatenate(again))
 
 
 def _cached_pages(maps: Events) -> int:

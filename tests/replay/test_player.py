@@ -94,6 +94,32 @@ def test_classes_and_certainty(tmp_path: Path) -> None:
     assert found.count("large", certain=True) == found.count("large", certain=False) == 1
 
 
+def test_a_fault_that_the_kernel_did_not_complete_is_none(tmp_path: Path) -> None:
+    """As on a signal's stack: the first write fails, since the kernel may not sleep; the second one finds a copy."""
+    again = ev.KERNEL | ev.REUSED
+    script = Script()(ev.NEW, page=HEAP, order=4, other=16)(ev.FORK, other=2)
+    script(ev.WRITE, 1, page=HEAP + 3, flags=again)(ev.WRITE, 2, page=HEAP + 9, flags=ev.COPIED)
+    script(ev.WRITE, 1, page=HEAP + 3, flags=ev.COPIED | ev.KERNEL)
+    found = faults(result(script.trace(tmp_path)))
+    assert found == {("large", "copied", "copied"): (2, 0)}
+
+
+@pytest.mark.parametrize(
+    ("flags", "between"),
+    [(ev.REUSED, ()), (ev.REUSED | ev.KERNEL, (ev.FORK, 1)), (ev.REUSED | ev.KERNEL, (ev.EXIT, 2))],
+)
+def test_other_faults_on_one_page_count_twice(tmp_path: Path, flags: int, between: tuple[int, ...]) -> None:
+    """User code's faults, those with a fork between them, and those without another one of the same MM."""
+    script = Script()(ev.NEW, page=HEAP, order=4, other=16)(ev.FORK, other=2)(ev.WRITE, 1, page=HEAP + 3, flags=flags)
+    page = HEAP + 3
+    if between:
+        script(*between, other=3)
+        page += between[0] == ev.EXIT
+    script(ev.WRITE, 1, page=page, flags=ev.COPIED | ev.KERNEL)
+    found = faults(result(script.trace(tmp_path)))
+    assert ("large", "reused", "copied") in found
+
+
 def detaching() -> Script:
     """A program that detaches by forking twice; the second fork comes while the first process is torn down."""
     script = Script()(ev.NEW, page=HEAP, order=4, other=16)(ev.FORK, other=2)(ev.EXIT, 1)
