@@ -68,6 +68,7 @@ class OfRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         writes, copied, reused: write faults on large folios of known history, and what the kernel did.
         older: MMs that are older than the trace.
         certain, uncertain: how many outcomes the policy of the recorded kernel predicts, and of how many.
+        referenced: how many of the certain ones the kernel copied where the policy reuses the page.
         ns: the time of the recorded kernel's copies beyond the policy that knows every owner; None: not known.
         teardown: when the replay tore down MMs.
         policies: by name.
@@ -91,6 +92,7 @@ class OfRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     older: int
     certain: tuple[int, int]
     uncertain: tuple[int, int]
+    referenced: int
     ns: float | None
     teardown: str
     policies: dict[str, OfPolicy]
@@ -196,6 +198,7 @@ def of_run(result: ReplayResult, note: onerun.Note) -> OfRun:
         older=sum(space.earlier for space in recording.header.mms),
         certain=model.agreement(True),
         uncertain=model.agreement(False),
+        referenced=model.count("large", "copied", "reused", certain=True),
         ns=Spared.by(model, best, result.costs).ns,
         teardown=result.teardown,
         policies={

@@ -198,9 +198,16 @@ def _agreement(cases: Sequence[Case]) -> list[str]:
     """How often the kernel decided as its model."""
     pairs = [[getattr(run, which) for case in cases for run in case.runs] for which in ("certain", "uncertain")]
     (same, known), (same_too, unsure) = ([sum(column) for column in zip(*some, strict=True)] for some in pairs)
+    referenced = sum(run.referenced for case in cases for run in case.runs)
+    why = (
+        f" {referenced:,} of the others are copies of pages that no other MM maps: other references make the kernel copy "
+        "them, and a trace does not show these."
+        if referenced
+        else ""
+    )
     return [
         f"Of {known:,} certain outcomes of write faults on large folios the kernel decided {same:,} as "
-        f"`{cases[0].found.model}` predicts; of {unsure:,} uncertain ones, {same_too:,}.",
+        f"`{cases[0].found.model}` predicts; of {unsure:,} uncertain ones, {same_too:,}.{why}",
         "",
     ]
 
