@@ -200,8 +200,8 @@ def _agreement(cases: Sequence[Case]) -> list[str]:
     (same, known), (same_too, unsure) = ([sum(column) for column in zip(*some, strict=True)] for some in pairs)
     referenced = sum(run.referenced for case in cases for run in case.runs)
     why = (
-        f" {referenced:,} of the others are copies of pages that no other MM maps: other references make the kernel copy "
-        "them, and a trace does not show these."
+        f" {referenced:,} of the others are copies of pages that no other MM maps: other references make the kernel "
+        "copy them, and a trace does not show these."
         if referenced
         else ""
     )
