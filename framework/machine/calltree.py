@@ -19,11 +19,12 @@ from importlib.util import resolve_name
 from inspect import unwrap
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from foliolab.framework.errors import NativeBuildError
 
 Function = Callable[..., Any]
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 _CONSTANT: Final = (int, float, str, type(None))
 FRAMEWORK: Final = "foliolab.framework."
 
@@ -32,6 +33,20 @@ def where(function: Any) -> str:
     """File and line of a function, for messages."""
     code = getattr(function, "__code__", None)
     return f"{code.co_filename}:{code.co_firstlineno}" if code else repr(function)
+
+
+def noinline(function: FunctionT) -> FunctionT:
+    """Let native code call a function instead of containing it wherever it is called.
+
+    For long functions that several places call, or that run rarely: the code becomes shorter and is compiled sooner.
+    """
+    vars(function)["noinline"] = True
+    return function
+
+
+def is_noinline(function: FunctionType) -> bool:
+    """Whether native code calls the function."""
+    return "noinline" in vars(function)
 
 
 def _line_of(function: FunctionType, name: str) -> str:
@@ -312,7 +327,8 @@ class CallTree:
             (key, names.get(v, f"{v.__module__} {v.__qualname__}") if isinstance(v, FunctionType) else repr(v))
             for key, v in sorted(self.needs[function].items())
         ]
-        return repr((name, signature_of(self.code_of(function)), function.__defaults__, needs)).encode()
+        called = ("noinline",) if is_noinline(function) else ()
+        return repr((name, signature_of(self.code_of(function)), function.__defaults__, needs, *called)).encode()
 
     def copies(self, wrap: Callable[[FunctionType, FunctionType], Any]) -> dict[FunctionType, Any]:
         """A copy of every function that calls the copies; `wrap(function, copy)` is what callers see of it."""

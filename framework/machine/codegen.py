@@ -37,6 +37,8 @@ CALLEE: Final[dict[str, Any]] = {**SHARED, "no_cpython_wrapper": True, "forceinl
 class _CodeGenerator(JITCPUCodegen):
     """numba's code generator with FolioLab's settings."""
 
+    vectorizes = True
+
     def _customize_tm_options(self, options: dict[str, Any]) -> None:
         super()._customize_tm_options(options)
         options["opt"] = OPTIMIZATION
@@ -44,7 +46,7 @@ class _CodeGenerator(JITCPUCodegen):
     def _pass_builder(self, **kwargs: Any) -> Any:
         tuning = llvm.create_pipeline_tuning_options()
         tuning.speed_level = kwargs.get("opt", OPTIMIZATION)
-        tuning.loop_vectorization = kwargs.get("loop_vectorize", True)
+        tuning.loop_vectorization = self.vectorizes and kwargs.get("loop_vectorize", True)
         tuning.slp_vectorization = kwargs.get("slp_vectorize", False)
         # Unrolled, a walk over struct pages has eight loads with a stride of eight lines each, which the hardware
         # prefetches badly: twice the time on memory that is not cached.
@@ -52,9 +54,18 @@ class _CodeGenerator(JITCPUCodegen):
         return llvm.create_pass_builder(self._tm, tuning)
 
 
+class _ForOneThread(_CodeGenerator):
+    """The same for code of one thread, whose loops are over a few pages each.
+
+    Without atomics LLVM could vectorize them: that would be more code, spilled registers, and no time saved.
+    """
+
+    vectorizes = False
+
+
 @cache
-def _code_generator() -> _CodeGenerator:
-    return _CodeGenerator("foliolab.exec")
+def _code_generator(one_thread: bool) -> _CodeGenerator:
+    return _ForOneThread("foliolab.exec1") if one_thread else _CodeGenerator("foliolab.exec")
 
 
 _for_one_thread: list[bool] = []
@@ -71,7 +82,7 @@ def own_code_generator(one_thread: bool = False) -> Iterator[_CodeGenerator]:
     context = cpu_target.target_context
     with global_compiler_lock:
         before = context._internal_codegen
-        context._internal_codegen = _code_generator()
+        context._internal_codegen = _code_generator(one_thread)
         _for_one_thread.append(one_thread)
         try:
             yield context._internal_codegen

@@ -18,7 +18,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from foliolab.framework.machine.calltree import CallTree
+from foliolab.framework.machine.calltree import CallTree, is_noinline
 from foliolab.framework.machine.checks import unchecked_code, without_checks
 from foliolab.framework.machine.expressions import BOOL, LARGEST, LEAST, NONE, Unfit, width
 from foliolab.framework.machine.nativetypes import I64, INT
@@ -110,6 +110,6 @@ class Compiler:
         made = ir.Function(self.module, ir.FunctionType(result, [I64] * width(kinds)), name)
         made.linkage = "internal"
         # a call left standing on the path of one page costs more than what most of the functions do
-        made.attributes.add("alwaysinline")
+        made.attributes.add("noinline" if is_noinline(function) else "alwaysinline")
         entry, body = (ir.IRBuilder(made.append_basic_block(block)) for block in ("entry", "body"))
         return Statements(self, made, entry, body, self.tree.needs[function], known)

@@ -7,6 +7,7 @@ from typing import Any
 from foliolab.framework.engine import entrypoints, fault, huge, zap
 from foliolab.framework.engine.folio import folio_test_anon
 from foliolab.framework.engine.pagetable import PFN_SHIFT, PTRS_PER_PTE, frame_of, pmd_ref, pte_ref
+from foliolab.framework.machine.calltree import noinline
 from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.primitives import READ_ONCE, cpu_at, pfn_folio, zone_at
@@ -28,11 +29,9 @@ def page_at(vm: Memory, base: int, slot: int, page: int, make: int) -> int:
         the page; -1 if its window is not known, or no window is left (see STATUS).
     """
     dense = spaces.window_of(vm, base, spaces.family_of(vm, base, slot), page >> PMD_ORDER, make)
-    if dense <= 0:
-        return -1
-    if make:
+    if make and dense > 0:
         put(vm, spaces.used_at(vm, base, slot, dense), 1)
-    return dense << PMD_ORDER | page % PTRS_PER_PTE
+    return spaces.vpn_of(dense, page)
 
 
 def use_page(vm: Memory, base: int, slot: int, page: int, vpn: int) -> int:
@@ -60,6 +59,7 @@ def any_mapped(vm: Memory, who: Any, start: int, nr: int) -> bool:
     return False
 
 
+@noinline
 def drop(vm: Memory, base: int, slot: int, first: int, end: int) -> None:
     """Unmap pages first…end-1 of the trace's address space, as far as the MM maps them."""
     c = cpu_at(vm, reg(vm, base, cells.CPU))
@@ -81,6 +81,7 @@ def drop(vm: Memory, base: int, slot: int, first: int, end: int) -> None:
             put(vm, spaces.used_at(vm, base, slot, dense), 0)
 
 
+@noinline
 def fork(vm: Memory, contents: Memory, base: int, parent: int, child: int, unsure: int) -> None:
     """Copy the parent's page tables to a new child; `unsure`: while another MM of the family is torn down."""
     stride = reg(vm, base, cells.MM_STRIDE)
@@ -207,7 +208,7 @@ def write(vm: Memory, contents: Memory, base: int, slot: int, page: int, vpn: in
                 alone and folio_test_anon(pfn_folio(vm, head)) and cell(vm, owners.count_at(vm, base, slot, head)) > 1
             )
         outcome = fault.write_page(vm, contents, c, z, who, vpn, 1, 1)
-        if outcome == fault.COPIED:
+        if outcome == fault.COPIED and reg(vm, base, cells.AT_PAGES):
             owners.count_pages(vm, base, frame, 1, -1, cells.PAGES_UNMAPPED)
             owners.count_pages(vm, base, frame_of(vm, who, vpn), 1, 1, cells.PAGES_MAPPED)
         if large and outcome != fault.UNCHANGED:

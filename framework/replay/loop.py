@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from foliolab.framework.engine.pagetable import PFN_SHIFT, PTE_PRESENT, pte_ref
+from foliolab.framework.engine.pagetable import PFN_SHIFT, PTE_PRESENT
+from foliolab.framework.machine.calltree import noinline
 from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.primitives import load, pfn_to_page, prefetch, pte_at, zone_at
@@ -14,7 +13,22 @@ from foliolab.framework.replay.folios import any_mapped, drop, fork, move, new_f
 from foliolab.framework.replay.owners import folio_at, large_head
 from foliolab.framework.replay.predecessors import leave
 from foliolab.framework.replay.snapshot import hint, map_cached, present
-from foliolab.framework.replay.spaces import LAST_PAGE, bury, create, destroy, is_dead, mm_of, share, slot_at, slot_of
+from foliolab.framework.replay.spaces import (
+    DENSE_MASK,
+    LAST_PAGE,
+    bury,
+    create,
+    destroy,
+    entry_of,
+    family_of,
+    hash_table,
+    is_dead,
+    mm_of,
+    share,
+    slot_at,
+    slot_of,
+    vpn_of,
+)
 from foliolab.framework.trace import events as ev
 
 MM_SHIFT = 32
@@ -170,7 +184,7 @@ def _of_mm(vm: Memory, contents: Memory, base: int, head: int, page: int, nr: in
 
 
 def _begin(vm: Memory, base: int, i: int, kind: int) -> None:
-    """Make an event the present one, and count it."""
+    """Make an event the present one, which may be of another kind than the one before it, and count it."""
     if kind == ev.PRESENT:
         if reg(vm, base, cells.SNAPSHOT) == cells.BEFORE:
             put(vm, base + 8 * cells.SNAPSHOT, cells.WITHIN)
@@ -179,12 +193,18 @@ def _begin(vm: Memory, base: int, i: int, kind: int) -> None:
     elif reg(vm, base, cells.SNAPSHOT) & 1 != 0:  # WITHIN or AGAIN
         put(vm, base + 8 * cells.SNAPSHOT, cells.BEHIND)
         leave(vm, base)  # at the time of the snapshot
+    put(vm, base + 8 * cells.EVENT, kind)
+    _next(vm, base, i, kind)
+
+
+def _next(vm: Memory, base: int, i: int, kind: int) -> None:
+    """Make an event of the kind of the one before it the present one, and count it."""
     put(vm, base + 8 * cells.NOW, cell(vm, reg(vm, base, cells.AT_TIME) + 8 * i))
     put(vm, base + 8 * cells.STEP, i)
-    put(vm, base + 8 * cells.EVENT, kind)
     tally(vm, base, kind)
 
 
+@noinline
 def _event(vm: Memory, contents: Memory, base: int, i: int) -> None:
     """Carry out an event of the chunk that is not a write fault."""
     head = cell(vm, reg(vm, base, cells.AT_HEAD) + 8 * i)
@@ -209,9 +229,9 @@ def _event(vm: Memory, contents: Memory, base: int, i: int) -> None:
         _of_mm(vm, contents, base, head, page, nr, cluster, other)
 
 
-def _fetch(vm: Memory, base: int, who: Any, vpn: int) -> None:
-    """Bring what a write fault will read into the CPU's caches."""
-    value = load(pte_ref(vm, who, vpn))
+def _fetch(vm: Memory, base: int, pte: int) -> None:
+    """Bring what a write fault will read into the CPU's caches; `pte`: the offset of the page's PTE."""
+    value = cell(vm, pte)
     if value & PTE_PRESENT:
         frame = value >> PFN_SHIFT
         prefetch(pfn_to_page(vm, frame).flags)
@@ -226,18 +246,22 @@ def _look_up(vm: Memory, base: int, slot: int, i: int, end: int) -> int:
         the event after them.
     """
     heads = reg(vm, base, cells.AT_HEAD)
+    pages = reg(vm, base, cells.AT_PAGE)
+    nrs = reg(vm, base, cells.AT_NR)
+    found = reg(vm, base, cells.AT_FOUND) - 8 * i
+    table, mask = hash_table(vm, base, family_of(vm, base, slot))
+    pgd = load(mm_of(vm, base, slot).pgd)
     head = cell(vm, heads + 8 * i)
-    who = mm_of(vm, base, slot)
     stop = min(end, i + cells.RUN)
     at = i
     while at < stop and cell(vm, heads + 8 * at) == head:
-        page = cell(vm, reg(vm, base, cells.AT_PAGE) + 8 * at)
-        if _is_far(page, cell(vm, reg(vm, base, cells.AT_NR) + 8 * at) & NR_MASK):
+        page = cell(vm, pages + 8 * at)
+        if _is_far(page, cell(vm, nrs + 8 * at) & NR_MASK):
             break
-        vpn = page_at(vm, base, slot, page, 0)
-        put(vm, reg(vm, base, cells.AT_FOUND) + 8 * (at - i), vpn)
+        vpn = vpn_of(cell(vm, entry_of(vm, table, mask, page >> PMD_ORDER)) & DENSE_MASK, page)
+        put(vm, found + 8 * at, vpn)
         if vpn >= 0:
-            _fetch(vm, base, who, vpn)
+            _fetch(vm, base, pgd + 8 * vpn)
         at += 1
     return at
 
@@ -265,7 +289,7 @@ def _writes(vm: Memory, contents: Memory, base: int, i: int, end: int) -> int:
     behind = _look_up(vm, base, slot, i, end)
     for at in range(i, behind):
         if at > i:
-            _begin(vm, base, at, ev.WRITE)
+            _next(vm, base, at, ev.WRITE)
         page = cell(vm, reg(vm, base, cells.AT_PAGE) + 8 * at)
         vpn = cell(vm, reg(vm, base, cells.AT_FOUND) + 8 * (at - i))
         write(vm, contents, base, slot, page, vpn, kernel, uncertain)

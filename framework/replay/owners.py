@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from foliolab.framework.engine.pagetable import PFN_SHIFT, PTE_PRESENT, next_ptes, pmd_ref
 from foliolab.framework.engine.procfs import folio_maybe_mapped_shared
+from foliolab.framework.machine.calltree import noinline
 from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.primitives import READ_ONCE, load, pfn_to_page, prefetch, pte_at
 from foliolab.framework.replay import cells
@@ -201,6 +202,7 @@ def _operation(vm: Memory, base: int, owners: int, wrong: int) -> None:
         tally(vm, base, cells.UNSAFE_OPS)
 
 
+@noinline
 def touched(vm: Memory, base: int, head: int) -> None:
     """Account for the owners of a large folio, and for the policy's answer, after an operation on it."""
     at = folio_at(vm, base, head)
@@ -237,8 +239,7 @@ def touched(vm: Memory, base: int, head: int) -> None:
 def count_window(vm: Memory, base: int, slot: int, mm: Any, start: int, end: int, gain: int) -> int:
     """Count an MM's mappings of large folios in pages start…end-1 (of one window) as gained, or as lost.
 
-    A PMD counts as its pages; one that the range covers in part must have been split. The struct pages of what PTEs map
-    are prefetched: fork and zap, which come next, would otherwise wait for one after the other.
+    A PMD counts as its pages; one that the range covers in part must have been split.
 
     Args:
         gain: GAINED, LOST, or LISTED: list the folios, count nothing.
@@ -250,24 +251,51 @@ def count_window(vm: Memory, base: int, slot: int, mm: Any, start: int, end: int
     if pmd:
         _count_pages(vm, base, pmd >> PFN_SHIFT, end - start, gain)
         return _count(vm, base, slot, pmd >> PFN_SHIFT, end - start, gain, 0)
-    listed = 0
     pgd = load(mm.pgd)
-    vpn = start
-    while vpn < end:
+    entries = _list_entries(vm, base, pgd, start, end, int(gain == LOST))
+    listed = 0
+    i = 0
+    while i < entries:
+        vpn = cell(vm, reg(vm, base, cells.AT_LIST) + 8 * i)
         value = READ_ONCE(pte_at(vm, pgd + 8 * vpn).pte)
+        frame = value >> PFN_SHIFT
+        head = large_head(vm, base, frame)
         nr = 1
-        if value & PTE_PRESENT:
-            frame = value >> PFN_SHIFT
-            prefetch(pfn_to_page(vm, frame).flags)
-            head = large_head(vm, base, frame)
-            if head >= 0:
-                prefetch(pfn_to_page(vm, head).flags)
-                limit = min(end - vpn, head + (1 << order_of(vm, base, head)) - frame)
-                nr = next_ptes(vm, pgd, vpn, value, limit)
-                listed = _count(vm, base, slot, head, nr, gain, listed)
-            _count_pages(vm, base, frame, nr, gain)
-        vpn += nr
+        if head >= 0:
+            limit = min(end - vpn, head + (1 << order_of(vm, base, head)) - frame)
+            nr = next_ptes(vm, pgd, vpn, value, limit)
+            listed = _count(vm, base, slot, head, nr, gain, listed)  # overwrites entries that were read
+        _count_pages(vm, base, frame, nr, gain)
+        i += nr
     return listed
+
+
+def _list_entries(vm: Memory, base: int, pgd: int, start: int, end: int, lost: int) -> int:
+    """List the pages start…end-1 that large folios are mapped at; all that are mapped, if single pages are counted.
+
+    Small and large folios alternate as programs write, so that a branch for each would often be mispredicted: there is
+    none. The struct pages are prefetched: fork and zap, which come next, would otherwise wait for one after the other.
+
+    Args:
+        lost: 1 if the pages will be unmapped. A small one may be freed then, which reads its neighbour, too.
+
+    Returns:
+        how many pages are in the list.
+    """
+    entries = reg(vm, base, cells.AT_LIST)
+    large = reg(vm, base, cells.AT_LARGE)
+    single = reg(vm, base, cells.AT_PAGES)
+    nr = 0
+    for vpn in range(start, end):
+        value = READ_ONCE(pte_at(vm, pgd + 8 * vpn).pte)
+        if value & PTE_PRESENT == 0:
+            continue
+        frame = value >> PFN_SHIFT
+        prefetch(pfn_to_page(vm, frame).flags)
+        prefetch(pfn_to_page(vm, frame ^ lost).flags)
+        put(vm, entries + 8 * nr, vpn)  # the next one overwrites it, unless it counts
+        nr += int(cell(vm, large + 8 * (frame >> 2)) | single != 0)
+    return nr
 
 
 def _count_pages(vm: Memory, base: int, first: int, nr: int, gain: int) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from foliolab.framework.engine.mm import mm_alloc_id, mm_free_id
+from foliolab.framework.engine.pagetable import PTRS_PER_PTE
 from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.primitives import mm_at, zone_at
@@ -144,6 +145,23 @@ def destroy(vm: Memory, base: int, slot: int) -> None:
     bump(vm, base + 8 * cells.LIVE, -1)
 
 
+def hash_table(vm: Memory, base: int, family: int) -> tuple[int, int]:
+    """A family's hash table of windows: its offset, and the mask of an entry's index."""
+    size = reg(vm, base, cells.HASH_SIZE)
+    return reg(vm, base, cells.AT_HASH) + 8 * family * size, size - 1
+
+
+def entry_of(vm: Memory, table: int, mask: int, window: int) -> int:
+    """The offset of a window's entry in a family's hash table, which is 0 if the window has no number."""
+    mixed = window * 40503
+    i = (mixed ^ (mixed >> 16)) & mask
+    while True:
+        entry = cell(vm, table + 8 * i)
+        if entry == 0 or entry >> DENSE_BITS == window + 1:
+            return table + 8 * i
+        i = (i + 1) & mask
+
+
 def window_of(vm: Memory, base: int, family: int, window: int, make: int) -> int:
     """A window's number in a family.
 
@@ -153,19 +171,11 @@ def window_of(vm: Memory, base: int, family: int, window: int, make: int) -> int
     Returns:
         the number, from 1; 0 if it has none; -1 if no number is left (see STATUS).
     """
-    mask = reg(vm, base, cells.HASH_SIZE) - 1
-    table = reg(vm, base, cells.AT_HASH) + 8 * family * (mask + 1)
-    mixed = window * 40503
-    i = (mixed ^ (mixed >> 16)) & mask
-    while True:
-        entry = cell(vm, table + 8 * i)
-        if entry == 0:
-            break
-        if entry >> DENSE_BITS == window + 1:
-            return entry & DENSE_MASK
-        i = (i + 1) & mask
-    if not make:
-        return 0
+    table, mask = hash_table(vm, base, family)
+    found = entry_of(vm, table, mask, window)
+    entry = cell(vm, found)
+    if entry or not make:
+        return entry & DENSE_MASK
     at = family_at(vm, base, family)
     dense = cell(vm, at + 8) + 1
     windows = reg(vm, base, cells.WINDOWS)
@@ -173,10 +183,21 @@ def window_of(vm: Memory, base: int, family: int, window: int, make: int) -> int
         put(vm, base + 8 * cells.STATUS, cells.NO_WINDOWS)
         return -1
     put(vm, at + 8, dense)
-    put(vm, table + 8 * i, (window + 1) << DENSE_BITS | dense)
+    put(vm, found, (window + 1) << DENSE_BITS | dense)
     put(vm, reg(vm, base, cells.AT_VIRTUAL) + 8 * (family * windows + dense), window)
-    put(vm, reg(vm, base, cells.AT_HASH_CELL) + 8 * (family * windows + dense), table + 8 * i)
+    put(vm, reg(vm, base, cells.AT_HASH_CELL) + 8 * (family * windows + dense), found)
     return dense
+
+
+def vpn_of(dense: int, page: int) -> int:
+    """The page of the machine's address space that stands for a page of the trace, in the window of that number.
+
+    Returns:
+        the page; -1 if the window has no number.
+    """
+    if dense <= 0:
+        return -1
+    return dense << PMD_ORDER | page % PTRS_PER_PTE
 
 
 def nr_windows(vm: Memory, base: int, slot: int, first: int, end: int) -> int:

@@ -4,7 +4,7 @@
     python tests/benchmarks/replay.py --events 100_000_000 --streams snapshot --policies mm-id
 
 Prints events a second in the loop over the events, the whole time with the survey, and the largest resident
-set. The streams have a server's shape, not a server's times: what is written, allocated and forked is random.
+set. The streams have a server's shape, not a server's times: what is written and freed is random, or in order.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -74,18 +74,32 @@ class Stream:
         self.add(ev.WRITE, mm, page=start + self.random.choice(pages, nr, replace=False))
 
 
-def snapshot_server(stream: Stream) -> Iterator[None]:
-    """A server of 64 MiB forks a child to save a snapshot, writes meanwhile, and frees and allocates a little."""
+def _snapshots(stream: Stream, choose: Callable[[int, int], Any]) -> Iterator[None]:
+    """A server of 64 MiB forks a child to save a snapshot, writes meanwhile, and frees and allocates a little.
+
+    Args:
+        choose: so many of so many numbers.
+    """
     folios = 1024
     stream.heap(1, HEAP, folios)
     while True:
         child = stream.fork(1)
-        stream.writes(1, HEAP, folios * FOLIO, 8192)
+        stream.add(ev.WRITE, 1, page=HEAP + choose(folios * FOLIO, 8192))
         stream.exit(child)
-        fresh = HEAP + FOLIO * stream.random.choice(folios, 256, replace=False)
+        fresh = HEAP + FOLIO * choose(folios, 256)
         stream.add(ev.UNMAP, 1, page=fresh, nr=FOLIO)
         stream.add(ev.NEW, 1, page=fresh, order=ORDER, other=FOLIO * np.arange(5000, 5256))
         yield
+
+
+def snapshot_server(stream: Stream) -> Iterator[None]:
+    """A server that saves snapshots and writes at random."""
+    return _snapshots(stream, lambda most, nr: stream.random.choice(most, nr, replace=False))
+
+
+def orderly_server(stream: Stream) -> Iterator[None]:
+    """The same server, which writes every second page in the order of addresses: each branch is easily predicted."""
+    return _snapshots(stream, lambda most, nr: np.arange(0, most, most // nr))
 
 
 def workers(stream: Stream) -> Iterator[None]:
@@ -109,7 +123,11 @@ def workers(stream: Stream) -> Iterator[None]:
         yield
 
 
-STREAMS: Final[dict[str, Callable[[Stream], Iterator[None]]]] = {"snapshot": snapshot_server, "workers": workers}
+STREAMS: Final[dict[str, Callable[[Stream], Iterator[None]]]] = {
+    "snapshot": snapshot_server,
+    "orderly": orderly_server,
+    "workers": workers,
+}
 
 
 def generate(path: Path, name: str, events: int, seed: int = 1) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from foliolab.framework.errors import NativeBuildError
-from foliolab.framework.machine.calltree import CallTree
+from foliolab.framework.machine.calltree import CallTree, noinline
 from foliolab.framework.machine.layout import Field, Layouts, Struct
 from foliolab.framework.machine.primitives import PRIMITIVES, atomic_inc, load, pte_at, store
 
@@ -220,7 +220,7 @@ def test_replacement_and_its_constants() -> None:
 
 # -- what is a change -----------------------------------------------------------------------------------
 def compiled_from(text: str) -> Any:
-    space: dict[str, Any] = {"__name__": "author", "atomic_inc": atomic_inc, "pte_at": pte_at}
+    space: dict[str, Any] = {"__name__": "author", "atomic_inc": atomic_inc, "pte_at": pte_at, "noinline": noinline}
     exec(compile(text, "author.py", "exec"), space)
     return space["root"]
 
@@ -246,6 +246,7 @@ EDITS = {
     "literal of another type": (BASE.replace("helper(vm, 2)", "helper(vm, 2.0)"), False),
     "callee": (BASE.replace("n + STEP", "n - STEP"), False),
     "primitive": (BASE.replace("    atomic_inc(pte_at(vm, 0).pte)", "    pte_at(vm, 0).pte"), False),
+    "called, not contained": (BASE.replace("def helper", "@noinline\ndef helper"), False),
     "field": (BASE.replace("pte_at(vm, 0).pte", "pte_at(vm, 0).other"), False),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from foliolab.framework.machine.calltree import CallTree
+from foliolab.framework.machine.calltree import CallTree, noinline
 from foliolab.framework.machine.layout import Layouts
 from foliolab.framework.machine.primitives import PRIMITIVES
 from foliolab.framework.machine.source import definition, exact_definition
@@ -118,8 +119,22 @@ def ends(a: int, b: int) -> int:
         return 3
 
 
+@noinline
+def far(a: int, b: int) -> int:
+    return a - b if a > b else a * 7 + b
+
+
+def near(a: int, b: int) -> int:
+    return a ^ b
+
+
+def calls_far(a: int, b: int) -> int:
+    return far(a, b) * 10 + far(b, a) + near(a, b)
+
+
 FITTING: list[Callable[[int, int], int]] = [
     arithmetic, rounds_down, shifts, truth_or_number, decides, chains, members, loops, pairs, elements, choices, ends,
+    calls_far,
 ]  # fmt: skip
 VALUES = (-(1 << 40), -17, -8, -1, 0, 1, 2, 3, 7, 8, 9, 255)
 
@@ -145,6 +160,12 @@ def test_native_and_python_agree(function: Callable[[int, int], int], compiled: 
 
     for a, b in itertools.product(VALUES, VALUES):
         assert compiled[function](a, b) == wrapped(int(function(a, b))), (a, b)
+
+
+def test_a_marked_function_is_called_and_another_contained() -> None:
+    text = library(calls_far).assembly(calls_far, "ii")
+    assert re.search(r"\.far:$", text, re.MULTILINE)
+    assert ".near" not in text
 
 
 def by_zero(a: int, b: int) -> int:
