@@ -191,7 +191,7 @@ def test_a_chosen_processor_is_part_of_the_command(window: Window) -> None:
     assert "--cpu epyc-7313" in workspace.command_line or sys.platform != "linux"
 
 
-def test_what_a_benchmark_measured_on_a_kernel_stands_in_the_table(shown: Any) -> None:
+def test_what_a_benchmark_measured_on_a_kernel_stands_in_the_table(shown: Any, qtbot: Any) -> None:
     from msgspec.structs import replace
 
     from foliolab.framework.results.beside import BesideCell
@@ -201,6 +201,7 @@ def test_what_a_benchmark_measured_on_a_kernel_stands_in_the_table(shown: Any) -
         unit="ns a page", samples=[10.0, 12.0],
     )  # fmt: skip
     shown.show_result(replace(shown.result, beside=[made]))
+    compared(shown, qtbot)
     cells = [shown.table.item(row, 8) for row in range(shown.table.rowCount())]
     assert [cell.text() for cell in cells if "11 ns a page ± 1.41" in cell.text()]
     assert any("imported: will-it-scale; xeon; munmap1" in cell.toolTip() for cell in cells)
