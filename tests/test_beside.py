@@ -15,6 +15,7 @@ from foliolab.framework.report.comparison import csvfile, terminal
 from foliolab.framework.report.pages.terminal import TerminalPage
 from foliolab.framework.results import beside, merge
 from foliolab.framework.results.benchmark_output import MODES, PTE_MAPPED, VM_SCALABILITY, WILL_IT_SCALE, read
+from foliolab.framework.results.beside_columns import absent
 from foliolab.framework.results.comparison import compare
 from foliolab.framework.results.result import Cell, Config, Result
 
@@ -200,7 +201,7 @@ def test_what_stands_beside_nothing_is_named(tmp_path: Path) -> None:
         f"{PTE_MAPPED}'s munmap-swapped-forked stands beside no cell: no workload unmaps memory that is swapped out "
         "and shared by a fork."
     ]
-    assert beside.absent(found, result([]).config) == [
+    assert absent(found, result([]).config) == [
         f"{PTE_MAPPED}'s fork on xeon, Linux 6.15.0 stands beside no cell of this comparison: it has no policy exact "
         "and no workload fork and no folios of 128 KiB."
     ]

@@ -36,7 +36,7 @@ def put(found: Registry, result: Result, cells: list[BesideCell], notes: list[st
     """A result with these cells beside its own."""
     from msgspec.structs import replace
 
-    from foliolab.framework.results import beside
+    from foliolab.framework.results.beside_columns import absent
 
-    notes = [*result.notes, *notes, *beside.absent(cells, result.config, found.parameters_of)]
+    notes = [*result.notes, *notes, *absent(cells, result.config, found.parameters_of)]
     return replace(result, beside=[*result.beside, *cells], notes=notes)

@@ -126,6 +126,7 @@ class Zone(Pointer):
     nr_pages: Ref
     free_area: Ref
     notify_moves: Ref
+    pins: Ref
 
 
 class Pte(Pointer):

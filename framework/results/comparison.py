@@ -31,7 +31,7 @@ from typing import Final, Literal, get_args
 from foliolab.framework.errors import ExitCode, FolioLabError, NothingMeasured, PluginError, UsageError
 from foliolab.framework.plugins.published import Published, Resolve, identity
 from foliolab.framework.results import statistics
-from foliolab.framework.results.beside import columns
+from foliolab.framework.results.beside_columns import columns
 from foliolab.framework.results.result import Cell, Result
 
 MIN_ROUNDS: Final = 5

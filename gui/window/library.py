@@ -250,7 +250,9 @@ class Library(QObject):
                 then(name)
 
     def shut(self) -> None:
-        """End the trials that still run."""
+        """End the trials that still run, and look no more for changes."""
+        self._settle.stop()
+        self._watcher.blockSignals(True)
         for trial in self._trials.values():
             trial.stop()
         self._trials.clear()

@@ -15,6 +15,7 @@ from sources import EXACT, MM_ID, mixed
 
 from foliolab.framework.explore.commands import FLAT_OUT
 from foliolab.framework.explore.folio_detail import folio_detail
+from foliolab.framework.explore.history import SERIES
 from foliolab.framework.explore.page_detail import page_detail
 from foliolab.framework.explore.session import Session
 from foliolab.framework.explore.session_thread import SessionThread
@@ -52,7 +53,7 @@ def test_plays_to_the_end(thread: SessionThread) -> None:
     assert last.position == last.nr_steps and last.farthest == last.nr_steps
     assert last.description and set(last.maps) == {(0, 0), (1, 0), (0, 1)}
     assert last.history.positions[-1] == last.nr_steps
-    assert last.history.high.shape == (2, 4, len(last.history.positions))
+    assert last.history.high.shape == (2, len(SERIES), len(last.history.positions))
     assert [lane.name for lane in last.lanes] == [MM_ID.name, EXACT.name]
 
 

@@ -273,12 +273,6 @@ def test_a_policy_that_fails_is_named() -> None:
     assert re.search(r"the check at \S+broken\.py:\d+ fires: assert nr < 0", str(found.broken[0].violation))
 
 
-def test_two_threads_cannot_use_one_mm() -> None:
-    world = world_of(1, ["create mm=0", "file_folio order=2"], [["unmap mm=0 start=0 nr=1"]] * 2)
-    with pytest.raises(UsageError, match="both use MM 0"):
-        run(mm_id.POLICY, world)
-
-
 def test_five_threads_are_too_many() -> None:
     with pytest.raises(UsageError, match="5 threads"):
         run(mm_id.POLICY, files(5))
