@@ -70,18 +70,15 @@ def time_text(ns: float) -> str:
     return f"−{text}" if ns < 0 and float(text) else text
 
 
-LEAST_PERCENT: Final = 0.0001
-"""Smaller shares have no figure of their own."""
-
-
 def share_text(part: float, whole: float) -> str:
     """A share in per cent; "-" if the whole is 0. A part above 0 is never rounded to 0."""
     if not whole:
         return "-"
     percent = 100 * part / whole
-    if 0 < percent < LEAST_PERCENT:
-        return f"under {LEAST_PERCENT:.4f} %"
-    return "0 %" if not part else f"{percent:.1f} %" if percent >= 0.1 else f"{percent:.1g} %"
+    if not part or percent >= 0.1:
+        return f"{percent:.1f} %" if part else "0 %"
+    text = f"{percent:.1g} %"
+    return "under 0.0001 %" if "e" in text else text
 
 
 def duration_text(ns: float) -> str:

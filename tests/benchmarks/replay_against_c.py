@@ -81,7 +81,7 @@ def _attempt(plan: Plan, player: Player, c: reference.Reference) -> tuple[Times,
     for block in plan.trace.blocks():
         for begin in range(0, block.size, BLOCK):
             part = block.part(slice(begin, begin + BLOCK))
-            loader.load(part)
+            loader.load(part, times.events)
             taken = _round(machine, runs, (state.base, 0, part.size), len(times.native) % 2)
             if state.all[cells.STATUS] != cells.FINE:
                 return times, int(state.all[cells.STATUS])

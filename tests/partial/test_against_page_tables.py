@@ -58,7 +58,7 @@ def test_what_is_stranded_is_what_the_page_tables_say(steps: list[tuple[int, int
         player, tracker = Player(plan, SCHEME), Tracker([Design(one) for one in DETECTORS], Descent(), SECOND)
         state, chunk = player.start()
         (events,) = trace.blocks()
-        chunk.load(events)
+        chunk.load(events, 0)
         machine, page_ns, peak, pages = player.machine, 0, 0, 0
         assert machine is not None
         for index in range(events.size):
