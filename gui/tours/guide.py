@@ -180,7 +180,7 @@ class Guide(QFrame):
     def _fit(self) -> None:
         """Offer to start over where there is room for it, and let a long text scroll in a small window."""
         self.again.setVisible(self.at > 0 and self.width() >= NARROW)
-        high = self.text.heightForWidth(self._area.viewport().width())
+        high = max(self.text.heightForWidth(self._area.viewport().width()), 0)  # -1 before there is a text
         room = (self._window.height() - OTHERS) // 5
         self._area.setFixedHeight(min(high, max(room, 2 * self.fontMetrics().height())))
 
