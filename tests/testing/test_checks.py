@@ -57,7 +57,7 @@ def outcome(policy: Policy, check: str, seconds: float = 3.0, first: bool = Fals
 
 @pytest.mark.slow
 def test_a_sound_policy_passes_every_check_and_each_claim_has_one() -> None:
-    subject = subject_of(page_mapcount.POLICY, seconds=2)
+    subject = subject_of(page_mapcount.POLICY, seconds=10)
     found = {check.name: result for check, result in run_all(subject)}
     assert set(found) == {*OF_EVERY, *(f"claim {name}" for name in subject.scheme.capabilities)}
     bad = {name: one for name, one in found.items() if one.verdict == "failed"}
