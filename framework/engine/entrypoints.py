@@ -304,7 +304,7 @@ def fork_range_locked(
 
 
 def protect_range_locked(vm: Memory, cpu: int, zone: int, who: int, start: int, nr: int) -> int:
-    """mprotect to read-only and back."""
+    """mprotect makes pages read-only and writable again while other threads of the MM run."""
     m = mm_at(vm, who)
     locks.mmap_write_lock(vm, m)
     locks.pte_lock(vm, m)
@@ -315,7 +315,7 @@ def protect_range_locked(vm: Memory, cpu: int, zone: int, who: int, start: int, 
 
 
 def move_range_locked(vm: Memory, cpu: int, zone: int, who: int, start: int, to: int, nr: int) -> int:
-    """mremap."""
+    """mremap moves pages while other threads of the MM run."""
     m = mm_at(vm, who)
     locks.mmap_write_lock(vm, m)
     locks.pte_lock(vm, m)

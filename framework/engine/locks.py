@@ -61,7 +61,7 @@ def mmap_read_lock(vm: Memory, mm: MM) -> None:
 
 
 def mmap_read_unlock(vm: Memory, mm: MM) -> None:
-    """Release it."""
+    """Release mmap_lock after reading."""
     atomic_sub(_READER, _lock(vm, mm, 1))
 
 
@@ -75,7 +75,7 @@ def mmap_write_lock(vm: Memory, mm: MM) -> None:
 
 
 def mmap_write_unlock(vm: Memory, mm: MM) -> None:
-    """Release it."""
+    """Release mmap_lock after writing."""
     clear_bit_unlock(_HELD, _lock(vm, mm, 1))
 
 

@@ -151,6 +151,8 @@ def retried(events: Events) -> NDArray[np.int64]:
         here = same & (events.kind[behind] == ev.WRITE) & (events.page[behind] == events.page[rows])
         again.append(rows[here])
         rows = rows[~same]
+        if not rows.size:
+            break
     return np.sort(np.concatenate(again))
 
 

@@ -110,7 +110,7 @@ class Marks(Painted):
         return QSize(200, HEIGHT)
 
     def begin(self) -> None:
-        """Begin with another run."""
+        """The slider forgets its marks, and how far the last run was played."""
         self._farthest = 0
         nothing = np.zeros(0, np.int64)
         self.show_marks(nothing, nothing, nothing)

@@ -45,7 +45,7 @@ class StepRows(QAbstractTableModel):
         part.changed.connect(self._reset)
 
     def begin(self, times: StepTimes) -> None:
-        """Begin with another run."""
+        """The table forgets its rows, and lists the steps of another run."""
         self.times = times
         self._texts.clear()
         self._reset()

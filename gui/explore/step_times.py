@@ -34,11 +34,11 @@ class StepTimes:
         return bool(self.seconds.size) and bool(self.seconds[-1] > self.seconds[0])
 
     def at(self, positions: NDArray[np.int64] | float) -> NDArray[np.float64]:
-        """The seconds at positions."""
+        """When steps at these positions happened, in seconds."""
         return np.asarray(np.interp(positions, self.positions, self.seconds))
 
     def position(self, seconds: float) -> float:
-        """The position at a time."""
+        """The position, with a fraction, that a trace had reached at a time in seconds."""
         return float(np.interp(seconds, self.seconds, self.positions))
 
     def text(self, position: int) -> str:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("clang.cindex", reason="libclang is missing")
+
+sys.path.insert(0, str(Path(__file__).parent))
+from explored_twice import states_of_both
 
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.csource import ccompiler, compiled, onefile, translation
@@ -25,9 +29,7 @@ from foliolab.framework.testing.checks import COMPILED, Outcome, checks_for
 from foliolab.framework.testing.subject import Subject
 from foliolab.framework.verify.attack import Budget
 from foliolab.framework.verify.explored.compiled_attack import CompiledExplored
-from foliolab.framework.verify.explored.exploration import Explorer, Options
 from foliolab.framework.verify.explored.programs import programs
-from foliolab.framework.verify.explored.world import World
 from foliolab.policies import mm_id
 
 TREE = Path(__file__).with_name("tree")
@@ -178,13 +180,8 @@ def test_interleavings_of_the_compiled_text_are_explored() -> None:
     """It has about as many states as its translation: the compiler makes one load of some that C has twice."""
     scheme = scheme_of(str(SOURCE))
     program = next(programs(scheme))
-    states = []
-    for of_c in (False, True):
-        world = World(scheme, program.shape, program.setup, program.threads)
-        found = Explorer(world, Options(memory=64 << 20, compiled=of_c)).run(lambda so_far: True)
-        assert found.complete and not found.broken
-        states.append(found.states)
-    assert 0.5 < states[1] / states[0] < 2.0
+    translated, of_c = states_of_both(scheme, program)
+    assert 0.5 < of_c / translated < 2.0
 
 
 @needs_compiler

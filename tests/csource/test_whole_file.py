@@ -14,6 +14,7 @@ pytest.importorskip("clang.cindex", reason="libclang is missing")
 sys.path.insert(0, str(Path(__file__).parent))
 from compiled_benchmark import benchmark
 from configured_tree import configured
+from explored_twice import states_of_both
 
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.csource import ccompiler, compiled, kbuild
@@ -29,9 +30,7 @@ from foliolab.framework.testing.checks import COMPILED, checks_for
 from foliolab.framework.testing.subject import Subject
 from foliolab.framework.verify.attack import Budget
 from foliolab.framework.verify.explored.compiled_attack import CompiledExplored
-from foliolab.framework.verify.explored.exploration import Explorer, Options
 from foliolab.framework.verify.explored.programs import programs
-from foliolab.framework.verify.explored.world import World
 
 OPERATIONS = 20_000
 runs = pytest.mark.skipif(
@@ -85,13 +84,8 @@ def test_interleavings_of_the_whole_file_are_explored(tmp_path: Path) -> None:
     program = next(
         one for one in programs(scheme) if {"fork", "exit"} <= {each.name for own in one.threads for each in own}
     )
-    states = []
-    for of_c in (False, True):
-        world = World(scheme, program.shape, program.setup, program.threads)
-        found = Explorer(world, Options(memory=64 << 20, compiled=of_c)).run(lambda so_far: True)
-        assert found.complete and not found.broken
-        states.append(found.states)
-    assert 0.3 < states[1] / states[0] < 3.0
+    translated, of_c = states_of_both(scheme, program)
+    assert 0.3 < of_c / translated < 3.0
 
 
 @runs

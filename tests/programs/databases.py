@@ -117,13 +117,13 @@ def postgres_file(name: str) -> str:
 
 
 def prepare_postgres(folder: Path) -> None:
-    """An empty database."""
+    """initdb makes an empty database, owned by the user postgres."""
     give(folder, "postgres")
     run(*as_user("postgres", postgres_file("initdb"), "-D", str(folder / "data"), "-A", "trust", "-N"))
 
 
 def postgres(*more: str) -> Callable[[Path], list[str]]:
-    """The postmaster."""
+    """A function that makes the postmaster's command, with these settings besides the usual ones."""
 
     def command(folder: Path) -> list[str]:
         settings = ("listen_addresses=", "shared_buffers=64MB", "work_mem=32MB", "fsync=off", "max_wal_size=256MB")
@@ -190,7 +190,7 @@ def drive_memcached(folder: Path) -> int:
 
 
 def prepare_mariadb(folder: Path) -> None:
-    """An empty database."""
+    """mariadb-install-db makes an empty database whose user is root."""
     run(
         "mariadb-install-db", "--no-defaults", f"--datadir={folder / 'data'}", "--user=root", "--skip-test-db",
         "--auth-root-authentication-method=normal", "--skip-name-resolve",
@@ -219,7 +219,7 @@ def drive_mariadb(folder: Path) -> int:
 
 
 def prepare_sqlite(folder: Path) -> None:
-    """What sqlite shall do."""
+    """The script that the shell of sqlite will run is written."""
     (folder / "script").write_text(SQL.format(out=folder / "done"))
 
 

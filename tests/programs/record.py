@@ -36,7 +36,7 @@ LEAST_LARGE: Final = 8
 
 
 def trace_of(folder: Path, program: Program, kib: int, number: int) -> Path:
-    """The trace of a run."""
+    """The file in which a run's trace is kept."""
     return folder / f"{program.name}-{kib}-{number}.folio"
 
 

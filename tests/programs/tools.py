@@ -99,7 +99,7 @@ def prepare_make(folder: Path) -> None:
 
 # -- supervisors ----------------------------------------------------------------------------------
 def write_script(path: Path, text: str) -> None:
-    """Write a script for sh."""
+    """A file becomes a script that sh runs, and can be executed."""
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
@@ -153,7 +153,7 @@ def finished(folder: Path) -> int:
 
 
 def drive_cron(folder: Path) -> int:
-    """Wait for all jobs."""
+    """cron's jobs run until each has left its file; returns how many have."""
     wait_until(lambda: finished(folder) == JOBS, "the jobs did not end", 60)
     return finished(folder)
 

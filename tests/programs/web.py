@@ -192,7 +192,7 @@ def uwsgi(folder: Path) -> list[str]:
 
 
 def node(folder: Path) -> list[str]:
-    """node's cluster module."""
+    """The command of a server whose workers node's module cluster forks."""
     return ["node", str(LOADS / "cluster.js"), str(folder / "http"), WORKERS]
 
 

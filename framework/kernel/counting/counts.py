@@ -33,7 +33,7 @@ class Counts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def executed(self) -> Self:
-        """The same without lines."""
+        """What was executed, without the lines of the simulated cache: these depend on addresses."""
         return msgspec.structs.replace(self, near=0, far=0)
 
     def __add__(self, other: Self) -> Counts:
