@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from foliolab.framework.consequences.moment import SCRATCH_A_PAGE
 from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.engine.binding import BoundCall
 from foliolab.framework.engine.engine import Execution, Shape
-from foliolab.framework.engine.machine import BoundCall, Machine
+from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.operation import OPERATIONS, Operation
 
 WITHOUT_LOOK: Final = frozenset(

@@ -101,7 +101,8 @@ def _plain(value: object) -> str:
 
 def _methods(kind: type) -> Table:
     rows = []
-    for name, value in vars(kind).items():
+    members = {name: value for base in reversed(kind.__mro__[:-1]) for name, value in vars(base).items()}
+    for name, value in members.items():
         if isinstance(value, property) and value.fget is not None and not name.startswith("_"):
             answer = inspect.signature(value.fget).return_annotation
             rows.append((Code(f"{name} -> {answer}"), inspect.getdoc(value) or ""))
