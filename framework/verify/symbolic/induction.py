@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import combinations, pairwise
 from typing import Final
 
+from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.verify.attack import Budget
 from foliolab.framework.verify.finding import OWED
 from foliolab.framework.verify.symbolic import algebra, term
@@ -24,7 +25,17 @@ from foliolab.framework.verify.symbolic.solver import Reply, solve
 from foliolab.framework.verify.symbolic.space import FOLIO, CellKey, is_unknown
 from foliolab.framework.verify.symbolic.templates import ONE, ZERO, AbstractState, Template, implies, templates
 from foliolab.framework.verify.symbolic.term import Op, Term
-from foliolab.framework.verify.symbolic.unrolling import DUP, MAP, NEW, UNMAP, Unrolling
+from foliolab.framework.verify.symbolic.unrolling import (
+    DUP,
+    DUP_PMD,
+    MAP,
+    MAP_PMD,
+    NEW,
+    NEW_PMD,
+    UNMAP,
+    UNMAP_PMD,
+    Unrolling,
+)
 from foliolab.framework.verify.symbolic.z3_terms import Unsolvable
 
 SECONDS: Final = 4.0
@@ -33,6 +44,9 @@ TOGETHER: Final = 16
 """Faults that are asked about in one query: a kernel's text has dozens of checks."""
 ROUNDS: Final = 8
 """Attempts to find the cells that have no known value."""
+FORKS: Final = (DUP, DUP_PMD)
+REMOVES: Final = (UNMAP, UNMAP_PMD)
+BY_PMD: Final = (MAP_PMD, DUP_PMD, UNMAP_PMD, NEW_PMD)
 BOUND: Final = "any operations (at most 2^26 mappings at a time), any number of MMs, no references but mappings"
 
 
@@ -77,7 +91,6 @@ class _PageTables:
         self.any_mms = [unrolling.mm_id(2), unrolling.mm_id(3)]
         self.pages = unrolling.pages
         self.most = min(MAX_MAPPINGS, unrolling.scheme.policy.max_mappings)
-        self.largest = 1 << unrolling.largest
         self.owners = [
             (self.mm if i == 0 else term.var(f"idheld{i}", 1, unrolling.scheme.max_mm_id), self._count(f"held{i}"))
             for i in range(owners)
@@ -86,7 +99,7 @@ class _PageTables:
         self._counts: dict[Term, Term] = {}
 
     def _count(self, name: str) -> Term:
-        return term.var(name, 0, self.largest)
+        return term.var(name, 0, self.most)
 
     def mapped(self, mm_id: Term) -> Term:
         """The mappings of the MM with an ID."""
@@ -100,10 +113,9 @@ class _PageTables:
         """What is true of some MMs under any policy."""
         if self.owners:
             yield from (algebra.not_(algebra.eq(a, b)) for (a, _), (b, _) in combinations(self.owners, 2))
-            yield from (algebra.le(count, self.pages) for _, count in self.owners)
             return
         for mm_id in mms:
-            yield algebra.le(self.mapped(mm_id), algebra.choose(algebra.eq(mm_id, ZERO), ZERO, self.pages))
+            yield implies(algebra.eq(mm_id, ZERO), algebra.eq(self.mapped(mm_id), ZERO))
         for a, b in combinations(mms, 2):
             yield implies(algebra.eq(a, b), algebra.eq(self.mapped(a), self.mapped(b)))
         yield from self.total_covers(mms, self.mapped, self.total)
@@ -117,17 +129,13 @@ class _PageTables:
 
     def legal(self, kind: int) -> Iterator[Term]:
         """The kernel could do an operation."""
-        count = self.mapped(self.mm)
-        yield algebra.le(self.nr, self.pages)
-        if kind == MAP:
-            yield algebra.le(term.add(count, self.nr), self.pages)
-        elif kind == UNMAP:
-            yield algebra.le(self.nr, count)
-        else:
-            yield algebra.eq(count, ZERO)
+        yield algebra.eq(self.nr, ONE) if kind in BY_PMD else algebra.le(self.nr, self.pages)
+        if kind in REMOVES:
+            yield algebra.le(self.nr, self.mapped(self.mm))
+        elif kind in FORKS:
             yield algebra.not_(algebra.eq(self.parent, self.mm))
             yield algebra.le(self.nr, self.mapped(self.parent))
-        if kind != UNMAP:
+        if kind not in REMOVES:
             yield algebra.le(term.add(self.total, self.nr), term.const(self.most))
 
 
@@ -153,6 +161,7 @@ class Induction:
         self.unknown: set[CellKey] = set()
         self._after: dict[int, State] = {}
         self._faults: dict[int, list[Fault]] = {}
+        self._by_pmd = "pmd" in unrolling.scheme.capabilities and unrolling.largest >= PMD_ORDER
 
     def proved(self, wanted: set[LawClaim]) -> Iterator[LawClaim]:
         """The wanted laws and claims that hold after any number of operations."""
@@ -211,6 +220,10 @@ class Induction:
                 edges |= {edge for edge in (at, at + declared.width) if 0 < edge < bits}
         yield from ((low, high - low) for low, high in pairwise(sorted(edges)))
 
+    def _kinds(self) -> tuple[int, ...]:
+        """What can happen to a folio after its first mapping; by a PMD where the policy and the folios can."""
+        return (MAP, DUP, UNMAP, *((MAP_PMD, DUP_PMD, UNMAP_PMD) if self._by_pmd else ()))
+
     def _any_state(self) -> State:
         state = dict(self.initial)
         for key in dict.fromkeys(variable.key for variable in self.variables):
@@ -227,7 +240,7 @@ class Induction:
         before = self._any_state()
         lost: set[CellKey] = set()
         with_variable = {variable.key for variable in self.variables}
-        for kind in (DUP, UNMAP) if unrolling.anon else (MAP, DUP, UNMAP):
+        for kind in self._kinds():
             paths.state = dict(before)
             unrolling.run(kind, "mm0", unrolling.mm_id(0), unrolling.nr(0))
             after = self._after[kind] = paths.state
@@ -288,7 +301,7 @@ class Induction:
         while before != len(kept):
             before = len(kept)
             for kind, state in self._after.items():
-                change = term.times(tables.nr, -1) if kind == UNMAP else tables.nr
+                change = term.times(tables.nr, -1) if kind in REMOVES else tables.nr
                 after = self._abstract(state, tables, change)
                 mms = self._mms(tables, kind)
                 given = [*self._assumptions(tables, kept, mms), *tables.legal(kind)]
@@ -301,7 +314,7 @@ class Induction:
 
     def _mms(self, tables: _PageTables, kind: int | None = None) -> list[Term]:
         """The MMs that the assumptions are about."""
-        parent = [tables.parent] if kind == DUP else []
+        parent = [tables.parent] if kind in FORKS else []
         return [tables.mm, *tables.any_mms, *self._abstract(None, tables, ZERO).ids, *parent]
 
     def _assumptions(self, tables: _PageTables, kept: list[Template], mms: list[Term]) -> list[Term]:
@@ -329,17 +342,24 @@ class Induction:
     def _true_at_first(self, tables: _PageTables, candidates: list[Template]) -> list[Template]:
         """The candidates that hold in the first state: a file's unmapped folio, or a new anonymous folio."""
         unrolling, paths = self.unrolling, self.unrolling.paths
-        state, change = self.initial, ZERO
         given = [*self.given, *tables.facts([tables.mm, *tables.any_mms]), algebra.eq(tables.total, ZERO)]
-        if unrolling.anon:
+        if not unrolling.anon:
+            return self._true_in(self.initial, ZERO, given, tables, candidates)
+        for kind in (NEW, NEW_PMD) if self._by_pmd else (NEW,):
             paths.state = dict(self.initial)
             paths.faults.clear()
-            unrolling.run(NEW, "mm0", tables.mm, tables.nr)
-            state, change = paths.state, tables.nr
-            paths.state = self._any_state()
-            given.append(algebra.eq(tables.nr, tables.pages))
+            unrolling.run(kind, "mm0", tables.mm, tables.nr)
+            state, paths.state = paths.state, self._any_state()
             if paths.faults:
                 raise NoProof
+            mapped = algebra.eq(tables.nr, ONE if kind == NEW_PMD else tables.pages)
+            candidates = self._true_in(state, tables.nr, [*given, mapped], tables, candidates)
+        return candidates
+
+    def _true_in(
+        self, state: State, change: Term, given: list[Term], tables: _PageTables, candidates: list[Template]
+    ) -> list[Template]:
+        """The candidates that hold in a first state, in which the operation's MM has `change` mappings."""
         covered = self.unknown | {variable.key for variable in self.variables}
         if any(v is not self.initial[k] for k, v in state.items() if k[0] == FOLIO and k not in covered):
             raise NoProof

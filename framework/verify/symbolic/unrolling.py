@@ -18,13 +18,13 @@ from foliolab.framework.verify.symbolic.paths import DeadEnd, Fault, Paths, Stat
 from foliolab.framework.verify.symbolic.space import Space, is_unknown
 from foliolab.framework.verify.symbolic.term import Term
 
-MAP, DUP, UNMAP, NEW = range(4)
-"""The kinds of steps."""
+MAP, DUP, UNMAP, NEW, MAP_PMD, DUP_PMD, UNMAP_PMD, NEW_PMD = range(8)
+"""The kinds of steps. Those by a PMD are steps of an induction only."""
 ENTRY: Final = {
-    (MAP, False): "add_ptes", (DUP, False): "dup_file_ptes", (DUP, True): "dup_anon_ptes",
-    (UNMAP, False): "remove_ptes", (UNMAP, True): "remove_ptes", (NEW, True): "new_anon",
+    MAP: "add_ptes", UNMAP: "remove_ptes", NEW: "new_anon",
+    MAP_PMD: "add_pmd", DUP_PMD: "dup_pmd", UNMAP_PMD: "remove_pmd", NEW_PMD: "new_anon_pmd",
 }  # fmt: skip
-"""The engine's entry for a kind of step, on folios of files and on anonymous ones."""
+"""The engine's entry for a kind of step; that for DUP depends on the kind of folio."""
 
 ANSWER_TERMS: Final = 30_000
 """Terms that one answer may create."""
@@ -84,6 +84,7 @@ class Unrolling:
         self.mappings: list[tuple[Term, Term]] = []
         self.fork_is_map = False
         """To fork the mappings of a file changes the folio as to map its pages does. Then forks are left out."""
+        self._dup = "dup_anon_ptes" if anon else "dup_file_ptes"
         self._known_mm: dict[int, Term] = {}
 
     def mm_id(self, number: int) -> Term:
@@ -195,7 +196,7 @@ class Unrolling:
         pointer = self.space.mm(mm, mm_id)
         pages = lift(nr, self.paths)
         try:
-            self.entries.run(ENTRY[kind, self.anon], self.space.folio(), self.space.page(0), pages, pointer, 0)
+            self.entries.run(ENTRY.get(kind, self._dup), self.space.folio(), self.space.page(0), pages, pointer, 0)
         except DeadEnd:
             self.paths.state = before
         self.space.widen_unknown(before)
