@@ -104,12 +104,16 @@ class Entries:
             DeadEnd: no path comes to its end.
         """
         before, faults = dict(self.paths.state), len(self.paths.faults)
+        accesses = self.space.accesses
+        listed = len(accesses or ())
         for _ in range(RESTARTS):
             try:
                 return self.entries[entry](*arguments)
             except Restart:
                 self.paths.state = dict(before)
                 del self.paths.faults[faults:]
+                if accesses is not None:
+                    del accesses[listed:]
                 self.flow.reset()
                 self._depth = 0
         raise AssertionError("a restart adds a cell or a condition, and there are few")

@@ -78,7 +78,7 @@ class StateVariable:
         return algebra.low(algebra.shr(cell, self.low), self.width) if self.width else cell
 
 
-class _PageTables:
+class PageTables:
     """The mappings of the MMs.
 
     Args:
@@ -120,6 +120,17 @@ class _PageTables:
             yield implies(algebra.eq(a, b), algebra.eq(self.mapped(a), self.mapped(b)))
         yield from self.total_covers(mms, self.mapped, self.total)
 
+    def least(self, kind: int) -> tuple[Callable[[Term], Term], Term]:
+        """(the mappings of an MM, all mappings) before or after an operation, whichever are fewer."""
+        if kind not in REMOVES:
+            return self.mapped, self.total
+
+        def mapped(mm_id: Term) -> Term:
+            count = self.mapped(mm_id)
+            return algebra.choose(algebra.eq(mm_id, self.mm), term.sub(count, self.nr), count)
+
+        return mapped, term.sub(self.total, self.nr)
+
     def total_covers(self, mms: list[Term], mapped: Callable[[Term], Term], total: Term) -> Iterator[Term]:
         """The total is at least the mappings of any two of some MMs."""
         if not self.owners:
@@ -149,6 +160,7 @@ class Induction:
 
     Attributes:
         queries: how often z3 was asked.
+        bounds: the bound of a law that is proved, where it is not BOUND.
     """
 
     def __init__(self, unrolling: Unrolling, given: list[Term], budget: Budget) -> None:
@@ -156,6 +168,7 @@ class Induction:
         self.given = given
         self.budget = budget
         self.queries = 0
+        self.bounds: dict[LawClaim, str] = {}
         self.initial = dict(unrolling.paths.state)
         self.variables: list[StateVariable] = []
         self.unknown: set[CellKey] = set()
@@ -166,18 +179,23 @@ class Induction:
     def proved(self, wanted: set[LawClaim]) -> Iterator[LawClaim]:
         """The wanted laws and claims that hold after any number of operations."""
         try:
-            if self.unrolling.scheme.stored("mm") or not self._find_variables():
+            if not self._has_variables():
                 return
             for owners in sorted({EXACT_CLAIMS.get(claim, 0) for _, claim in wanted}):
                 laws = {key for key in wanted if EXACT_CLAIMS.get(key[1], 0) == owners}
-                yield from self._proved_for(_PageTables(self.unrolling, owners), laws)
+                yield from self._proved_for(PageTables(self.unrolling, owners), laws)
         except (Unsupported, Unsolvable, NoProof):
             return
 
     # -- the state ---------------------------------------------------------------------------------------
+    def _has_variables(self) -> bool:
+        """Find the variables, unless the state has more than the folio's."""
+        return not self.unrolling.scheme.stored("mm") and self._find_variables()
+
     def _find_variables(self) -> bool:
         """Find the variables of the state, and run each operation from any of their values."""
         unrolling = self.unrolling
+        unrolling.paths.state, self.unknown = dict(self.initial), set()
         unrolling.step()
         unrolling.step()
         sample, unrolling.paths.state = unrolling.paths.state, dict(self.initial)
@@ -198,16 +216,18 @@ class Induction:
         cell = self.unrolling.space.cells["folio"][key[1]]
         initial = self.initial[key].value
         assert initial is not None
-        if cell.ctype is not None and cell.ctype.signed:
+        ranges = list(self._ranges(key, 8 * cell.size))
+        if cell.ctype is not None and cell.ctype.signed and len(ranges) == 1:
             free = term.var(f"part{key[1]}", initial, min(initial + MAX_MAPPINGS, cell.ctype.high))
             yield StateVariable(key, 0, 0, "count", initial, free)
             return
-        for low, width in self._ranges(key, 8 * cell.size):
+        for low, width in ranges:
             first = initial >> low & ((1 << width) - 1)
             lowest, high, kind = 0, (1 << width) - 1, "flag"
-            if width > 1 and _is_mm_id(algebra.low(algebra.shr(sample, low), width)):
+            part = algebra.low(algebra.shr(sample, low), width)
+            if width > 1 and _is_mm_id(part):
                 high, kind = min(high, self.unrolling.scheme.max_mm_id), "id"
-            elif width > 1:
+            elif width > 1 and part.value is None:  # bits that stay as they are count nothing
                 lowest, high, kind = first, min(high, first + MAX_MAPPINGS), "count"
             yield StateVariable(key, low, width, kind, first, term.var(f"part{key[1]}.{low}", lowest, high))
 
@@ -235,14 +255,14 @@ class Induction:
 
     def _run_all(self) -> set[CellKey]:
         """Run each operation. Return the cells that then have no known value, or change without a variable."""
-        unrolling, paths = self.unrolling, self.unrolling.paths
+        paths = self.unrolling.paths
         paths.faults.clear()
         before = self._any_state()
         lost: set[CellKey] = set()
         with_variable = {variable.key for variable in self.variables}
         for kind in self._kinds():
             paths.state = dict(before)
-            unrolling.run(kind, "mm0", unrolling.mm_id(0), unrolling.nr(0))
+            self._run_kind(kind)
             after = self._after[kind] = paths.state
             self._faults[kind] = list(paths.faults)
             paths.faults.clear()
@@ -254,7 +274,11 @@ class Induction:
         paths.state = before
         return lost
 
-    def _abstract(self, state: State | None, tables: _PageTables, change: Term) -> AbstractState:
+    def _run_kind(self, kind: int) -> None:
+        """Run an operation on the state."""
+        self.unrolling.run(kind, "mm0", self.unrolling.mm_id(0), self.unrolling.nr(0))
+
+    def _abstract(self, state: State | None, tables: PageTables, change: Term) -> AbstractState:
         """A state as the templates see it, with `change` more mappings of the operation's MM; None: any state."""
         values = [(v, v.free if state is None else v.value(state[v.key])) for v in self.variables]
 
@@ -271,8 +295,11 @@ class Induction:
         )
 
     # -- induction ---------------------------------------------------------------------------------------
-    def _proved_for(self, tables: _PageTables, wanted: set[LawClaim]) -> Iterator[LawClaim]:
-        kept = self.invariants(tables)
+    def _proved_for(self, tables: PageTables, wanted: set[LawClaim]) -> Iterator[LawClaim]:
+        yield from self._proved_by(tables, self.invariants(tables), wanted)
+
+    def _proved_by(self, tables: PageTables, kept: list[Template], wanted: set[LawClaim]) -> Iterator[LawClaim]:
+        """The wanted laws that follow from the invariants."""
         if not self._is_free_of_faults(tables, kept, lambda law: law != CHECKS):
             return
         if (CHECKS, OWED) in wanted and self._is_free_of_faults(tables, kept, CHECKS.__eq__):
@@ -283,13 +310,13 @@ class Induction:
         exclusive = algebra.all_(maps[0], algebra.eq(tables.mapped(first), tables.total))
         self.unrolling.mappings = [(first, tables.total)]
         truth = GroundTruth(shared, exclusive, tables.total, first, shared)
-        given = self._assumptions(tables, kept, [*tables.any_mms, *self._abstract(None, tables, ZERO).ids])
+        given = self.assumptions(tables, kept, [*tables.any_mms, *self._abstract(None, tables, ZERO).ids])
         self._check_consistent(given)
         for query in queries(self.unrolling, truth, wanted - {(CHECKS, OWED)}):
-            if not query.unsupported and self._solve(query.broken, given).answer == "unsatisfiable":
+            if not query.unsupported and self.ask(query.broken, given).answer == "unsatisfiable":
                 yield query.law, query.claim
 
-    def invariants(self, tables: _PageTables) -> list[Template]:
+    def invariants(self, tables: PageTables) -> list[Template]:
         """The candidates that hold in the first state and that every operation preserves.
 
         Raises:
@@ -303,8 +330,8 @@ class Induction:
             for kind, state in self._after.items():
                 change = term.times(tables.nr, -1) if kind in REMOVES else tables.nr
                 after = self._abstract(state, tables, change)
-                mms = self._mms(tables, kind)
-                given = [*self._assumptions(tables, kept, mms), *tables.legal(kind)]
+                mms = self.mms(tables, kind)
+                given = [*self.assumptions(tables, kept, mms), *tables.legal(kind)]
                 given += tables.total_covers(mms, after.mapped, after.total)
                 if self.unrolling.anon:
                     given.append(algebra.le(ONE, after.total))
@@ -312,19 +339,21 @@ class Induction:
                 kept = self._filtered(given, tables, kept, after, self._in_range(state))
         return kept
 
-    def _mms(self, tables: _PageTables, kind: int | None = None) -> list[Term]:
+    def mms(self, tables: PageTables, kind: int | None = None) -> list[Term]:
         """The MMs that the assumptions are about."""
         parent = [tables.parent] if kind in FORKS else []
         return [tables.mm, *tables.any_mms, *self._abstract(None, tables, ZERO).ids, *parent]
 
-    def _assumptions(self, tables: _PageTables, kept: list[Template], mms: list[Term]) -> list[Term]:
+    def assumptions(self, tables: PageTables, kept: list[Template], mms: list[Term]) -> list[Term]:
+        """What is true of some MMs in every state that the policy reaches."""
         here = self._abstract(None, tables, ZERO)
         mms = list(dict.fromkeys([*mms, *(mm_id for mm_id, _ in tables.owners)]))
         formulas = [formula for template in kept for formula in template.instances(here, mms)]
         mapped = [algebra.le(ONE, tables.total)] if self.unrolling.anon else []
         return [*self.given, *tables.facts(mms), *mapped, *formulas]
 
-    def _solve(self, question: Term, given: list[Term]) -> Reply:
+    def ask(self, question: Term, given: list[Term]) -> Reply:
+        """Whether a question can be true under assumptions."""
         reply = solve(question, given, self.budget, SECONDS)
         self.queries += reply.queries
         return reply
@@ -336,10 +365,10 @@ class Induction:
             NoProof: they do, or the solver does not know.
         """
         question = algebra.eq(term.var("something", 0, 1), ONE)
-        if self._solve(question, given).answer != "satisfiable":
+        if self.ask(question, given).answer != "satisfiable":
             raise NoProof
 
-    def _true_at_first(self, tables: _PageTables, candidates: list[Template]) -> list[Template]:
+    def _true_at_first(self, tables: PageTables, candidates: list[Template]) -> list[Template]:
         """The candidates that hold in the first state: a file's unmapped folio, or a new anonymous folio."""
         unrolling, paths = self.unrolling, self.unrolling.paths
         given = [*self.given, *tables.facts([tables.mm, *tables.any_mms]), algebra.eq(tables.total, ZERO)]
@@ -357,7 +386,7 @@ class Induction:
         return candidates
 
     def _true_in(
-        self, state: State, change: Term, given: list[Term], tables: _PageTables, candidates: list[Template]
+        self, state: State, change: Term, given: list[Term], tables: PageTables, candidates: list[Template]
     ) -> list[Template]:
         """The candidates that hold in a first state, in which the operation's MM has `change` mappings."""
         covered = self.unknown | {variable.key for variable in self.variables}
@@ -374,7 +403,7 @@ class Induction:
         )
 
     def _filtered(
-        self, given: list[Term], tables: _PageTables, candidates: list[Template], after: AbstractState, needed: Term
+        self, given: list[Term], tables: PageTables, candidates: list[Template], after: AbstractState, needed: Term
     ) -> list[Template]:
         """The candidates that hold in a later state.
 
@@ -383,7 +412,7 @@ class Induction:
         """
         formulas = {template: algebra.all_(*template.instances(after, tables.any_mms)) for template in candidates}
         while True:
-            reply = self._solve(algebra.not_(algebra.all_(needed, *formulas.values())), given)
+            reply = self.ask(algebra.not_(algebra.all_(needed, *formulas.values())), given)
             if reply.answer == "unsatisfiable":
                 return list(formulas)
             if reply.answer == "unknown":
@@ -396,14 +425,14 @@ class Induction:
             for template in false:
                 del formulas[template]
 
-    def _is_free_of_faults(self, tables: _PageTables, kept: list[Template], of: Callable[[str], bool]) -> bool:
+    def _is_free_of_faults(self, tables: PageTables, kept: list[Template], of: Callable[[str], bool]) -> bool:
         """No operation breaks one of these laws on the way; a check that fires changes nothing, and others may hold."""
         for kind, faults in self._faults.items():
-            given = [*self._assumptions(tables, kept, self._mms(tables)), *tables.legal(kind)]
+            given = [*self.assumptions(tables, kept, self.mms(tables)), *tables.legal(kind)]
             conditions = list(dict.fromkeys(fault.when for fault in faults if of(fault.law)))
             for first in range(0, len(conditions), TOGETHER):
                 together = algebra.any_(*conditions[first : first + TOGETHER])
-                if self._solve(together, given).answer != "unsatisfiable":
+                if self.ask(together, given).answer != "unsatisfiable":
                     return False
         return True
 

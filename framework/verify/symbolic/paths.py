@@ -73,6 +73,8 @@ class Paths:
 
     def __init__(self, stopped: Callable[[], bool]) -> None:
         self.state: State = {}
+        self.unknowns = 0
+        """Values of unknown origin so far. A run that repeats another one gets the same."""
         self.faults: list[Fault] = []
         self.max_terms = TERMS
         self.before_dead_end: Callable[[], object] = lambda: None
@@ -123,6 +125,11 @@ class Paths:
         ]
         return algebra.all_(*literals, *(frame.side for frame in self._frames))
 
+    @property
+    def repeats(self) -> bool:
+        """Whether this run does again what an earlier run did, up to a decision that it takes the other way."""
+        return any(len(frame.decisions) < len(frame.prefix) for frame in self._frames)
+
     def fault(self, law: str, when: Term, message: str) -> None:
         """Record a breach on the current path if `when` holds."""
         condition = algebra.all_(self.here(), when)
@@ -136,11 +143,12 @@ class Paths:
         If the results cannot be merged, each path of the function becomes a path of the caller.
         """
         self.look()
-        before, faults = self.state, len(self.faults)
+        before, faults, unknowns = self.state, len(self.faults), self.unknowns
+        most = unknowns
         finished: list[_Path] = []
         todo: list[tuple[bool, ...]] = [()]
         while todo:
-            self.state = dict(before)
+            self.state, self.unknowns = dict(before), unknowns
             path = _Path(todo.pop())
             self._frames.append(path)
             try:
@@ -151,9 +159,11 @@ class Paths:
             finally:
                 self._frames.pop()
             finished.append(path)
+            most = max(most, self.unknowns)
             todo += path.others
             if len(finished) + len(todo) > PATHS:
                 raise unsupported(f"has more than {PATHS:,} paths")
+        self.unknowns = most
         if all(path.state is None for path in finished):
             self.state = before
             raise DeadEnd

@@ -15,7 +15,7 @@ from foliolab.framework.engine.guard import author_location
 from foliolab.framework.machine import primitives as plain
 from foliolab.framework.verify.symbolic import algebra, term
 from foliolab.framework.verify.symbolic.number import lift, symbolic_bool, term_of, unsupported
-from foliolab.framework.verify.symbolic.space import Pointer, Ref
+from foliolab.framework.verify.symbolic.space import AccessKind, Pointer, Ref
 
 
 def _u64(value: Any) -> Any:
@@ -30,23 +30,30 @@ def _test_bit(bit: Any, ref: Ref) -> Any:
     return lift(algebra.bool_(algebra.bit(term_of(ref.peek()), bit)), ref.mem.paths)
 
 
-def _change_bit(bit: Any, ref: Ref, value: bool) -> Any:
+def _change_bit(bit: Any, ref: Ref, value: bool, kind: AccessKind = "write") -> Any:
     """Set or clear a bit; return whether it was set."""
-    was_set = _test_bit(bit, ref)
-    if ref.is_modelled:
-        others = algebra.and_(ref.get(), term.const(~(1 << bit)))
-        pattern = term.add(others, term.const(int(value) << bit))
-        ref.put(algebra.wrap(pattern, ref.ctype.bits, ref.ctype.signed))
-    return was_set
+    if not isinstance(bit, int):
+        raise unsupported("changes a bit whose number is not known")
+    if not ref.is_modelled:
+        return _test_bit(bit, ref)
+    found = ref.get()
+    others = algebra.and_(found, term.const(~(1 << bit)))
+    pattern = term.add(others, term.const(int(value) << bit))
+    ref.put(algebra.wrap(pattern, ref.ctype.bits, ref.ctype.signed))
+    ref.note(kind, None if kind == "write" else bit)
+    return lift(algebra.bool_(algebra.bit(found, bit)), ref.mem.paths)
 
 
 _test_and_set_bit = partial(_change_bit, value=True)
 _test_and_clear_bit = partial(_change_bit, value=False)
+_take_bit_lock = partial(_change_bit, value=True, kind="lock")
+_release_bit_lock = partial(_change_bit, value=False, kind="unlock")
 
 
 def _spin_wait_clear(bit: Any, ref: Ref) -> None:
     """Operations run one after the other, so a lock that is held now is never released."""
-    held = _test_bit(bit, ref)
+    held = lift(algebra.bool_(algebra.bit(ref.get(), bit)), ref.mem.paths) if ref.is_modelled else _test_bit(bit, ref)
+    ref.note("wait", bit)
     if held is not False:
         paths = ref.mem.paths
         what = f"{author_location()} waits for bit {bit} of {ref.kind}.{ref.field.name}, which no one will clear"
@@ -108,9 +115,9 @@ SUBSTITUTES: Final[dict[Any, Callable[..., Any]]] = {
     plain.clear_bit: _test_and_clear_bit,
     plain.test_and_set_bit: _test_and_set_bit,
     plain.test_and_clear_bit: _test_and_clear_bit,
-    plain.test_and_set_bit_lock: _test_and_set_bit,
-    plain.clear_bit_unlock: _test_and_clear_bit,
-    getattr(plain, "__clear_bit_unlock"): _test_and_clear_bit,  # the plain name would be mangled
+    plain.test_and_set_bit_lock: _take_bit_lock,
+    plain.clear_bit_unlock: _release_bit_lock,
+    getattr(plain, "__clear_bit_unlock"): _release_bit_lock,  # the plain name would be mangled
     getattr(plain, "__set_bit"): _test_and_set_bit,
     getattr(plain, "__clear_bit"): _test_and_clear_bit,
     plain.spin_wait_clear: _spin_wait_clear,

@@ -30,6 +30,7 @@ from foliolab.framework.verify.symbolic.solver import Reply, solve
 from foliolab.framework.verify.symbolic.space import FOLIO
 from foliolab.framework.verify.symbolic.symmetry import Partition
 from foliolab.framework.verify.symbolic.term import Term
+from foliolab.framework.verify.symbolic.threads import Threads
 from foliolab.framework.verify.symbolic.unrolling import Unrolling
 from foliolab.framework.verify.symbolic.witness import Witness
 
@@ -265,11 +266,12 @@ class _ClassSearch:
         """Try induction, then ask the remaining laws after each step of an unrolling."""
         self.search.progress(f"{self.folios}, by induction", 1)
         given = [self._pages_of_class()]
-        induction = Induction(self.search.unrolling(self.folios), given, self.budget.part(INDUCTION_SHARE))
-        for key in induction.proved(set(self.bounds)):
-            self.bounds[key] = BOUND
-            self.proved.add(key)
-        self.search.queries += induction.queries
+        for way in (Threads, Induction):
+            proof = way(self.search.unrolling(self.folios), given, self.budget.part(INDUCTION_SHARE))
+            for key in proof.proved(self.bounds.keys() - self.proved):
+                self.bounds[key] = proof.bounds.get(key, BOUND)
+                self.proved.add(key)
+            self.search.queries += proof.queries
         unrolling = self.search.unrolling(self.folios)
         for number in range(1, self.search.steps + 1):
             if self.bounds and self.bounds.keys() <= self.undecided.keys() | self.proved:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.structs import (
@@ -70,6 +70,28 @@ def cells_of(struct: Struct) -> dict[int, Cell]:
     return found
 
 
+AccessKind = Literal["read", "write", "lock", "unlock", "wait"]
+
+
+@dataclass(frozen=True)
+class Access:
+    """One access to the folio while an operation runs.
+
+    Args:
+        kind: what it does; a locked operation that changes memory is a "write".
+        cells: the cells that it reads or writes, by offset.
+        when: the condition of the path on which it happens.
+        state: what the folio holds after it.
+        bit: of the first cell, where a bit lock is taken, released or waited for.
+    """
+
+    kind: AccessKind
+    cells: tuple[CellKey, ...]
+    when: Term
+    state: State
+    bit: int = 0
+
+
 class Space:
     """Where the fields of the folio and of the MMs are. The terms of the cells are in `paths.state`.
 
@@ -95,7 +117,10 @@ class Space:
         }
         self.on_write: Callable[[CellKey], None] = lambda key: None
         """Called before each store to a cell."""
-        self._unknowns = 0
+        self.accesses: list[Access] | None = None
+        """The accesses of the operations that run, in order; None: they are not listed."""
+        self.volatile: frozenset[CellKey] = frozenset()
+        """Cells that others change at any time: each read gives any value."""
         self._boot(anon)
 
     def _boot(self, anon: bool) -> None:
@@ -134,6 +159,11 @@ class Space:
             Ref(self, name, "mm", self.layouts["mm"].by_name["mm_id"], 0).put(mm_id)
         return Pointer(self, "mm", 0, name)
 
+    def note(self, kind: AccessKind, cells: tuple[CellKey, ...], bit: int = 0) -> None:
+        """List an access to the folio."""
+        if self.accesses is not None and cells and cells[0][0] == FOLIO and not self.paths.repeats:
+            self.accesses.append(Access(kind, cells, self.paths.here(), dict(self.paths.state), bit))
+
     def widen_unknown(self, before: State) -> None:
         """Replace each new value that depends on an unknown one by any value of the cell."""
         for key, value in self.paths.state.items():
@@ -145,14 +175,16 @@ class Space:
         cell = self.cells["folio"][key[1]]
         if cell.ctype is not None:
             return term_of(self.unknown(cell.ctype))
-        self._unknowns += 1
-        return term.var(f"{UNKNOWN}{self._unknowns}", 0, (1 << 8 * cell.size) - 1)
+        return self._unknown(0, (1 << 8 * cell.size) - 1)
 
     def unknown(self, ctype: CType | None = None) -> Any:
         """A new variable for any value of a type."""
-        self._unknowns += 1
         low, high = (ctype.low, ctype.high) if ctype else (-(1 << 62), 1 << 62)
-        return Number(term.var(f"{UNKNOWN}{self._unknowns}", low, high), self.paths)
+        return Number(self._unknown(low, high), self.paths)
+
+    def _unknown(self, low: int, high: int) -> Term:
+        self.paths.unknowns += 1
+        return term.var(f"{UNKNOWN}{self.paths.unknowns}[{low},{high}]", low, high)
 
 
 class Pointer:
@@ -240,6 +272,8 @@ class Ref:
 
     def _element(self, index: int) -> Term:
         state, cells = self.mem.paths.state, self._cells(index)
+        if not self.mem.volatile.isdisjoint((self.name, cell.offset) for cell in cells):
+            return term_of(self.mem.unknown(self.ctype))
         if cells[0].ctype is self.ctype:
             return state[self.name, cells[0].offset]
         start = self.field.offset + index * self.ctype.bytes
@@ -273,11 +307,24 @@ class Ref:
             return term.add(old, term.mul(algebra.int_(chosen), change))
         return algebra.choose(chosen, part, old)
 
+    def note(self, kind: AccessKind, bit: int | None = None) -> None:
+        """List an access; `bit` is the number of a bit that is a lock."""
+        if self.mem.accesses is None or not self.is_modelled:
+            return
+        cells = [cell for index, _ in self._elements() for cell in self._cells(index)]
+        if bit is not None:
+            at = 8 * self.field.offset + bit + term_of(self.index).lo * self.ctype.bits
+            cells = [cell for cell in cells if 8 * cell.offset <= at < 8 * (cell.offset + cell.size)]
+            bit = at - 8 * cells[0].offset
+        self.mem.note(kind, tuple((self.name, cell.offset) for cell in cells), bit or 0)
+
     # -- the interface to the primitives -----------------------------------------------------------------
     def read(self, op: str) -> Any:
         if not self.is_modelled:
             return self.mem.unknown(self.ctype)
-        return lift(self.get(), self.mem.paths)
+        found = lift(self.get(), self.mem.paths)
+        self.note("read")
+        return found
 
     def peek(self) -> Any:
         return self.read("peek")
@@ -286,13 +333,15 @@ class Ref:
         """Store. A value that does not fit is a fault."""
         if self.is_modelled:
             self.put(self._fit(algebra.int_(term_of(value))))
+            self.note("write")
 
     def rmw(self, op: str, change: Callable[[Any], Any]) -> tuple[Any, Any]:
         """Read, modify and write. Return the old and the new value."""
-        old = self.read(op)
+        old = lift(self.get(), self.mem.paths) if self.is_modelled else self.mem.unknown(self.ctype)
         new = lift(self._fit(algebra.int_(term_of(change(old)))), self.mem.paths)
         if self.is_modelled:
             self.put(term_of(new))
+            self.note("write")
         return old, new
 
     def _fit(self, value: Term) -> Term:

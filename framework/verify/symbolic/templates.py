@@ -107,9 +107,11 @@ def _about_id_and_count(i: int, c: int) -> Iterator[Template]:
 
     exact = if_named(lambda s, x, y: algebra.eq(s.counts[c], s.mapped(x)))
     at_most = if_named(lambda s, x, y: algebra.le(s.counts[c], s.mapped(x)))
+    others = if_named(lambda s, x, y: algebra.eq(term.add(s.counts[c], s.mapped(x)), s.total))
     used = if_named(lambda s, x, y: algebra.le(ONE, s.counts[c]))
     yield Template(f"count {c} is the mappings of the MM of ID {i}", 1, exact)
     yield Template(f"count {c} is at most the mappings of the MM of ID {i}", 1, at_most)
+    yield Template(f"count {c} is the mappings of all MMs but that of ID {i}", 1, others)
     yield Template(f"count {c} is positive if ID {i} names an MM", 1, used)
     yield Template(
         f"count {c} is 0 if ID {i} is 0",

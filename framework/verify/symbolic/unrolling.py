@@ -152,7 +152,7 @@ class Unrolling:
             after = ends[value] = self.paths.state
             merged = after if merged is None else merge_states(chosen, after, merged)
         assert merged is not None
-        if number == 1 and not self.anon and not faults and _covers(ends[MAP], ends[DUP]):
+        if number == 1 and DUP in kinds and not self.anon and not faults and _covers(ends[MAP], ends[DUP]):
             self.fork_is_map = True
         self.paths.state = merged
         self.legal.append(self._legal(kind, kinds, mm_id, nr))
