@@ -97,5 +97,6 @@ def _findings(claim: str, outcomes: list[Outcome], seconds: float) -> Iterator[F
             text = "; ".join(f"{', '.join(folios)}: {bound}" for bound, folios in bounds.items())
             queries = sum(row.queries for row in rows)
             suspicion = next((row.bound for row in rows if row.suspected), "")
-            within = " and ".join(bounds) if verdict == "held" else ""
+            short = dict.fromkeys(row.within or row.bound for row in rows)
+            within = " and ".join(short) if verdict == "held" else ""
             yield Finding(NAME, claim, verdict, text, None, queries, seconds, within, suspicion)

@@ -47,7 +47,8 @@ ROUNDS: Final = 8
 FORKS: Final = (DUP, DUP_PMD)
 REMOVES: Final = (UNMAP, UNMAP_PMD)
 BY_PMD: Final = (MAP_PMD, DUP_PMD, UNMAP_PMD, NEW_PMD)
-BOUND: Final = "any operations (at most 2^26 mappings at a time), any number of MMs, no references but mappings"
+SHORT: Final = "proved for any number of operations"
+BOUND: Final = f"{SHORT} and MMs (at most 2^26 mappings at a time), no references but mappings"
 
 
 class NoProof(Exception):
@@ -119,6 +120,10 @@ class PageTables:
         for a, b in combinations(mms, 2):
             yield implies(algebra.eq(a, b), algebra.eq(self.mapped(a), self.mapped(b)))
         yield from self.total_covers(mms, self.mapped, self.total)
+
+    def change(self, kind: int) -> Term:
+        """What an operation adds to the mappings of its MM."""
+        return term.times(self.nr, -1) if kind in REMOVES else self.nr
 
     def least(self, kind: int) -> tuple[Callable[[Term], Term], Term]:
         """(the mappings of an MM, all mappings) before or after an operation, whichever are fewer."""
@@ -328,8 +333,7 @@ class Induction:
         while before != len(kept):
             before = len(kept)
             for kind, state in self._after.items():
-                change = term.times(tables.nr, -1) if kind in REMOVES else tables.nr
-                after = self._abstract(state, tables, change)
+                after = self._abstract(state, tables, tables.change(kind))
                 mms = self.mms(tables, kind)
                 given = [*self.assumptions(tables, kept, mms), *tables.legal(kind)]
                 given += tables.total_covers(mms, after.mapped, after.total)

@@ -18,6 +18,7 @@ from foliolab.framework.verify.symbolic import algebra, term
 from foliolab.framework.verify.symbolic.additive import AdditiveState
 from foliolab.framework.verify.symbolic.attack import NAME
 from foliolab.framework.verify.symbolic.induction import BOUND, Induction
+from foliolab.framework.verify.symbolic.induction import SHORT as BY_OPERATIONS
 from foliolab.framework.verify.symbolic.laws import (
     LawClaim,
     Query,
@@ -30,6 +31,7 @@ from foliolab.framework.verify.symbolic.solver import Reply, solve
 from foliolab.framework.verify.symbolic.space import FOLIO
 from foliolab.framework.verify.symbolic.symmetry import Partition
 from foliolab.framework.verify.symbolic.term import Term
+from foliolab.framework.verify.symbolic.threads import SHORT as BY_THREADS
 from foliolab.framework.verify.symbolic.threads import Threads
 from foliolab.framework.verify.symbolic.unrolling import Unrolling
 from foliolab.framework.verify.symbolic.witness import Witness
@@ -60,6 +62,7 @@ class Outcome:
         verdict: see `finding.Finding`.
         folios: the class, such as "files' folios of order 6 to 9".
         bound: the bound of the verdict, or the reason why the claim is undecided.
+        within: the same in a few words, where it is a proof for any number.
         example: the counterexample of a refuted claim.
         queries: how often z3 was asked.
         suspected: whether the solver found a state that breaks the law, and the interpreted run of it did not break it.
@@ -73,6 +76,7 @@ class Outcome:
     example: Counterexample | None = None
     queries: int = 0
     suspected: bool = False
+    within: str = ""
 
 
 @dataclass(frozen=True)
@@ -201,7 +205,8 @@ class _ClassSearch:
             verdict: Verdict = "undecided" if reason else "held"
             text = f"{reason} (held for {bound})" if reason and bound else reason or bound
             suspected = (law, claim) in self.suspected
-            yield Outcome(law, claim, verdict, str(self.folios), text, None, self.search.queries, suspected)
+            within = next((short for short in (BY_THREADS, BY_OPERATIONS) if text.startswith(short)), "")
+            yield Outcome(law, claim, verdict, str(self.folios), text, None, self.search.queries, suspected, within)
 
     def interrupt(self) -> None:
         """The time was over during a step."""

@@ -141,6 +141,11 @@ class Space:
         for i in range(field.count):
             Ref(self, FOLIO, "folio", field, i).put(value)
 
+    def cells_of_field(self, name: str) -> list[CellKey]:
+        """The cells of a field of the folio."""
+        field = self.layouts["folio"].by_name[name]
+        return [(FOLIO, offset) for offset in self.cells["folio"] if field.offset <= offset < field.end]
+
     def folio(self) -> Pointer:
         return Pointer(self, "folio", 0)
 

@@ -22,21 +22,22 @@ from foliolab.framework.verify.finding import OWED
 from foliolab.framework.verify.symbolic import algebra, term
 from foliolab.framework.verify.symbolic.induction import Induction, PageTables, StateVariable
 from foliolab.framework.verify.symbolic.laws import LawClaim
+from foliolab.framework.verify.symbolic.number import Unsupported
+from foliolab.framework.verify.symbolic.paths import DeadEnd
 from foliolab.framework.verify.symbolic.space import Access, CellKey
 from foliolab.framework.verify.symbolic.templates import ONE, ZERO, Template
 from foliolab.framework.verify.symbolic.term import Op, Term
+from foliolab.framework.verify.symbolic.z3_terms import Unsolvable
 
-BOUND: Final = (
-    "proved for any number of threads, MMs and operations (at most 2^26 mappings at a time), no references but mappings"
-)
-AT_REST: Final = f"{BOUND}; asked while no operation is under way"
-UP_TO: Final = f"{AT_REST}; an MM counts as an owner until its last unmap has ended"
-FAIR: Final = (
-    "proved for any number of threads: the section of the folio's lock ends by itself and waits for nothing, "
-    "so each operation ends under a scheduler that is fair to whoever waits for the lock"
-)
+SHORT: Final = "proved for any number of threads"
+BOUND: Final = f"{SHORT}, MMs and operations (at most 2^26 mappings at a time), no references but mappings"
+AT_REST: Final = f"{BOUND}, asked while no operation is under way"
+UP_TO: Final = f"{AT_REST}, where an MM counts as an owner until its last unmap has ended"
+FAIR: Final = f"{SHORT}: no lock section waits for anything, so each operation ends under a fair scheduler"
 PROGRESS: Final = ("deadlock", OWED)
 """The law that some thread can always make progress."""
+REFERENCES: Final = ("_refcount", "flags")
+"""Fields that tell of references which are not mappings: their number, and whether the folio is in the swap cache."""
 SEEN: Final = "seen"
 RESTING: Final = -1
 """Stands in the place of a kind of step: no operation is under way."""
@@ -58,6 +59,8 @@ class Sections:
 class Threads(Induction):
     """Tries to prove laws for any number of threads, for one class of orders.
 
+    A scheduler is fair here if a thread that tries to take a lock, which is free again and again, gets it at some time.
+
     Attributes:
         accesses: of each kind of step to the folio, in order.
         sections: the lock sections, once they are found.
@@ -71,7 +74,10 @@ class Threads(Induction):
         self.accesses = {}
         if self.unrolling.scheme.caller is not None:
             return  # its text may change page tables in another order
-        sections = self._sections()
+        try:
+            sections = self._sections()
+        except (Unsupported, Unsolvable, DeadEnd):
+            return
         if sections is None:
             return
         self._forget(sections)
@@ -84,6 +90,29 @@ class Threads(Induction):
         super()._run_kind(kind)
         self.accesses[kind], space.accesses = space.accesses, None
 
+    def _is_harmless_write(self, lock: StateVariable) -> bool:
+        """What decides about the reuse of a page changes no variable, and ends with the lock free.
+
+        It depends on references that are not mappings, which may be any.
+        """
+        unrolling, space = self.unrolling, self.unrolling.space
+        if not unrolling.anon or unrolling.scheme.policy.hooks.can_reuse is None:
+            return True
+        before = unrolling.paths.state
+        unrolling.paths.state = dict(before)
+        for cell in (cell for name in REFERENCES for cell in space.cells_of_field(name)):
+            unrolling.paths.state[cell] = space.any_value(cell)
+        space.accesses = []
+        mm = space.mm("mm0", unrolling.mm_id(0))
+        unrolling.entries.run("can_reuse", space.folio(), space.page(0), 1, mm)
+        listed, space.accesses, after = space.accesses, None, unrolling.paths.state
+        unrolling.paths.state = before
+        keys = {variable.key for variable in self.variables}
+        held = algebra.eq(lock.value(after[lock.key]), ONE)
+        waits = [one.when for one in listed if one.kind == "wait"]
+        changes = any(one.kind == "write" and not keys.isdisjoint(one.cells) for one in listed)
+        return not changes and not any(self._may_be(condition, lock) for condition in (*waits, held))
+
     def _sections(self) -> Sections | None:
         """The lock sections, if each operation has exactly one, of the same lock."""
         if not self._has_variables():
@@ -95,22 +124,23 @@ class Threads(Induction):
         found = [v for v in self.variables if v.key == cells[0] and (v.low, v.width) == (bit, 1)]
         if not found:
             return None
-        lock = found[0]
-        if not all(self._is_one_section(listed, lock) for listed in self.accesses.values()):
+        lock, keys = found[0], {variable.key for variable in self.variables}
+        every = list(self.accesses.values())
+        if not self._is_harmless_write(lock) or not all(self._is_one_section(listed, lock) for listed in every):
             return None
         outside = {
             cell
-            for listed in self.accesses.values()
+            for listed in every
             for one in listed
-            if one.kind in ("read", "write") and self._may_be(self._free(one, lock), lock)
+            if one.kind in ("read", "write") and self._is_free(one, lock)
             for cell in one.cells
         }
-        keys = {variable.key for variable in self.variables}
         return Sections(lock, frozenset(keys - outside)) if lock.key in keys - outside else None
 
-    def _free(self, access: Access, lock: StateVariable) -> Term:
-        """An access happens while nobody holds the lock."""
-        return algebra.all_(access.when, algebra.eq(lock.value(access.state[lock.key]), ZERO))
+    def _is_free(self, access: Access, lock: StateVariable) -> bool:
+        """An access may happen while nobody holds the lock."""
+        free = algebra.eq(lock.value(access.state[lock.key]), ZERO)
+        return self._may_be(algebra.all_(access.when, free), lock)
 
     def _may_be(self, condition: Term, lock: StateVariable) -> bool:
         """A condition can be true in an operation that began while the lock was free."""
@@ -119,12 +149,11 @@ class Threads(Induction):
 
     def _is_one_section(self, listed: list[Access], lock: StateVariable) -> bool:
         """An operation takes the lock once, on every path, and waits for no lock while it holds one."""
-        taken = [one for one in listed if one.kind == "lock"]
         released = [(at, one) for at, one in enumerate(listed) if one.kind == "unlock"]
         waits = [one.when for one in listed if one.kind == "wait"]
         again = [algebra.all_(a.when, b.when) for at, a in released for b in listed[at:] if b.kind == "lock"]
-        never = algebra.not_(algebra.any_(*(one.when for one in taken)))
-        return bool(taken) and not any(self._may_be(condition, lock) for condition in (*waits, *again, never))
+        never = algebra.not_(algebra.any_(*(one.when for one in listed if one.kind == "lock")))
+        return not any(self._may_be(condition, lock) for condition in (*waits, *again, never))
 
     def _forget(self, sections: Sections) -> None:
         """Every cell that the lock does not protect may change at any time."""
@@ -139,6 +168,8 @@ class Threads(Induction):
         if not self._is_released(tables, kept):
             return
         for law, claim in self._proved_by(tables, kept, wanted):
+            if law == "initial-values" and self.unrolling.space.volatile:
+                continue  # what others may change at any time is not followed
             if law == "safe" and not _Reader(self, tables, kept).is_safe():
                 continue
             self.bounds[law, claim] = {"safe": BOUND, "exact-up-to": UP_TO}.get(law, AT_REST)

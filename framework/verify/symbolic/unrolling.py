@@ -19,7 +19,7 @@ from foliolab.framework.verify.symbolic.space import Space, is_unknown
 from foliolab.framework.verify.symbolic.term import Term
 
 MAP, DUP, UNMAP, NEW, MAP_PMD, DUP_PMD, UNMAP_PMD, NEW_PMD = range(8)
-"""The kinds of steps. Those by a PMD are steps of an induction only."""
+"""The kinds of steps. Those by a PMD occur in proofs for any number of operations only."""
 ENTRY: Final = {
     MAP: "add_ptes", UNMAP: "remove_ptes", NEW: "new_anon",
     MAP_PMD: "add_pmd", DUP_PMD: "dup_pmd", UNMAP_PMD: "remove_pmd", NEW_PMD: "new_anon_pmd",

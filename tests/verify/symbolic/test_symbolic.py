@@ -60,7 +60,7 @@ def test_two_slots_are_safe_for_all_ids_and_counts_within_the_bound() -> None:
     found = attack(mm_id.POLICY, range(2, 10), steps=1)
     assert {verdict for _, verdict in found} == {"held"}
     for claim in ("", "safe", "reuse", "exact-for-two"):
-        assert "any number of MMs" in found[claim, "held"].bound
+        assert "proved for any number of" in found[claim, "held"].bound
         assert "order 2 to 9" in found[claim, "held"].bound
 
 
@@ -90,7 +90,7 @@ def test_what_is_wrong_is_not_proved_by_induction(function: Any, edit: tuple[str
     for claim in refuted - {""}:  # that one stands for several laws
         proofs = found[claim, "held"].bound.split(";") if (claim, "held") in found else []
         assert not [
-            bound for bound in proofs if "any number of MMs" in bound and "anonymous" in bound and "files" in bound
+            bound for bound in proofs if "proved for any number" in bound and "anonymous" in bound and "files" in bound
         ]
 
 
