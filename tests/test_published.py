@@ -11,7 +11,7 @@ import pytest
 import foliolab.workloads
 from foliolab.framework.errors import PluginError
 from foliolab.framework.host import HostInfo
-from foliolab.framework.plugins.published import Published, load, parse
+from foliolab.framework.plugins.published import Published, load, load_configurations, parse
 from foliolab.framework.report.words import figure_text
 from foliolab.framework.results.comparison import compare
 from foliolab.framework.results.result import Cell, Config, Result
@@ -142,6 +142,31 @@ def test_a_table() -> None:
 def test_a_wrong_table_is_named(old: str, new: str, message: str) -> None:
     with pytest.raises(PluginError) as caught:
         parse(GOOD.replace(old, new), "here")
+    assert message in caught.value.what and caught.value.hint
+
+
+CONFIGURATION = '[[configuration]]\nnames = ["Base", "old"]\npolicy = "p"\nget = "foliolab kernel get 6.12"\n'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[[configuration]]", "[configuration]", "configuration is not a list"),
+        ("policy", "polity", "configuration 1 has the keys get, names, polity"),
+        ('"Base", "old"', "", "names is not a list of names"),
+        ('"Base"', '"Ba se"', "names is not a list of names"),
+        ('"Base"', '"Ba,se"', "names is not a list of names"),
+        ('"p"', "3", "policy is none"),
+        ("foliolab kernel get", "rm -r", "get is no command"),
+    ],
+)
+def test_a_wrong_configuration_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+    path = tmp_path / "published.toml"
+    path.write_text(CONFIGURATION)
+    assert load(path) == [] and [one.called("OLD") for one in load_configurations(path)] == [True]
+    path.write_text(CONFIGURATION.replace(old, new))
+    with pytest.raises(PluginError) as caught:
+        load_configurations(path)
     assert message in caught.value.what and caught.value.hint
 
 

@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from foliolab.framework.errors import ExitCode, KernelError
+from foliolab.framework.kernel import running
 from foliolab.framework.kernel.agent.channel import BYTES, Gone
 from foliolab.framework.kernel.bench import KIND
 from foliolab.framework.kernel.counting import cells
 from foliolab.framework.kernel.guest.machine import Guest
 from foliolab.framework.kernel.guest.qemu import kvm_missing, qemu
+from foliolab.framework.kernel.images.configured import difference
 from foliolab.framework.kernel.images.store import Image
+from foliolab.framework.plugins.published import Published
+from foliolab.framework.plugins.registry import Registry
+from foliolab.framework.plugins.selection import ANON_ORDERS, size_text
 from foliolab.framework.results import provenance
 from foliolab.framework.results.result import Cell, Config, Failure, Result, Status
 
@@ -64,7 +69,7 @@ Key = tuple[str, int, str]
 """A benchmark, a folio size in KiB, and a kernel."""
 
 
-def require_kvm() -> None:
+def require_kvm(request: Request) -> None:
     """Refuse a host on which guests have no times of their own.
 
     Raises:
@@ -73,17 +78,46 @@ def require_kvm() -> None:
     if why := kvm_missing(qemu()):
         raise KernelError(
             f"times of kernels in guests need KVM, and it cannot be used here: {why}",
-            "`foliolab kernel count NAME` counts what a kernel executes, without KVM",
+            f"count what they execute, without KVM: `{_counting(request)}`",
         )
+
+
+def _counting(request: Request) -> str:
+    """The command that counts what a request would measure."""
+    words = ["foliolab kernel count", *(image.name for image in request.images)]
+    if len(request.benchmarks) < len(cells.WORKLOADS):
+        words.append(f"--workloads {','.join(request.benchmarks)}")
+    if len(request.sizes) < len(ANON_ORDERS):
+        words.append(f"--sizes {','.join(size_text(kib << 10) for kib in request.sizes)}")
+    return " ".join(words)
+
+
+def published(images: Sequence[Image], registry: Registry) -> list[Published]:
+    """The published figures of kernels against the first: those of the policies that model them.
+
+    Args:
+        images: the first is the baseline. A kernel that no policy is known to model has no figures.
+    """
+    policies = {}
+    for image in images:
+        scheme = running.matching(registry, image.kernel)
+        policies[image.name] = scheme.name if scheme else ""
+    first, *others = policies
+    return [
+        replace(figure, policy=name, baseline=first)
+        for figure in registry.published_figures()
+        for name in others
+        if (figure.policy, figure.baseline) == (policies[name], policies[first])
+    ]
 
 
 def bench(request: Request, progress: Progress) -> Result:
     """Run all measurements. After Ctrl-C the result is marked as not complete.
 
     Raises:
-        KernelError: KVM does not work here, or a kernel does not boot.
+        KernelError: KVM does not work here, or there is no QEMU.
     """
-    require_kvm()
+    require_kvm(request)
     started = provenance.now()
     run = _Run(request, progress)
     run.all()
@@ -133,27 +167,42 @@ class _Run:
         self.complete = True
 
     def all(self) -> None:
+        images = self.request.images
         try:
             with ExitStack() as stack:
-                for image in self.request.images:
+                for image in images:
                     self.progress(f"{image.name} boots", 0, 0)
-                    self._boot(stack, image)
+                    with self._costs(image.name):
+                        self._boot(stack, image)
+                self.notes += [difference(images[0], other) for other in images[1:]]
                 for turn in range(self.request.rounds):
                     self._round(turn)
         except KeyboardInterrupt:
             self.complete = False
 
+    @contextmanager
+    def _costs(self, kernel: str) -> Iterator[None]:
+        """A guest that is lost costs what it was to measure, and no other kernel anything."""
+        try:
+            yield
+        except KernelError as fault:
+            for key, case in self.cases.items():
+                if key[2] == kernel and case.status == "measured":
+                    case.status, case.reason, case.samples = "failed", fault.what, []
+
     def _boot(self, stack: ExitStack, image: Image) -> None:
+        for benchmark in self.request.benchmarks:
+            for kib in self.request.sizes:
+                self.cases[benchmark, kib, image.name] = _Case()
         guest = stack.enter_context(Guest(image))
         cells.quiet(guest)
         self.guests[image.name] = guest
         self.notes.append(f"{image.name}: {guest.kernel.described}, in a guest ({guest.accelerator.upper()})")
         for benchmark in self.request.benchmarks:
             for kib in self.request.sizes:
-                why = cells.unfit(guest, benchmark, kib)
-                case = _Case(status="skipped", reason=why) if why else _Case()
-                self.cases[benchmark, kib, image.name] = case
-                if not why:
+                if why := cells.unfit(guest, benchmark, kib):
+                    self.cases[benchmark, kib, image.name] = _Case(status="skipped", reason=why)
+                else:
                     self._play(guest, benchmark, kib)  # a first time takes longer
             if benchmark in cells.BARE:
                 self._play(guest, benchmark, self.request.sizes[0], bare=True)
@@ -165,10 +214,16 @@ class _Run:
         for number, key in enumerate(keys):
             done = turn * len(keys) + number
             self.progress(f"round {turn + 1} of {self.request.rounds}", done, self.request.rounds * len(keys))
-            self._measure(key, bare)
+            if self.cases[key].status == "measured":
+                with self._costs(key[2]):
+                    self._measure(key, bare)
 
     def _measure(self, key: Key, bare: dict[tuple[str, str], int]) -> None:
-        """Add a sample to a case, or say why there is none."""
+        """Add a sample to a case, or say why there is none.
+
+        Raises:
+            Gone: the kernel does not answer any more.
+        """
         benchmark, kib, kernel = key
         guest, case = self.guests[kernel], self.cases[key]
         try:

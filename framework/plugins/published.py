@@ -13,7 +13,8 @@ Plugins give them as TOML files. A file holds tables, each with one row of figur
     [table.percent]
     mm-id = [2, 3]                   # policy = one figure per size
 
-or `size_kib = 2048` with `workloads = [...]`: one size, figures for several workloads.
+or `size_kib = 2048` with `workloads = [...]`: one size, figures for several workloads. `[[configuration]]` entries
+say what the series call a kernel (`configurations`).
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from typing import Any, Final, Literal, get_args
 from foliolab.framework import intake
 from foliolab.framework.document import LARGEST_KIB
 from foliolab.framework.errors import PluginError
+from foliolab.framework.plugins.configurations import Configuration
+from foliolab.framework.plugins.configurations import read as read_configurations
 
 Meaning = Literal["time", "throughput", "speed-up", "below", "absolute"]
 """What a percentage means. "time": the change of run time, negative is faster. "throughput": the change of work per
@@ -102,12 +105,25 @@ def load(path: str | os.PathLike[str]) -> list[Published]:
     Raises:
         PluginError: the file cannot be read, or `parse` refuses it.
     """
+    return parse(_text(path), str(path))
+
+
+def load_configurations(path: str | os.PathLike[str]) -> list[Configuration]:
+    """The configurations of a file.
+
+    Raises:
+        PluginError: the file cannot be read, or is not such a file.
+    """
+    return read_configurations(_document(_text(path), str(path)).get("configuration", []), str(path))
+
+
+def _text(path: str | os.PathLike[str]) -> str:
     hint = "reinstall the plugin that they belong to"
     if not os.path.exists(path):
         raise PluginError(f"the published figures in {path} cannot be read: there is no such file", hint)
     data = intake.read(path, "file of published figures", hint, MOST_BYTES, PluginError)
     try:
-        return parse(data.decode(), str(path))
+        return data.decode()
     except UnicodeDecodeError as error:
         raise PluginError(f"the published figures in {path} are not text in UTF-8: byte {error.start}", hint) from error
 
@@ -118,20 +134,26 @@ def parse(text: str, where: str) -> list[Published]:
     Raises:
         PluginError: no TOML, an unknown or missing key, or a row without one figure per column.
     """
+    document = _document(text, where)
+    tables = document.get("table", [])
+    if not isinstance(tables, list):
+        raise PluginError(f"{where}: table is not a list of tables", "write [[table]], with two brackets")
+    return [figure for number, table in enumerate(tables, 1) for figure in _table(table, f"{where}, table {number}")]
+
+
+def _document(text: str, where: str) -> dict[str, Any]:
     try:
         if longest := next((number for number, line in enumerate(text.splitlines(), 1) if len(line) > MOST_LINE), 0):
             raise ValueError(f"line {longest} has more than {MOST_LINE} characters")
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also a number with too many digits
         raise PluginError(f"{where} is not TOML: {error}", "correct that line") from error
-    if unknown := document.keys() - {"table"}:
+    if unknown := document.keys() - {"table", "configuration"}:
         raise PluginError(
-            f"{where} has the unknown key {intake.plain(min(unknown))}", "figures stand in [[table]] entries"
+            f"{where} has the unknown key {intake.plain(min(unknown))}",
+            "figures stand in [[table]] entries, names of kernels in [[configuration]] entries",
         )
-    tables = document.get("table", [])
-    if not isinstance(tables, list):
-        raise PluginError(f"{where}: table is not a list of tables", "write [[table]], with two brackets")
-    return [figure for number, table in enumerate(tables, 1) for figure in _table(table, f"{where}, table {number}")]
+    return document
 
 
 def _is(value: object, kind: type) -> bool:

@@ -40,12 +40,14 @@ from foliolab.framework.plugins.offers import Offers, clash, names_of, read_offe
 from foliolab.framework.plugins.selection import file_and_policy, nearest, parse_memory, parse_sizes, split
 
 if TYPE_CHECKING:
+    from foliolab.framework.plugins.configurations import Configuration
     from foliolab.framework.plugins.dry_run import Trial
     from foliolab.framework.plugins.published import Published
 
 __all__ = ["KINDS", "Plugin", "PluginFailure", "Registry", "load", "parse_memory", "parse_sizes"]
 
 Offered = TypeVar("Offered")
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True)
@@ -303,13 +305,22 @@ class Registry:
         # Imported here: a calibration is made in a process that does not even load the code for published figures.
         from foliolab.framework.plugins import published
 
-        figures: list[Published] = []
+        return self._of_published(published.load)
+
+    def configurations(self) -> list[Configuration]:
+        """What patch series call kernels; a file that cannot be read is named on stderr and left out."""
+        from foliolab.framework.plugins import published
+
+        return self._of_published(published.load_configurations)
+
+    def _of_published(self, read: Callable[[PathLike[str] | str], list[Read]]) -> list[Read]:
+        found: list[Read] = []
         for path in self.published.values():
             try:
-                figures += published.load(path)
+                found += read(path)
             except PluginError as fault:
                 sys.stderr.write(visible(f"foliolab: {fault.what}\n"))
-        return figures
+        return found
 
     def files(self) -> list[str]:
         """The single files among the plugins: what another process needs to `load` the same."""

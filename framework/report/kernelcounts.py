@@ -10,12 +10,14 @@ from foliolab.framework.kernel.counting.counts import Counts
 from foliolab.framework.kernel.counting.difference import difference
 from foliolab.framework.kernel.counting.result import Cell, CountedKernel, CountsResult
 from foliolab.framework.report.pages.page import Column, Page
-from foliolab.framework.report.words import csv_text, size_text
+from foliolab.framework.report.words import csv_text, signed, size_text
 
 COLUMNS: Final = (
     "kernel", "workload", "size_kib", "pages", "status", "reason", "exact", "function", *Counts.__struct_fields__,
     "model_atomics",
 )  # fmt: skip
+CHANGES: Final = ("instructions", "locked")
+"""The fields of `Counts` whose changes are shown."""
 KEY: Final = (
     "Per page, in kernel mode, without what the call does when no page is there. locked: instructions with a LOCK "
     "prefix. modelled: those of them in functions that do what the model has. model: atomics that `compare` counts for "
@@ -37,6 +39,7 @@ def render(result: CountsResult, page: Page, functions: bool = False) -> None:
         for workload in result.config.workloads:
             if mine := [cell for cell in cells if cell.workload == workload and cell.status != "skipped"]:
                 _table(workload, mine, page, functions)
+    _changes(result, page)
     page.line()
     page.line(KEY, "quiet")
 
@@ -75,10 +78,39 @@ def _heading(kernel: CountedKernel, page: Page) -> None:
     page.line()
     page.line(f"{kernel.name}: {kernel.described}" if kernel.described else kernel.name, "strong")
     by = f"modelled by {kernel.policy}" if kernel.policy else "no policy models it"
-    page.line(f"  {by}; counted under TCG{f' (QEMU {kernel.qemu})' if kernel.qemu else ''}, one CPU")
+    if kernel.described:
+        page.line(f"  {by}; counted under TCG{f' (QEMU {kernel.qemu})' if kernel.qemu else ''}, one CPU")
     if kernel.lost:
         page.line(f"  lost: {kernel.lost}", "bad")
     page.line()
+
+
+def _changes(result: CountsResult, page: Page) -> None:
+    """A table of the changes against the first kernel, two columns a kernel; nothing for one kernel."""
+    counted = {cell.key: cell for cell in result.cells if cell.status == "measured"}
+    first, *others = [kernel.name for kernel in result.kernels] or [""]
+    keys = [cell.key[1:] for cell in counted.values() if cell.kernel == first]
+    keys = [key for key in keys if any((name, *key) in counted for name in others)]
+    if not keys:
+        return
+    columns = {"workload": [workload for workload, _ in keys], "size": [size_text(size) for _, size in keys]}
+    for name in others:
+        for metric in CHANGES:
+            found = [_change(counted.get((name, *key)), counted[first, *key], metric) for key in keys]
+            columns[f"{name}: {metric}"] = found
+    page.line()
+    page.tables(
+        f"Against {first}",
+        [Column(name, [*map(page.text, texts)], right=name != "workload") for name, texts in columns.items()],
+        [],
+    )
+
+
+def _change(cell: Cell | None, base: Cell, metric: str) -> str:
+    """The change of a field of `Counts` in per cent."""
+    if cell is None or not base.per_page(metric):
+        return "–"
+    return f"{signed((cell.per_page(metric) / base.per_page(metric) - 1) * 100, '.1f')} %"
 
 
 def _table(workload: str, cells: list[Cell], page: Page, functions: bool) -> None:

@@ -26,6 +26,7 @@ class Line:
         name: of the kernel.
         options: that matter, as its configuration says.
         policies: that claim to model it.
+        configurations: what patch series call it (`plugins.configurations`), such as Base.
         origin: where its image comes from; empty for the running kernel.
         megabytes: of its image.
     """
@@ -33,17 +34,22 @@ class Line:
     name: str
     options: str
     policies: tuple[str, ...]
+    configurations: tuple[str, ...] = ()
     origin: str = ""
     megabytes: float = 0.0
 
 
 def lines(running: Running, images: Sequence[Image], found: Registry) -> list[Line]:
     """A line for the running kernel, if it is Linux, and for each image."""
-    made = [Line(running.release, _options(running), _claims(running, found))] if running.release else []
-    for image in images:
-        kernel = image.kernel
-        made.append(Line(image.name, _options(kernel), _claims(kernel, found), image.origin, image.bytes / 1e6))
-    return made
+    named = found.configurations()
+
+    def line(name: str, kernel: Running, origin: str = "", megabytes: float = 0.0) -> Line:
+        claims = _claims(kernel, found)
+        configurations = tuple(one.name for one in named if one.policy in claims)
+        return Line(name, _options(kernel), claims, configurations, origin, megabytes)
+
+    made = [line(running.release, running)] if running.release else []
+    return made + [line(image.name, image.kernel, image.origin, image.bytes / 1e6) for image in images]
 
 
 def render(made: Sequence[Line], out: Plain) -> None:
@@ -53,7 +59,9 @@ def render(made: Sequence[Line], out: Plain) -> None:
         where = f"{line.megabytes:.0f} MB, {line.origin}" if line.origin else "the running kernel"
         out.line(f"{line.name.ljust(width)}{where}", "strong")
         out.item("·", line.options)
-        out.item("·", f"modelled by {', '.join(line.policies)}" if line.policies else "no policy claims to model it")
+        names = f" ({', '.join(line.configurations)} in the series' tables)" if line.configurations else ""
+        claims = f"modelled by {', '.join(line.policies)}{names}"
+        out.item("·", claims if line.policies else "no policy claims to model it")
     if not any(line.origin for line in made):
         out.line(f"No kernel for guests is at hand; {GET}.")
 
@@ -68,6 +76,7 @@ def data(made: Sequence[Line]) -> dict[str, Any]:
                 "running": not line.origin,
                 "options": line.options,
                 "policies": list(line.policies),
+                "configurations": list(line.configurations),
                 "origin": line.origin,
                 "megabytes": round(line.megabytes, 1),
             }

@@ -52,7 +52,14 @@ def test_times_of_guests_without_kvm_are_refused_and_counts_offered(foliolab: Ru
     done = foliolab("kernel", "bench", "--kernel", kernel)
     assert done.code == 3
     assert "need KVM, and it cannot be used here: /dev/kvm: No such file or directory" in done.err
-    assert "`foliolab kernel count NAME`" in done.err
+    assert "`foliolab kernel count 6.12.1`" in done.err
+    done = foliolab("kernel", "bench", "--kernel", "Base", "--benchmarks", "fork,munmap", "--sizes", "64K,2M")
+    assert done.code == 3
+    assert "Base is 6.12.1 (configuration unknown), which page-mapcount models" in done.err
+    assert "`foliolab kernel count Base --workloads munmap,fork --sizes 64K,2M`" in done.err
+    done = foliolab("kernel", "bench", "--kernel", "Base,No-Mapcount")
+    assert done.code == 3
+    assert "`foliolab kernel build debian:7.3 --set CONFIG_NO_PAGE_MAPCOUNT=y`" in done.err
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import io
 import struct
 import subprocess
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -17,6 +18,7 @@ from foliolab.framework.csource import ccompiler
 from foliolab.framework.errors import FolioLabError, KernelError, NothingMeasured, ResultFileError, UsageError
 from foliolab.framework.host import HostInfo
 from foliolab.framework.kernel import guestbench
+from foliolab.framework.kernel.agent.channel import Gone
 from foliolab.framework.kernel.counting import cells, machine
 from foliolab.framework.kernel.counting.counts import Counts
 from foliolab.framework.kernel.counting.difference import BATCH, ELSEWHERE, MODELLED, difference, explained
@@ -25,6 +27,7 @@ from foliolab.framework.kernel.counting.result import ZONE_LOCKS, Cell, Config, 
 from foliolab.framework.kernel.guest.machine import Guest
 from foliolab.framework.kernel.guest.qemu import Qemu
 from foliolab.framework.kernel.images.store import Image
+from foliolab.framework.kernel.running import Running
 from foliolab.framework.report import formats, kernelcounts, result_files
 from foliolab.framework.report.pages.terminal import TerminalPage
 from foliolab.framework.results.difference import difference as differences
@@ -222,6 +225,19 @@ def test_the_table_names_the_functions_that_make_the_difference() -> None:
     assert ["folio_remove_rmap_ptes", "10.00", "1.125"] in rows
 
 
+def test_kernels_are_compared_with_the_first() -> None:
+    one = result(cell())
+    fewer = cell(kernel="No-Mapcount", functions={"folio_remove_rmap_ptes": Counts(3072, 272)}, bare={})
+    both = msgspec.structs.replace(
+        one, cells=[*one.cells, fewer], kernels=[*one.kernels, CountedKernel(name="No-Mapcount")],
+        config=msgspec.structs.replace(one.config, kernels=["7.3", "No-Mapcount"]),
+    )  # fmt: skip
+    out = io.StringIO()
+    kernelcounts.render(both, TerminalPage(out))
+    rows = [line.split() for line in out.getvalue().splitlines()]
+    assert ["munmap", "64", "KiB", "−49.8", "%", "−75.0", "%"] in rows
+
+
 def test_counts_are_reported_and_compared_as_other_results_are(tmp_path: Path) -> None:
     path = tmp_path / "counts.json"
     one = result(cell(), cell(size_kib=16, status="failed", reason="QEMU ended", functions={}, bare={}))
@@ -267,3 +283,43 @@ def test_what_the_bare_call_takes_is_subtracted(monkeypatch: pytest.MonkeyPatch)
     taken[False] = 900
     run._measure(key, {})
     assert not run.cases[key].samples and "use more --memory" in run.cases[key].reason
+
+
+def test_a_guest_that_is_lost_costs_its_own_measurements_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One kernel does not boot, one is killed in the second round, and one is measured."""
+
+    @dataclass
+    class Booted:
+        image: Image
+        kernel: Running = field(default_factory=lambda: Running("7.3.4", {}))
+        accelerator: str = "kvm"
+
+        def __enter__(self) -> Booted:
+            if self.image.name == "dead":
+                raise Gone("kernel dead does not boot", "")
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            pass
+
+    plays: list[str] = []
+
+    def play(run: guestbench._Run, guest: Booted, benchmark: str, kib: int, bare: bool = False) -> int:
+        plays.append(guest.image.name)
+        if guest.image.name == "dies" and plays.count("dies") > 4:
+            raise Gone("kernel dies has ended: QEMU was killed", "")
+        return 1 << 20
+
+    monkeypatch.setattr(guestbench, "require_kvm", lambda request: None)
+    monkeypatch.setattr(guestbench, "Guest", Booted)
+    monkeypatch.setattr(cells, "quiet", lambda guest: None)
+    monkeypatch.setattr(cells, "unfit", lambda guest, benchmark, kib: "")
+    monkeypatch.setattr(guestbench._Run, "_play", play)
+    images = [Image(name, Path("vmlinuz")) for name in ("lives", "dead", "dies")]
+    found = guestbench.bench(guestbench.Request(images, ["cow-byte"], [16, 64], 2 << 20, 3, 1), lambda *news: None)
+    assert {cell.policy: len(cell.samples) for cell in found.cells} == {"lives": 3, "dead": 0, "dies": 0}
+    assert {cell.reason for cell in found.cells if not cell.samples} == {
+        "kernel dead does not boot", "kernel dies has ended: QEMU was killed",
+    }  # fmt: skip
+    assert found.complete and len(found.failures) == 4
+    assert any("lives and dead differ in" in note for note in found.notes)

@@ -27,7 +27,11 @@ MOST_MEMORY = 128 << 20
 
 Kernels = Annotated[
     list[str] | None,
-    typer.Option("--kernel", metavar="LIST", help=f"Kernels to boot as guests, {_common.LISTS}."),
+    typer.Option(
+        "--kernel",
+        metavar="LIST",
+        help=f"Kernels to boot as guests, {_common.LISTS}: 6.12, or Base, MM-ID, No-Mapcount as a series has them.",
+    ),
 ]
 ImageFile = Annotated[
     Path | None, typer.Option("--image", metavar="FILE", help="A kernel file of yours to boot as a guest.")
@@ -35,8 +39,10 @@ ImageFile = Annotated[
 Initrd = Annotated[Path | None, typer.Option(metavar="FILE", help="An initramfs to put before FolioLab's own.")]
 
 
-def images(names: list[str] | None, file: Path | None, initrd: Path | None, all_: bool) -> list[Image]:
-    """The kernels that the user named, each once.
+def images(
+    registry: Registry, names: list[str] | None, file: Path | None, initrd: Path | None, all_: bool = False
+) -> list[Image]:
+    """The kernels that the user named, each once. What a configuration such as Base means is said.
 
     Raises:
         UsageError: a file cannot be read, or --initrd has no kernel.
@@ -46,7 +52,7 @@ def images(names: list[str] | None, file: Path | None, initrd: Path | None, all_
 
     if initrd is not None and file is None:
         raise UsageError("--initrd goes with a kernel", "name it with --image")
-    found = {one.name: one for one in map(store.image, split(names or []))}
+    found = {one.name: one for one in (_image(name, registry) for name in split(names or []))}
     if all_:
         found |= {one.name: one for one in store.images()}
         if not found:
@@ -55,6 +61,32 @@ def images(names: list[str] | None, file: Path | None, initrd: Path | None, all_
         made = store.of_file(file, initrd)
         found[made.name] = made
     return [*found.values()]
+
+
+def _image(name: str, registry: Registry) -> Image:
+    """The kernel at hand that a user's name means: a release, the end of one that was built, or a configuration.
+
+    Raises:
+        KernelError: there is none.
+    """
+    from foliolab.framework.kernel.images import configured, store
+
+    try:
+        return store.image(name)
+    except KernelError:
+        if (wanted := configured.configuration(name, registry)) is None:
+            raise
+    image = configured.configured(wanted, registry, store.images())
+    _common.say(f"{image.name} is {image.release} ({image.kernel.tracking}), which {wanted.policy} models")
+    return image
+
+
+def say_difference(chosen: Sequence[Image]) -> None:
+    """Say what each kernel differs in from the first, besides the name under which it is compared."""
+    from foliolab.framework.kernel.images import configured
+
+    for other in chosen[1:]:
+        _common.say(configured.difference(chosen[0], other))
 
 
 def columns(found: Registry, written: str | None, identify: bool) -> list[Scheme]:
@@ -209,6 +241,7 @@ def memory_of(written: str) -> int:
 
 
 def bench(
+    registry: Registry,
     names: list[str],
     benchmarks: list[str] | None,
     sizes: list[str] | None,
@@ -227,8 +260,9 @@ def bench(
     from foliolab.framework.results.saving import Saving
 
     rounds, seed = rounds_and_seed
+    chosen = images(registry, names, None, None)
     request = guestbench.Request(
-        images=images(names, None, None, False),
+        images=chosen,
         benchmarks=workloads(benchmarks),
         sizes=[4 << order for order in parse_sizes(sizes or ["all"])],
         memory=memory_of(memory),
@@ -240,7 +274,7 @@ def bench(
     with Progress() as progress:
         result = guestbench.bench(request, progress)
     _common.save(result, saving, result.complete)
-    rows = comparison.compare(result)
+    rows = comparison.compare(result, published=guestbench.published(chosen, registry))
     _common.tell(table.final(lambda path: csvfile.write(rows, path, None), result.complete))
     terminal.render(result, rows, TerminalPage())
     _common.end_comparison(result, rows, saving, table)

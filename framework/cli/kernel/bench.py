@@ -1,6 +1,7 @@
 """Measure the published microbenchmarks on this kernel, or on several kernels in guests.
 
-`--kernel 6.12 --kernel 7.3` boots these and compares them with the first; that takes KVM.
+`--kernel 6.12 --kernel 7.3` boots these and compares them with the first; that takes KVM. `--kernel Base --kernel
+No-Mapcount` takes the kernels at hand that a patch series calls so, and puts its figures beside.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
     if kernel:
         if model is not None or with_model or children is not None:
             raise UsageError("--model, --with-model and --children are for the running kernel", "leave --kernel out")
-        _guests.bench(kernel, benchmarks, sizes, memory or GUEST_MEMORY, (rounds, seed), json, csv)
+        _guests.bench(found, kernel, benchmarks, sizes, memory or GUEST_MEMORY, (rounds, seed), json, csv)
         return
     request = bench.BenchRequest(
         benchmarks=_measuring.benchmarks(benchmarks),

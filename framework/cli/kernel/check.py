@@ -92,7 +92,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
     found = _common.registry(plugin, strict)
     _common.warn(found)
     mix = Mix(orders=_orders(orders), steps=steps)
-    if chosen := _guests.images(kernel, image, initrd, matrix):
+    if chosen := _guests.images(found, kernel, image, initrd, matrix):
         if self_test or exhaustive:
             raise UsageError("--self-test and --exhaustive are for the running kernel", "leave --kernel out")
         plan = _guests.plan(scenarios, seed, mix, cpus, identify)

@@ -1,7 +1,8 @@
 """Count what kernels execute in the microbenchmarks: instructions, locked instructions, loads and stores.
 
 Each kernel runs in a guest under QEMU's TCG with a plugin that counts, exactly, between the benchmark's first and last
-instruction. The counts of the policy that models the kernel stand beside.
+instruction. The counts of the policy that models the kernel stand beside. Several kernels are compared with the first:
+`foliolab kernel count Base No-Mapcount`.
 """
 
 from __future__ import annotations
@@ -47,9 +48,10 @@ def run(  # noqa: PLR0913  (one parameter per option)
 
     found = _common.registry(plugin, strict)
     _common.warn(found)
-    chosen = _guests.images([*(names or []), *(kernel or [])], image, initrd, False)
+    chosen = _guests.images(found, [*(names or []), *(kernel or [])], image, initrd)
     if not chosen:
         raise UsageError("no kernel is named", "`foliolab kernel list` shows those at hand: foliolab kernel count 7.3")
+    _guests.say_difference(chosen)
     request = counting.Request(
         images=chosen,
         workloads=_guests.workloads(workloads),

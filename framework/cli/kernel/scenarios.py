@@ -6,6 +6,7 @@ kernels do this?" of the documentation is made from such a file. No root is need
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -39,7 +40,8 @@ def run(
     _common.writable(save)
     found = _common.registry(plugin, strict)
     _common.warn(found)
-    chosen = _guests.images(kernel, image, initrd, matrix)
+    named = _guests.images(found, kernel, image, initrd, matrix)
+    chosen = [replace(one, name=one.release or one.name) for one in named]  # answers are kept by release
     if not chosen:
         raise UsageError("no kernel is named", "name some with --kernel, or use --matrix; `foliolab kernel list`")
     scenarios = parser.load_in_order(found.scenario(name) for name in names or found.scenarios)

@@ -153,7 +153,10 @@ class CountingGuest(Guest):
         (listed,) = self.channel.play("get /proc/kallsyms")
         self.symbols = Symbols(listed.text)
         if not self.symbols.addresses:
-            raise KernelError(f"{self.name} does not say where its functions are", "it needs CONFIG_KALLSYMS=y")
+            raise KernelError(
+                f"{self.name} does not say where its functions are: it lacks CONFIG_KALLSYMS=y",
+                "build it with that, or leave it out",
+            )
         os.pwrite(entries.fileno(), self.symbols.entries(), 0)
         self._read = 0
         self.channel.play("arm")

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from foliolab.framework.anatomy.atomics import LOCK, Counter
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.contract.workload import Setting
@@ -13,8 +15,9 @@ from foliolab.framework.errors import KernelError
 from foliolab.framework.kernel import running
 from foliolab.framework.kernel.agent.channel import Gone
 from foliolab.framework.kernel.counting import cells
-from foliolab.framework.kernel.counting.machine import CountingGuest
+from foliolab.framework.kernel.counting.machine import CountingGuest, plugin, version
 from foliolab.framework.kernel.counting.result import ZONE_LOCKS, Cell, Config, CountedKernel, CountsResult
+from foliolab.framework.kernel.guest.qemu import qemu
 from foliolab.framework.kernel.images.store import Image
 from foliolab.framework.kernel.settings import order_of
 from foliolab.framework.machine.ref import Ref
@@ -60,6 +63,7 @@ def run(request: Request, registry: Registry, progress: Progress) -> CountsResul
     Raises:
         KernelError: QEMU or a compiler is missing.
     """
+    plugin(version(qemu()))  # what no kernel can do without is missed once, before the first boots
     started = provenance.now()
     made = _Run(request, registry, progress)
     made.all()
@@ -123,11 +127,9 @@ class _Run:
                 )
                 self.kernels[at] = known
                 self._cells(guest, scheme)
-        except Gone as fault:
-            self.kernels[at] = CountedKernel(
-                name=known.name, release=known.release, described=known.described, policy=known.policy,
-                qemu=known.qemu, lost=fault.what,
-            )  # fmt: skip
+        except KernelError as fault:
+            why = fault.what if isinstance(fault, Gone) else f"{fault.what}; {fault.hint}"
+            self.kernels[at] = msgspec.structs.replace(known, lost=why)
 
     def _cells(self, guest: CountingGuest, scheme: Scheme | None) -> None:
         bare: dict[str, cells.Played] = {}

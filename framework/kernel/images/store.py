@@ -51,12 +51,13 @@ class Image:
     """A kernel that a guest can boot.
 
     Attributes:
-        name: by which it is asked for: its release, or the name of a file.
+        name: by which it is asked for: its release, the name of a file, or of a configuration (`configured`).
         vmlinuz: the kernel.
         options: what its configuration sets; None: unknown.
         modules: to be loaded in this order before anything else.
         initrd: an initramfs to put before FolioLab's own; None: none.
         origin: where it comes from, in words.
+        release: of a kernel in the folder; empty if only the kernel itself can say it.
     """
 
     name: str
@@ -65,11 +66,12 @@ class Image:
     modules: tuple[Path, ...] = ()
     initrd: Path | None = None
     origin: str = ""
+    release: str = ""
 
     @property
     def kernel(self) -> Running:
         """Its release and options, as far as they are known before it runs."""
-        return Running(self.name if RELEASE.fullmatch(self.name) else "", self.options, str(self.vmlinuz.parent))
+        return Running(self.release, self.options, str(self.vmlinuz.parent))
 
     @property
     def built(self) -> bool:
@@ -174,5 +176,5 @@ def _read(path: Path) -> Image:
     origin = path / "origin"
     return Image(
         path.name, path / "vmlinuz", options_of(path / "config"), tuple(modules),
-        origin=origin.read_text(errors="replace").strip() if origin.is_file() else "",
+        origin=origin.read_text(errors="replace").strip() if origin.is_file() else "", release=path.name,
     )  # fmt: skip
