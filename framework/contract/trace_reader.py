@@ -69,6 +69,11 @@ class TraceSource:
             self.refuse(why)
         self.notes.append(f"The text ends in the middle of line {self.number}; it was read up to there.")
 
+    def cut_off(self) -> None:
+        """Note that the line that was read last, and says nothing, may be cut off: the last one, without an end."""
+        if self.last and self.text.strip() and not self.text.endswith("\n"):
+            self.notes.append(f"Line {self.number}, the last one, has no end: the text may have been cut off there.")
+
 
 @dataclass(frozen=True)
 class TraceReader:

@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar with the remaining time for runs of more than a second."""
+"""Progress on stderr: a bar with the remaining time for runs of more than a second, or a line now and then."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ QUIET: Final = 1.0
 """Seconds before a bar appears; a shorter run shows no bar."""
 LONG: Final = 3.0
 """Seconds before a line says that a run goes on, where stderr is not a terminal."""
+AGAIN: Final = 60.0
+"""Seconds between two such lines."""
 LIVE: Final = 0.25
 """Seconds between two updates of the table of attacks in a terminal."""
 LINES: Final = 10.0
@@ -25,7 +27,7 @@ LINES: Final = 10.0
 
 
 class Progress:
-    """Shows phases of a run while the block runs: a bar in a terminal, else one line on stderr if it takes long.
+    """Shows phases of a run while the block runs: a bar in a terminal, else a line on stderr now and then.
 
     A call reports a step: `progress(phase, done, total)`, with total 0 if it is unknown.
     """
@@ -38,20 +40,19 @@ class Progress:
         self._news = ("starting", 0, 0)
         self._due = self._over = False
         self._lock = threading.Lock()
-        # a first step may last long, so no step tells when a run has taken a second
-        self._timer = threading.Timer(QUIET if self.wanted else LONG, self._begin)
-        self._timer.daemon = True
+        self._timer: threading.Timer | None = None
 
     def __enter__(self) -> Self:
-        self._timer.start()
+        self._wait(QUIET if self.wanted else LONG)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._timer.cancel()
         with self._lock:
             self._over = True
+            if self._timer is not None:
+                self._timer.cancel()
             if self.bars is not None:
                 self.bars.stop()
 
@@ -61,6 +62,12 @@ class Progress:
             if self._due and self.wanted:
                 self._show()
 
+    def _wait(self, seconds: float) -> None:
+        """Show something after a time: a step may last long, so no step tells how long a run has taken."""
+        self._timer = threading.Timer(seconds, self._begin)
+        self._timer.daemon = True
+        self._timer.start()
+
     def _begin(self) -> None:
         with self._lock:
             self._due = True
@@ -68,10 +75,12 @@ class Progress:
                 return
             if self.wanted:
                 self._show()
-            else:
-                phase, done, total = self._news
-                sys.stderr.write(visible(f"{phase}{f': {done:,} of {total:,}' if total else ''} …\n"))
-                sys.stderr.flush()
+                return
+            phase, done, total = self._news
+            counted = f": {done:,} of {total:,}" if total else f": {done:,}" if done else ""
+            sys.stderr.write(visible(f"{phase}{counted} …\n"))
+            sys.stderr.flush()
+            self._wait(AGAIN)
 
     def _show(self) -> None:
         phase, done, total = self._news

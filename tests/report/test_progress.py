@@ -36,6 +36,18 @@ def test_one_line_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) ->
     assert stream.getvalue() == "counting: 3 of 1,200 …\n"
 
 
+def test_a_long_run_has_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    monkeypatch.setattr(progress, "LONG", 0.01)
+    monkeypatch.setattr(progress, "AGAIN", 0.01)
+    with progress.Progress() as tell:
+        tell("MiB read", 700, 0)
+        wait_for(stream, "MiB read: 700 …\n")
+        tell("MiB read", 900, 0)
+        wait_for(stream, "MiB read: 900 …\n")
+
+
 def test_a_bar_in_a_terminal_before_the_second_step(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = Terminal()
     monkeypatch.setattr("sys.stderr", stream)

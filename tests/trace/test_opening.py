@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import bz2
 import gzip
-import importlib.util
 import lzma
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from foliolab.framework.errors import TraceFileError, UsageError
 from foliolab.framework.trace import importers
 from foliolab.framework.trace.file import Trace
 from foliolab.framework.trace.header import Header
+from foliolab.framework.trace.importers import opening
 
 SAMPLE = Path(__file__).with_name("samples") / "phases.perf.txt"
 EVENTS = 342
@@ -42,16 +41,58 @@ def test_a_compressed_text_is_opened_also_from_a_pipe(compress: Callable[[bytes]
 
 def test_a_damaged_compressed_text_leaves_the_old_trace(tmp_path: Path) -> None:
     (tmp_path / "out.folio").write_bytes(b"the old one")
+    data = bytearray(gzip.compress(SAMPLE.read_bytes()))
+    data[-300] ^= 0xFF
     with pytest.raises(TraceFileError, match="text is damaged"):
-        convert(gzip.compress(SAMPLE.read_bytes())[:-200], tmp_path)
+        convert(bytes(data), tmp_path)
     assert (tmp_path / "out.folio").read_bytes() == b"the old one"
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 14), reason="the library has zstd")
-@pytest.mark.skipif(importlib.util.find_spec("zstandard") is not None, reason="zstandard is installed")
-def test_without_a_library_for_zstd_the_way_round_is_named(tmp_path: Path) -> None:
-    with pytest.raises(TraceFileError, match="zstdcat FILE"):
-        convert(b"\x28\xb5\x2f\xfd" + bytes(100), tmp_path)
+@pytest.mark.parametrize("compress", [gzip.compress, lzma.compress])
+def test_of_a_compressed_text_that_was_cut_off_the_beginning_is_read(
+    compress: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    data = compress(SAMPLE.read_bytes())
+    notes = convert(data[: len(data) // 2], tmp_path).notes
+    assert [note for note in notes if "compressed file was cut off" in note] == notes[:1]
+    assert 0 < len(Trace(tmp_path / "out.folio")) < EVENTS
+
+
+def test_the_end_of_a_text_that_was_cut_off_is_noted(tmp_path: Path) -> None:
+    text = SAMPLE.read_bytes()
+    whole = text.splitlines(keepends=True)
+    notes = convert(b"".join(whole[:300]) + whole[300][:30], tmp_path).notes
+    assert "Line 301, the last one, has no end: the text may have been cut off there." in notes
+
+
+@pytest.mark.parametrize(("magic", "tool"), [(b"\x28\xb5\x2f\xfd", "zstd"), (b"\x04\x22\x4d\x18", "lz4")])
+def test_what_python_cannot_unpack_a_tool_does(
+    magic: bytes, tool: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "_COMPRESSIONS", {b"\x1f\x8b": opening._COMPRESSIONS[b"\x1f\x8b"]})
+    monkeypatch.setenv("PATH", str(tmp_path))
+    data = magic + bytes(1000)
+    with pytest.raises(TraceFileError, match=f"{tool} is not installed here"):
+        convert(data, tmp_path)
+    program = tmp_path / tool
+    (tmp_path / "packed").write_bytes(gzip.compress(SAMPLE.read_bytes()))
+    program.write_text(
+        f'#!/bin/sh\ncase "$*" in "-dcq -- "*) ;; *) exit 1;; esac\nexec /bin/cat {tmp_path / "packed"}\n'
+    )
+    program.chmod(0o755)
+    convert(data, tmp_path)
+    assert len(Trace(tmp_path / "out.folio")) == EVENTS
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_a_text_may_have_a_byte_order_mark(encoding: str, tmp_path: Path) -> None:
+    convert(SAMPLE.read_text().encode(encoding), tmp_path)
+    assert len(Trace(tmp_path / "out.folio")) == EVENTS
+
+
+def test_a_page_of_a_list_archive_loses_nothing(tmp_path: Path) -> None:
+    convert(b"<html><body><pre>\n" + SAMPLE.read_bytes() + b"</pre></body></html>\n", tmp_path)
+    assert len(Trace(tmp_path / "out.folio")) == EVENTS
 
 
 @pytest.mark.parametrize(
@@ -96,6 +137,18 @@ def test_a_text_that_a_mail_quotes_is_read(tmp_path: Path) -> None:
         ("00400000-7fff3000 rw-p 00000000 00:00 0 \n", "maps of", "snapshots"),
         ("             flags\tpage-count       MB  symbolic-flags\n", "page-types", "snapshots"),
         ("voffset\toffset\tlen\tflags\n", "page-types", "snapshots"),
+        ("offset\tlen\tflags\n15\t1\t___U_lA____Ma_b\n", "page-types", "snapshots"),
+        ("Name:\tbash\nVmRSS:\t    3400 kB\n", "sums of memory", "snapshots"),
+        ("0   addr 85.541 TiB   size 10.000 MiB access 0 %   age 2.1 s\n", "DAMON", "perf"),
+        ("==1== Cachegrind, a cache profiler\n==1== I   refs:      171,000\n", "tool of valgrind", "perf"),
+        ("           3           1:     1234 write        8 byte(s) @ 0x7f by PC 0x7f\n", "DynamoRIO", "perf"),
+        ("@[bash]: 12\n@[python]: 4\n", "bpftrace program", "bpftrace"),
+        ("bash;main;do_fork;dup_mm 12\n", "folded", "perf"),
+        ("x 7/7 [001] exceptions:page_fault_user: address=0x1 ip=0x0 error_code=0x4\n", "without their times", "time,"),
+        ("x 7/7 [001] 1.5: address=0x1 ip=0x0 error_code=0x4\n", "without their names", "event,"),
+        ("[001] 1.5: exceptions:page_fault_user: address=0x1 ip=0x0 error_code=0x4\n", "without their tasks", "pid,"),
+        ("# tracer: function_graph\n 0)   |  /* page_fault_user: address=0x1 */\n", "tracer of functions", "nop"),
+        ("# tracer: nop\n  x-7       0d..2. 12us : page_fault_user: address=0x1\n", "latency format", "latency"),
         ("x 7 [000] 1.5: damon:damon_aggregated: target_id=0 nr_regions=10\n", "DAMON", "perf"),
         (" S 00602264,1\n L 00602260,4\nI  04000720,2\n", "lackey", "perf"),
         ("0x7f20: W 0x7ffe10\n0x7f24: R 0x7ffe18\n#eof\n", "Pin", "perf"),

@@ -166,3 +166,26 @@ def test_an_exec_in_a_thread_is_one_of_its_process(tmp_path: Path) -> None:
     header, found = convert(text, tmp_path)
     assert life(found) == [("exec", 1, 2), ("exit", 2, 0), ("gone", 2, 0)]
     assert [(mm.pid, mm.comm) for mm in header.mms] == [(7, ""), (7, "x")]
+
+
+def test_a_child_that_is_not_followed_ends_where_its_parent_waits_for_it(tmp_path: Path) -> None:
+    """strace without -f has no line of the child."""
+    text = (
+        f"1700000000.1 {FORK_OF} = 8\n"
+        "1700000000.2 wait4(-1, [{WIFSTOPPED(s) && WSTOPSIG(s) == SIGSTOP}], WUNTRACED, NULL) = 8\n"
+        "1700000000.3 wait4(-1, [{WIFEXITED(s) && WEXITSTATUS(s) == 0}], 0, NULL) = 8\n"
+        "1700000000.4 exit_group(0) = ?\n"
+    )
+    header, found = convert(text, tmp_path)
+    assert [(ev.KINDS[row["kind"]], row["mm"], row["time"] % 10**9 // 10**8) for row in found] == [
+        ("fork", 1, 1), ("exit", 2, 3), ("gone", 2, 3), ("exit", 1, 4), ("gone", 1, 4),
+    ]  # fmt: skip
+    assert "1 tasks that a call made have no line: strace -f follows them." in header.notes
+
+
+def test_flags_that_are_in_memory_are_not_known(tmp_path: Path) -> None:
+    """`-e raw=all` prints where clone3 finds its flags, and not the flags."""
+    text = "7 1700000000.1 clone3(0x7ffe1000, 0x58) = 0x8\n8 1700000000.2 munmap(0x10000, 0x1000) = 0\n"
+    header, found = convert(text, tmp_path)
+    assert header.shows.threads is False
+    assert [(ev.KINDS[row["kind"]], row["mm"]) for row in found] == [("fork", 1), ("unmap", 2)]

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from texts import COPIED, alloc, convert, only, perf
+from texts import COPIED, alloc, convert, fault, only, perf
 
 from foliolab.framework.trace import events as ev
+from foliolab.framework.trace.importers import tracepoints
 
 FTRACE = """\
 CPU:1 [LOST 3 EVENTS]
@@ -40,6 +41,42 @@ def test_ftrace_is_read_as_perf_is(report: str, tmp_path: Path) -> None:
         ("lost", 0, 0), ("write", COPIED, 0x10), ("unmap", 0, 0x20),
     ]  # fmt: skip
     assert {row["mm"] for row in only(found, ev.WRITE, ev.UNMAP)} == {1}  # 8 is a thread of 7
+
+
+@pytest.mark.parametrize(
+    ("before", "event"),
+    [
+        ("[001] 10.000010000", "exceptions:page_fault_user:u"),  # perf record -e EVENT:u
+        ("[001] d.h.. 10.000010000", "exceptions:page_fault_user"),
+        ("[001] 2026-11-30 12:00:00.418604 10.000010000", "exceptions:page_fault_user"),  # perf script -F +tod
+    ],
+)
+def test_columns_and_modifiers_of_perf_are_passed_over(before: str, event: str, tmp_path: Path) -> None:
+    text = f" x y 7/7 {before}:  {event}: address=0x10000 ip=0x7f error_code=0x7\n" + perf(f"11 7/7 {alloc(0x90)}")
+    _, found = convert(text, tmp_path)
+    assert [(row["time"], row["flags"]) for row in found] == [(10_000_011_000, COPIED)]
+
+
+def test_a_process_whose_number_is_given_again_has_ended(tmp_path: Path) -> None:
+    fork = "7/7 task:task_newtask: pid=8 comm=x clone_flags=11 oom_score_adj=0"
+    _, found = convert(perf(f"10 {fork}", f"20 {fork}"), tmp_path)
+    assert [(ev.KINDS[row["kind"]], row["mm"]) for row in found] == [
+        ("fork", 1), ("exit", 2), ("fork", 1), ("gone", 2),
+    ]  # fmt: skip
+
+
+def test_what_is_remembered_of_tasks_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracepoints, "REMEMBERED", 4)
+    clone = "task:task_newtask: pid={} comm=x clone_flags=10100 oom_score_adj=0"
+    lines = []
+    for tid in range(100, 120):  # each thread ends, and the newest ones are still known
+        lines += [
+            f"{tid} 7 {clone.format(tid)}",
+            f"{tid} {tid} sched:sched_process_exit: comm=x pid={tid} group_dead=0",
+        ]
+    lines += [f"200 119 {fault(0x10000, 7)}", f"201 119 {alloc(0x90)}"]
+    _, found = convert(perf(*lines), tmp_path)
+    assert [(ev.KINDS[row["kind"]], row["mm"]) for row in found] == [("write", 1)]
 
 
 def test_what_khugepaged_collapsed_is_a_hint(tmp_path: Path) -> None:

@@ -220,7 +220,10 @@ def _notes(assembly: Assembly, beginning: Beginning) -> list[str]:
         some = len(beginning.unknown)
         notes.append(f"What {some} MM{'s' * (some != 1)} had mapped when the trace began is not known.")
     if assembly.batch.backwards:
-        notes.append(f"The times of {assembly.batch.backwards} events went back; they were lifted.")
+        notes.append(
+            f"The times of {assembly.batch.backwards} events went back; they were lifted (to read two texts as one, "
+            "order their lines by time)."
+        )
     if assembly.spaces.assumed:
         notes.append(f"The end of {assembly.spaces.assumed} teardowns was not seen; it is assumed.")
     if assembly.undecided:

@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
+
 from foliolab.framework.contract.trace_records import (
     PRESENT_UNKNOWN,
     Alloc,
@@ -162,17 +164,18 @@ class Assembly:
         kinds, rows, spaces = self._kinds, self._row_kinds, self.spaces
         whole = rows & {events.PRESENT, events.NEW, events.MAP}
         ended, ends = bool(spaces.ended or events.GONE in rows), Exit in kinds or events.EXIT in rows
-        return self._declared.or_else(
+        shows = self._declared.or_else(
             Shows(
                 faults=bool(Fault in kinds or whole),
                 allocations=bool(self._sees_allocations or whole),
-                threads=False if spaces.doubtful else (True if spaces.flagged else None),
+                threads=True if spaces.flagged else None,
                 teardown=ended if ends else None,
                 ranges=bool(Leave in kinds or events.UNMAP in rows),
                 history=not spaces.earlier,
                 times=times,
             )
         )
+        return msgspec.structs.replace(shows, threads=False) if spaces.unflagged else shows
 
     def _first_of(self, kind: type) -> None:
         """Note that the source shows records of this kind."""

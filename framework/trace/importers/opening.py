@@ -1,36 +1,38 @@
 """What is inside a file that a user names: a text, a compressed text, or a tracer's own recording, told by magic.
 
-Everything is read once and from its beginning, so that a pipe does. A compressed file is opened as it is read; perf and
-trace-cmd, which turn their recordings into text, need a file, so that a pipe is copied to one for them.
+Everything is read once and from its beginning, so that a pipe does. A compressed file is opened as it is read; tools
+that turn a file into text, such as perf, trace-cmd and zstd, need a file, so that a pipe is copied to one for them.
 """
 
 from __future__ import annotations
 
 import bz2
 import gzip
-import importlib
 import io
 import lzma
 import shutil
+import sys
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Final, cast
+from typing import IO, Any, BinaryIO, Final, TypeVar, cast
 
 from foliolab.framework.errors import TraceFileError, UsageError
 from foliolab.framework.isolation.commands import piped
 from foliolab.framework.trace.file import is_trace
 
+Found = TypeVar("Found")
 PERF_FIELDS: Final = "comm,pid,tid,cpu,time,event,trace"
 """The fields of perf script that the reader of its text needs."""
+CUT_OFF: Final = "The compressed file was cut off; what there is of it was read."
 MOST_LAYERS: Final = 4
 """Compressions within each other."""
-DAMAGED: Final = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
+DAMAGED: tuple[type[Exception], ...] = (zlib.error, lzma.LZMAError, gzip.BadGzipFile)
 """What reading a damaged compressed file raises."""
-_MAGIC: Final = 16
+_MAGIC: Final = 512
 
 
 def perf_script(data: str, fields: str = PERF_FIELDS) -> list[str]:
@@ -41,7 +43,7 @@ def perf_script(data: str, fields: str = PERF_FIELDS) -> list[str]:
 
 @dataclass(frozen=True)
 class _Recording:
-    """The file of a tracer that has a command to turn it into text.
+    """The file of a tool that has a command to turn it into text.
 
     Attributes:
         what: in words.
@@ -54,37 +56,41 @@ class _Recording:
     package: str
 
 
+_ZSTD: Final = _Recording("compressed with zstd", (lambda data: ["zstd", "-dcq", "--", data],), "zstd")
+_LZ4: Final = _Recording("compressed with lz4", (lambda data: ["lz4", "-dcq", "--", data],), "lz4")
 _PERF: Final = _Recording("a recording of perf", (perf_script, lambda data: perf_script(data, "")), "linux-perf")
 _TRACE_CMD: Final = _Recording(
     "a recording of trace-cmd", (lambda data: ["trace-cmd", "report", "-t", "-i", data],), "trace-cmd"
 )
 _RECORDINGS: Final = {b"PERFILE2": _PERF, b"PERFFILE": _PERF, b"\x17\x08Dtracing": _TRACE_CMD}
-
-
-def _zstd(file: BinaryIO) -> Any:
-    for library, opener in (("compression.zstd", "ZstdFile"), ("zstandard", "open")):
-        try:
-            return getattr(importlib.import_module(library), opener)(file)
-        except ImportError:
-            continue
-    raise TraceFileError(
-        "the file is compressed with zstd, and there is no library for that here",
-        "zstdcat FILE | foliolab import /dev/stdin -o TRACE (or use Python 3.14, or install zstandard)",
-    )
-
-
+_PACKED: Final = {b"\x28\xb5\x2f\xfd": _ZSTD, b"\x04\x22\x4d\x18": _LZ4}
+"""What is unpacked by a tool, unless Python has a library for it."""
 _COMPRESSIONS: Final[dict[bytes, Callable[[BinaryIO], Any]]] = {
     b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
     b"\xfd7zXZ\0": lzma.LZMAFile,
+    b"\x5d\0\0": lzma.LZMAFile,
     b"BZh": bz2.BZ2File,
-    b"\x28\xb5\x2f\xfd": _zstd,
 }
+if sys.version_info >= (3, 14):
+    from compression import zstd
+
+    _COMPRESSIONS[b"\x28\xb5\x2f\xfd"] = zstd.ZstdFile
+    DAMAGED = (*DAMAGED, zstd.ZstdError)
+UNREADABLE: tuple[type[Exception], ...] = (OSError, *DAMAGED)
+"""What reading a file raises."""
+_ENCODINGS: Final = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
+_UNPACK: Final = "unpack it, and import the text that is in it"
+_RECORD: Final = "`foliolab record --print perf` prints a command whose output imports"
 _OTHERS: Final = {
-    b"\x7fELF": "a program",
-    b"\xc1\x1f\xfc\xc1": "a trace of LTTng",
-    b"PK\x03\x04": "a zip file",
-    b"SQLite format 3": "a data base",
+    b"\x7fELF": ("a program", _RECORD),
+    b"\xc1\x1f\xfc\xc1": ("a trace of LTTng", _RECORD),
+    b"SQLite format 3": ("a data base", _RECORD),
+    b"PK\x03\x04": ("a zip file", _UNPACK),
+    b"7z\xbc\xaf\x27\x1c": ("a file of 7-Zip", _UNPACK),
+    b"\x1f\x9d": ("a file of compress", _UNPACK),
 }
+_TAR: Final = 257
+"""Where an archive of tar has its magic."""
 
 
 class _Again(io.RawIOBase):
@@ -104,13 +110,35 @@ class _Again(io.RawIOBase):
         return len(data)
 
 
+class _UntilCut(io.RawIOBase):
+    """A decompressed stream that ends where the compressed file was cut off, with a note."""
+
+    def __init__(self, inner: Any, notes: list[str]) -> None:
+        self.inner = inner
+        self.notes = notes
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            data = self.inner.read1(len(buffer))
+        except EOFError:
+            if CUT_OFF not in self.notes:
+                self.notes.append(CUT_OFF)
+            return 0
+        buffer[: len(data)] = data
+        return len(data)
+
+
 @contextmanager
-def content(file: BinaryIO, name: str) -> Iterator[BinaryIO]:
-    """The bytes of the text in a file.
+def content(file: BinaryIO, name: str, notes: list[str]) -> Iterator[tuple[BinaryIO, str]]:
+    """The bytes of the text in a file, and how they are encoded.
 
     Args:
         file: at its beginning; not necessarily seekable.
         name: of the file, for messages, and for the tool that converts it.
+        notes: gets a sentence if the file was cut off.
 
     Raises:
         TraceFileError: it is no text, and nothing here can make a text of it.
@@ -119,30 +147,43 @@ def content(file: BinaryIO, name: str) -> Iterator[BinaryIO]:
         inner, plain = file, True
         for _ in range(MOST_LAYERS):
             first = inner.read(_MAGIC)
-            inner = cast(BinaryIO, io.BufferedReader(_Again(first, inner), 1 << 18))
-            recording = next((one for magic, one in _RECORDINGS.items() if first.startswith(magic)), None)
-            if recording is not None:
+            inner = _buffered(_Again(first, inner))
+            recording, opener = _of_magic(_RECORDINGS, first), _of_magic(_COMPRESSIONS, first)
+            tool = recording or (None if opener else _of_magic(_PACKED, first))
+            if tool is not None:
                 path = name if plain and Path(name).is_file() else stack.enter_context(_copied(inner))
-                yield stack.enter_context(_converted(recording, path, name))
-                return
-            opener = next((one for magic, one in _COMPRESSIONS.items() if first.startswith(magic)), None)
-            if opener is None:
+                inner = stack.enter_context(_converted(tool, path, name))
+            elif opener is not None:
+                inner = _buffered(_UntilCut(opener(inner), notes))
+            else:
                 _check_text(first, name)
-                yield inner
+            if recording is not None or (tool is None and opener is None):
+                yield inner, _of_magic(_ENCODINGS, first) or "utf-8"
                 return
-            inner, plain = opener(inner), False
+            plain = False
         raise TraceFileError(f"{name} is compressed more than {MOST_LAYERS - 1} times", "decompress it")
+
+
+def _buffered(raw: io.RawIOBase) -> BinaryIO:
+    return cast(BinaryIO, io.BufferedReader(raw, 1 << 18))
+
+
+def _of_magic(known: Mapping[bytes, Found], first: bytes) -> Found | None:
+    """What a file is that begins with these bytes."""
+    return next((one for magic, one in known.items() if first.startswith(magic)), None)
 
 
 def _check_text(first: bytes, name: str) -> None:
     if is_trace(first):
         raise UsageError(f"{name} is a trace already", f"foliolab replay {name}")
-    other = next((what for magic, what in _OTHERS.items() if first.startswith(magic)), "")
-    if other or b"\0" in first:
-        raise TraceFileError(
-            f"{name} is {other or 'no text'}, and no tracer's output that FolioLab knows",
-            "`foliolab record --print perf` prints a command whose output imports",
-        )
+    other = _of_magic(_OTHERS, first)
+    if first[_TAR:].startswith(b"ustar"):
+        other = ("an archive of tar", _UNPACK)
+    if other is None and b"\0" in first and not _of_magic(_ENCODINGS, first):
+        other = ("no text", _RECORD)
+    if other is not None:
+        what, instead = other
+        raise TraceFileError(f"{name} is {what}, and no tracer's output that FolioLab knows", instead)
 
 
 @contextmanager
@@ -175,7 +216,7 @@ def _converted(recording: _Recording, path: str, name: str) -> Iterator[BinaryIO
             assert process.stdout is not None
             first = process.stdout.read(1)
             if first:
-                yield cast(BinaryIO, io.BufferedReader(_Again(first, cast(BinaryIO, process.stdout)), 1 << 18))
+                yield _buffered(_Again(first, cast(BinaryIO, process.stdout)))
                 if process.wait():
                     raise TraceFileError(f"{name}: {tool} failed: {_last_line(messages)}", f"try {shown}")
                 return

@@ -28,11 +28,13 @@ WHOLE_HOST: Final = (
 
 # Every repetition has a bound, so that the time for a line grows with its length and no faster.
 LINE: Final = re.compile(
-    r"\s(-?\d{1,40})(?:/(-?\d{1,40}))?\s{1,32}(?:\[(\d{1,40})\]\s{1,32})?(\d{1,40})\.(\d{1,40}): {1,64}"
+    r"\s(-?\d{1,40})(?:/(-?\d{1,40}))?\s{1,32}(?:\[(\d{1,40})\]\s{1,32})?"
+    r"(?:(?:[.\w#]{4,8}|\d{4}-\d\d-\d\d [\d:.]{8,18})\s{1,32})?(\d{1,40})\.(\d{1,40}): {1,64}"
     r"(?:\d{1,20}\s{1,32})?(\S{1,128}): ?",
     re.ASCII,
 )
-"""What follows the name of the thread. perf prints the CPU and the period only of some events, unless told to."""
+"""What follows the name of the thread. perf prints the CPU and the period only of some events, unless told to, and
+with some options flags of the processor or the time of day."""
 
 
 def _parts(found: re.Match[str], line: str) -> Parts:

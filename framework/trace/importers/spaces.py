@@ -7,7 +7,7 @@ writes by other members of the family are marked UNCERTAIN for that time.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -79,7 +79,7 @@ class Spaces:
         assumed: number of teardowns without a recorded end.
         ended: number of teardowns with a recorded end.
         flagged: number of new tasks with clone's flags.
-        doubtful: families with a task without flags: a fork, or a vfork.
+        unflagged: number of forks without flags, which may be vforks.
         undecided: records of tasks without flags, by TID, whose own records will say whether they are threads.
     """
 
@@ -90,10 +90,12 @@ class Spaces:
         self.assumed = 0
         self.ended = 0
         self.flagged = 0
+        self.unflagged = 0
         self.undecided: dict[int, _Undecided] = {}
-        self.doubtful: set[int] = set()
         self._earlier_gone = False
         self._alive: dict[int, Space] = {}
+        self._doubtful: set[int] = set()  # families with a fork without flags
+        self._members: Counter[int] = Counter()  # how many MMs of a family are alive
         self._numbers = 0
         self._of: dict[int, Space] = {}
         self._leaving: dict[int, list[Space]] = {}
@@ -128,7 +130,7 @@ class Spaces:
     def uncertain(self, space: Space) -> bool:
         """Whether another MM of the family is in its teardown, or may not be one."""
         dying = self._dying.get(space.family, 0)
-        return dying > (1 if space.leaving else 0) or space.family in self.doubtful
+        return dying > (1 if space.leaving else 0) or space.family in self._doubtful
 
     # -- records -----------------------------------------------------------------------------------
     def task(self, record: Task) -> None:
@@ -141,6 +143,9 @@ class Spaces:
         if flags & CLONE_THREAD:
             return
         parent = self.of(record.pid)
+        if record.child in self._of and record.child != record.pid:
+            self._settle(record.child)
+            self.exit(Exit(record.time, record.cpu, record.child, record.child, last=True))  # its end was not recorded
         spawned = bool(flags & CLONE_VM)
         child = self._born(record.child, parent.family)
         child.comm, child.untouched = record.comm or parent.comm, False
@@ -153,7 +158,6 @@ class Spaces:
         row = self.batch.add(record.time, parent.number, kind, flags, cpu=record.cpu, other=child.number)
         if record.flags is None:
             row[2] = OPEN
-            self._settle(record.child)  # an earlier task of that number
             self.undecided[record.child] = _Undecided(record.time, row, child)
 
     def seen(self, pid: int, tid: int) -> None:
@@ -168,11 +172,12 @@ class Spaces:
         if thread:
             task.row[2] = DROPPED
             self._of.pop(tid, None)
-            del self._alive[task.child.number]
+            self._remove(task.child)
             return
         task.row[2] = events.FORK
         # vfork looks the same: whether the pages are shared from here on is not known
-        self.doubtful.add(task.child.family)
+        self.unflagged += 1
+        self._doubtful.add(task.child.family)
 
     def exec_begin(self, record: ExecBegin) -> None:
         """Begin a new MM: faults from the point of no return on are those of the new program."""
@@ -238,8 +243,16 @@ class Spaces:
         self._numbers += 1
         space = Space(self._numbers, pid, family or self._numbers)
         self._alive[space.number] = space
+        self._members[space.family] += 1
         self._of[pid] = space
         return space
+
+    def _remove(self, space: Space) -> None:
+        del self._alive[space.number]
+        self._members[space.family] -= 1
+        if not self._members[space.family]:
+            del self._members[space.family]
+            self._doubtful.discard(space.family)
 
     def _depart(self, space: Space, time: int) -> None:
         space.leaving = max(time, 1)
@@ -261,7 +274,7 @@ class Spaces:
             self._forget(space)
 
     def _forget(self, space: Space) -> None:
-        del self._alive[space.number]
+        self._remove(space)
         self._earlier_gone |= space.earlier
         self.gone.add(_described(space))
 

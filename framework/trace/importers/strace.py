@@ -38,6 +38,7 @@ from foliolab.framework.trace.importers.strace_lines import (
 __all__ = ["read", "recognise"]
 
 PROGRAM: Final = re.compile(r'"([^"]{0,4096})"')
+ENDED: Final = re.compile(r"WIFEXITED|WIFSIGNALED")
 FLAGS: Final = re.compile(r"flags=([^,}]{1,2048})")
 UNFINISHED: Final = "<unfinished ...>"
 CHANGED: Final = re.compile(r"<pid changed to (\d{1,10}) \.\.\.>\Z", re.ASCII)
@@ -105,13 +106,15 @@ def _named(text: str) -> int:
     return value
 
 
-def _clone_flags(call: str, text: str) -> int:
-    """Clone's flags, of the call's name and arguments."""
+def _clone_flags(call: str, text: str) -> int | None:
+    """Clone's flags, of the call's name and arguments; None if they are in memory that strace does not show."""
     if call == "vfork":
         return CLONE_VM
     if found := FLAGS.search(text):
-        return _number(found[1])
-    return _number(text.partition(",")[0]) if call == "clone" else 0  # raw arguments
+        return _number(found[1]) & (CLONE_VM | CLONE_THREAD)
+    if call == "clone3":
+        return None
+    return _number(text.partition(",")[0]) & (CLONE_VM | CLONE_THREAD) if call == "clone" else 0  # raw arguments
 
 
 class _Reader:
@@ -124,6 +127,7 @@ class _Reader:
         exited: processes whose exit has begun.
         guessed: tasks whose maker the text does not name.
         contradictions: tasks whose maker turned out to be another one.
+        unseen: tasks without a line that ended, as a wait of their parent says.
         unread: calls that cannot be read; `first_unread`: what was wrong with the first of them.
         found: the records of the present line.
     """
@@ -137,6 +141,7 @@ class _Reader:
         self.exited: set[int] = set()
         self.guessed = 0
         self.contradictions = 0
+        self.unseen = 0
         self.unread = 0
         self.first_unread = ""
         self.found: list[Record] = []
@@ -169,7 +174,7 @@ class _Reader:
         if self.unread or self.lines.incomplete:
             first = f" (first: {self.first_unread})" if self.unread else ""
             yield f"{self.unread + self.lines.incomplete} calls cannot be read and are left out{first}."
-        if silent := sum(thread.silent for thread in self.threads.values()):
+        if silent := self.unseen + sum(thread.silent for thread in self.threads.values()):
             yield f"{silent} tasks that a call made have no line: strace -f follows them."
 
     def whose(self, line: StraceLine) -> int:
@@ -256,8 +261,8 @@ class _Reader:
         if child in self.threads:
             self.contradictions += 1
             return
-        flags = _clone_flags(parent.call, parent.text) & (CLONE_VM | CLONE_THREAD)
-        self.add(child, parent.pid if flags & CLONE_THREAD else child, silent)
+        flags = _clone_flags(parent.call, parent.text)
+        self.add(child, parent.pid if (flags or 0) & CLONE_THREAD else child, silent)
         self.found.append(Task(time, 0, parent.pid, tid, child, flags, ""))
 
     def moved(self, tid: int, to: int) -> None:
@@ -318,6 +323,10 @@ class _Reader:
             comm = program[1].rpartition("/")[2][:COMM] if program else ""
             self.found += (ExecBegin(*context), Exec(*context, comm), Name(time, thread.pid, comm))
         elif call == "wait4" and result > 0:
+            waited = self.threads.get(result)
+            if waited is not None and waited.silent and (ENDED.search(text) or "[{" not in text):
+                self.unseen += 1
+                self.ended(time, result, waited)
             self.found.append(Reaped(*context, result))
 
     def refuse(self, number: int, why: str) -> None:

@@ -173,6 +173,8 @@ class StraceLines:
             now = self._time(seconds, hour, minute, second, fraction or part)
             yield StraceLine(self.source.number, int(boxed or plain or 0), now, line[prefix.end() :].rstrip("\n"))
         self.incomplete += bool(cut)
+        if result_of(self.source.text) is None:
+            self.source.cut_off()
 
     def _time(
         self,

@@ -8,19 +8,18 @@ import re
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import BinaryIO, Final, TextIO
+from typing import Any, Final, TextIO
 
 from foliolab.framework.contract.trace_reader import TraceSource
 from foliolab.framework.errors import TraceFileError
-from foliolab.framework.trace.importers.opening import DAMAGED, content
+from foliolab.framework.trace.importers.opening import DAMAGED, UNREADABLE, content
 
 HEAD: Final = 1 << 16
 """Number of characters that a reader gets to recognise its format."""
 MOST_LINE: Final = 1 << 26
 """Characters of a line. A snapshot of a process tree is one line."""
-
-
+MOST_SCRIPTS: Final = 1 << 24
+"""Characters of a page of HTML before its trace."""
 TOLD_EVERY: Final = 1 << 16
 """Lines between two reports of progress."""
 _QUOTE: Final = re.compile(r"^(?:> ?){1,8}", re.MULTILINE)
@@ -28,6 +27,21 @@ _PAGE: Final = ("<!doctype html", "<html")
 
 Tell = Callable[[int, int], None]
 """Is told how many bytes of how many were read; 0 of what is not known."""
+
+
+class _Counted(io.FileIO):
+    """A file, or a pipe, which does not know how much was read of it.
+
+    Attributes:
+        done: bytes that were read.
+    """
+
+    done = 0
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        got = super().readinto(buffer)
+        self.done += got or 0
+        return got
 
 
 @contextmanager
@@ -43,26 +57,24 @@ def opened(path: str | os.PathLike[str], tell: Tell | None = None) -> Iterator[t
     """
     name = os.fspath(path)
     try:
-        with Path(path).open("rb") as file:
+        with io.BufferedReader(counted := _Counted(path)) as file:
             status = os.fstat(file.fileno())
             size = status.st_size if stat.S_ISREG(status.st_mode) else 0
-            with content(file, name) as plain, io.TextIOWrapper(plain, "utf-8", "replace") as text:
+            notes: list[str] = []
+            with content(file, name, notes) as (plain, encoding), io.TextIOWrapper(plain, encoding, "replace") as text:
                 head = text.read(HEAD)
                 if head.lstrip()[:20].lower().startswith(_PAGE):
                     head = _trace_of_page(head, text)
-                lines = _lines(name, head, text, lambda: _report(tell, file, size))
+                lines = _lines(name, head, text, lambda: tell(counted.done, size) if tell else None)
                 if _quoted(head):
                     head, lines = _QUOTE.sub("", head), (_QUOTE.sub("", line) for line in lines)
-                yield head, TraceSource(name, lines)
+                source = TraceSource(name, lines)
+                source.notes = notes
+                yield head[:HEAD], source
     except FileNotFoundError as fault:
         raise TraceFileError(f"there is no file {name}", "name a file that a tracer wrote") from fault
-    except (OSError, *DAMAGED) as fault:
+    except UNREADABLE as fault:
         raise _unreadable(name, fault) from fault
-
-
-def _report(tell: Tell | None, file: BinaryIO, size: int) -> None:
-    if tell is not None:
-        tell(file.tell() if size else 0, size)
 
 
 def _quoted(head: str) -> bool:
@@ -72,14 +84,15 @@ def _quoted(head: str) -> bool:
 
 
 def _trace_of_page(head: str, text: TextIO) -> str:
-    """The beginning of the trace in systrace's page, whose scripts come first; the head of another page."""
-    begin = head
-    while "# tracer:" not in begin:
+    """The beginning of the trace in systrace's page, whose scripts come first; what was read of another page."""
+    read, seen = [head], head
+    while "# tracer:" not in seen:
         more = text.read(HEAD)
-        if not more:
-            return head
-        begin = begin[-len("# tracer:") :] + more
-    return begin[begin.index("# tracer:") :] + text.read(HEAD)
+        if not more or len(read) * HEAD > MOST_SCRIPTS:
+            return "".join([*read, more])
+        seen = seen[-len("# tracer:") :] + more
+        read.append(more)
+    return seen[seen.index("# tracer:") :] + text.read(HEAD)
 
 
 def _lines(name: str, head: str, text: TextIO, report: Callable[[], None]) -> Iterator[str]:
@@ -100,7 +113,7 @@ def _lines(name: str, head: str, text: TextIO, report: Callable[[], None]) -> It
             yield line
             line = text.readline(MOST_LINE)
             number += 1
-    except (OSError, *DAMAGED) as fault:  # here, and not where a plugin's reader asks for the line
+    except UNREADABLE as fault:  # here, and not where a plugin's reader asks for the line
         raise _unreadable(name, fault) from fault
 
 

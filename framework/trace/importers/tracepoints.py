@@ -9,10 +9,11 @@ ESR, RISC-V has a cause, which does not say whether the page was present.
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
-from typing import Final
+from functools import cache, lru_cache
+from typing import Final, TypeVar
 
 from foliolab.framework.contract import trace_records as rec
 from foliolab.framework.contract.trace_reader import TraceSource
@@ -33,6 +34,7 @@ _TASK: Final = re.compile(
     r"\bpid[=:] ?(\d{1,40}),? comm[=:] ?\"?(.{0,64}?)\"?,? clone_flags(?:=([0-9a-f]{1,40})|: ?(\d{1,40}))", re.ASCII
 )
 _FORK: Final = re.compile(r"\bchild_comm[=:] ?\"?(.{0,64}?)\"?,? child_pid[=:] ?(\d{1,40})", re.ASCII)
+_MODIFIERS: Final = re.compile(r":[ukhIGHpPSDWeb]{1,12}\Z")
 _NUMBER: Final = re.compile(r"\b(?:0x)?([0-9a-f]{1,40})\b")
 _ARGUMENT: Final = re.compile(r": (?:0x)?([0-9a-f]{1,40})\b")
 _DEAD: Final = re.compile(r"group_dead[=:] ?(\w{1,8})", re.ASCII)
@@ -63,12 +65,26 @@ class Unreadable(ValueError):
     """The text of an event is not what its tracepoint prints."""
 
 
+REMEMBERED: Final = 4096
+"""Tasks of which something is remembered: a text may have millions."""
+Value = TypeVar("Value")
+
+
+class _Recent(dict[int, Value]):
+    """What is known of tasks, by number; all is forgotten when it is too much."""
+
+    def __setitem__(self, task: int, value: Value, /) -> None:
+        if len(self) >= REMEMBERED:
+            self.clear()
+        super().__setitem__(task, value)
+
+
 class _Repetitions:
-    """Recognises lines that perf delivers twice: the same thread and time, and all else, too."""
+    """Recognises lines that perf delivers twice, one soon after the other: the same thread and time, and all else."""
 
     def __init__(self) -> None:
         self.count = 0
-        self._newest: dict[int, tuple[int, set[str]]] = {}
+        self._newest: _Recent[tuple[int, set[str]]] = _Recent()
 
     def __call__(self, tid: int, time: int, line: str) -> bool:
         """Whether the line was delivered before."""
@@ -80,6 +96,31 @@ class _Repetitions:
         newest[1].add(line)
         self.count += repeated
         return repeated
+
+
+class _Threads:
+    """Which process a thread belongs to, for tools that print one task number only.
+
+    A thread may have records after its exit, so those that exited last are remembered.
+
+    Attributes:
+        process_of: by TID, of threads that are not the first of their process.
+    """
+
+    def __init__(self) -> None:
+        self.process_of: dict[int, int] = {}
+        self._ended: deque[int] = deque()
+
+    def see(self, record: Record) -> None:
+        if isinstance(record, rec.Task):
+            if (record.flags or 0) & CLONE_THREAD:
+                self.process_of[record.child] = record.pid
+            else:
+                self.process_of.pop(record.child, None)
+        elif isinstance(record, rec.Exit) and record.tid in self.process_of:
+            self._ended.append(record.tid)
+            if len(self._ended) > REMEMBERED:
+                self.process_of.pop(self._ended.popleft(), None)
 
 
 @dataclass(frozen=True)
@@ -106,19 +147,21 @@ class Layout:
         Raises:
             TraceFileError: an event of `PARSERS` cannot be read.
         """
-        names: dict[int, str] = {}
-        process_of: dict[int, int] = {}
+        names: _Recent[str] = _Recent()
+        threads = _Threads()
+        process_of = threads.process_of
         repeated, without_pid, time = _Repetitions(), False, 0
-        search, parts, digits, parsers = self.pattern.search, self.parts, self.digits, PARSERS
+        search, parts, digits = self.pattern.search, self.parts, self.digits
         for line in source:
             found = search(line)
             split = parts(found, line) if found else None
-            parse = parsers.get(split[6]) if split else None
+            parse = parser_of(split[6]) if split else None
             if found is None or split is None or parse is None:
                 if lost := _lost(line, time):
                     yield lost
                 else:
                     source.foreign += 1
+                    source.cut_off()
                 continue
             comm, pid_text, tid_text, cpu, seconds, fraction, event = split
             time = _time(seconds, fraction, digits)
@@ -133,8 +176,7 @@ class Layout:
                 source.unreadable(line, f"{event} cannot be read, {why}")
                 continue
             if record is not None:
-                if isinstance(record, rec.Task):
-                    process_of[record.child] = pid if (record.flags or 0) & CLONE_THREAD else record.child
+                threads.see(record)
                 yield record
             if tid == pid and names.get(pid) != comm:
                 names[pid] = comm
@@ -149,7 +191,7 @@ class Layout:
     def recognise(self, head: str) -> bool:
         """Whether a line near the beginning of a text is an event of `PARSERS`."""
         lines = [line for line in head.splitlines()[:2000] if line.strip() and not line.startswith("#")][:200]
-        return any(self.parts(found, line)[6] in PARSERS for line in lines if (found := self.pattern.search(line)))
+        return any(parser_of(self.parts(found, line)[6]) for line in lines if (found := self.pattern.search(line)))
 
 
 def _lost(line: str, time: int) -> rec.Lost | None:
@@ -312,3 +354,9 @@ PARSERS: Final[dict[str, Parse]] = {
     **{f"sys_{call}": _either(call) for call in (*ARGUMENTS, "wait4")},
 }
 """By the name of the event, with its system (perf) and without it (ftrace)."""
+
+
+@lru_cache(1024)
+def parser_of(event: str) -> Parse | None:
+    """The parser of an event, which perf names with its modifiers (`exceptions:page_fault_user:u`); None if unknown."""
+    return PARSERS.get(event) or PARSERS.get(_MODIFIERS.sub("", event))
