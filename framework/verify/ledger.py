@@ -20,7 +20,7 @@ import re
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.verify.verifier import Verification
 
-SCHEMA: Final = 3
+SCHEMA: Final = 4
 """The newest schema of ledger files that this module reads. Schema 1 named no version: its verdicts are stale. Up to
-schema 2, "held" did not say that no attack was undecided."""
+schema 2, "held" did not say that no attack was undecided. Up to schema 3, refutations had no counterexamples."""
 STRENGTH: Final = {"undecided": 0, "partly": 1, "held": 2, "refuted": 3}
 """The verdicts by strength; a weaker verdict does not replace a stronger one of the same version."""
 STALE: Final = "stale: judged by another version of the verifier"
@@ -54,6 +54,8 @@ class KeptVerdict:
         message: what happens, where refuted.
         version: of FolioLab; empty where unknown.
         verifier: digest of the engine and verifier that judged; empty where unknown.
+        counterexamples: the shortest one of each law that broke, where refuted, as `Counterexample` is written, but
+            without the command and the files of the host that found it.
     """
 
     claim: str
@@ -64,6 +66,7 @@ class KeptVerdict:
     message: str = ""
     version: str = ""
     verifier: str = ""
+    counterexamples: tuple[dict[str, Any], ...] = field(default=(), hash=False)
 
     @property
     def stale(self) -> bool:
@@ -283,13 +286,22 @@ def record_of(verification: Verification) -> TextRecord:
             first = min((one for one in findings if one.counterexample), key=lambda one: len(str(one.counterexample)))
             assert first.counterexample is not None
             attack, law, message = first.attack, first.counterexample.law, first.counterexample.message
+            examples = _examples(verification, claim)
         else:
             gave = "undecided" if verdict == "undecided" else "held"
             attack = ", ".join(sorted({one.attack for one in findings if one.verdict == gave}))
-            law = message = ""
-        verdicts.append(KeptVerdict(claim, verdict, date, attack, law, message, version, verifier))
+            law, message, examples = "", "", ()
+        verdicts.append(KeptVerdict(claim, verdict, date, attack, law, message, version, verifier, examples))
     name, chosen = name_of(verification.policy), _chosen(verification.policy)
     return TextRecord(name, verification.digest, tuple(verdicts), parameters=chosen)
+
+
+def _examples(verification: Verification, claim: str) -> tuple[dict[str, Any], ...]:
+    """The shortest counterexample of each law that broke for a claim, for whoever reads the ledger elsewhere."""
+    from msgspec.structs import replace as changed
+
+    found = (one.counterexample for one in verification.refuted if one.claim == claim)
+    return tuple(json.loads(changed(one, command="", plugin="").encoded()) for one in found if one)
 
 
 def _chosen(written: str) -> str:
@@ -370,12 +382,19 @@ def _record(data: dict[str, Any]) -> TextRecord:
     kept = data["outcomes" if "outcomes" in data else "verdicts"]
     for one in kept:
         intake.check_keys(one, KeptVerdict.__dataclass_fields__)
-    verdicts = tuple(KeptVerdict(**one) for one in kept)
+    verdicts = tuple(_kept(**one) for one in kept)
     for one in verdicts:
-        if one.verdict not in STRENGTH or not all(isinstance(value, str) for value in vars(one).values()):
+        if one.verdict not in STRENGTH or not all(isinstance(value, str) for value in list(vars(one).values())[:-1]):
             raise ValueError(f"{one.claim!r} is {one.verdict!r}")
     names = [data["policy"], data["digest"], *(data.get(name, "") for name in ("source", "origin", "parameters"))]
     if not all(isinstance(name, str) for name in names):
         raise TypeError("a name is no text")
     policy, digest, source, origin, parameters = names
     return TextRecord(policy, digest, verdicts, source, origin, parameters)
+
+
+def _kept(counterexamples: Sequence[dict[str, Any]] = (), **texts: str) -> KeptVerdict:
+    """A verdict as it stands in a file."""
+    if not all(isinstance(one, dict) for one in counterexamples):
+        raise TypeError("a counterexample is no object")
+    return KeptVerdict(**texts, counterexamples=tuple(counterexamples))

@@ -162,6 +162,10 @@ def test_what_is_made_is_not_kept() -> None:
     if git is None or not (ROOT / ".git").exists():
         pytest.skip("no checkout")
     files = subprocess.run(
-        [git, "ls-files", "docs/policies", "docs/_build"], cwd=ROOT, capture_output=True, text=True, check=True
+        [git, "ls-files", "docs/policies", "docs/findings", "docs/_build"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert not files.stdout

@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import foliolab.framework
@@ -71,7 +72,8 @@ def test_what_is_kept_is_found_for_exactly_that_text() -> None:
     assert path is not None and path.is_file()
     found = Ledger().verdicts(MM_ID)
     judge = verifier_digest()
-    assert found["safe"] == KeptVerdict("safe", "refuted", "2026-11-23", "random", "safe", "it breaks", "1.2", judge)
+    expected = KeptVerdict("safe", "refuted", "2026-11-23", "random", "safe", "it breaks", "1.2", judge)
+    assert replace(found["safe"], counterexamples=()) == expected
     by = f"FolioLab 1.2, verifier {judge[:8]}"
     assert found["safe"].text == f"safe refuted by random: it breaks; verify, 2026-11-23, {by}"
     assert found["reuse"].verdict == "held"
@@ -85,6 +87,19 @@ def test_what_is_kept_is_found_for_exactly_that_text() -> None:
     assert Ledger().verdicts(other.with_parameters()) == {}, "so is another function"
     fewer = replace(mm_id.POLICY, capabilities=mm_id.POLICY.capabilities - {"safe"}, capabilities_of=None)
     assert Ledger().verdicts(fewer.with_parameters()) == {}, "and another declaration"
+
+
+def test_a_refutation_is_kept_with_its_counterexample_without_what_belongs_to_this_host() -> None:
+    run = run_of(safe="refuted", reuse="held")
+    (refuted,) = run.refuted
+    assert refuted.counterexample is not None
+    named = msgspec.structs.replace(refuted.counterexample, command="foliolab verify /home/me", plugin="/home/me/p.py")
+    findings = [msgspec.structs.replace(one, counterexample=named if one == refuted else None) for one in run.findings]
+    ledger.keep(msgspec.structs.replace(run, findings=findings), MM_ID)
+    found = Ledger().verdicts(MM_ID)
+    (kept,) = found["safe"].counterexamples
+    assert kept == json.loads(refuted.counterexample.encoded())
+    assert found["reuse"].counterexamples == () and hash(found["safe"]) == hash(found["safe"])
 
 
 def test_a_refutation_stays_and_what_held_is_not_undone() -> None:
@@ -137,6 +152,8 @@ def test_what_ships_is_known_to_another_python_by_its_files(tmp_path: Path) -> N
         '{"schema": 1, "records": [{"policy": "mm-id", "digest": "x", "outcomes": [{"claim": 3}]}]}',
         '{"schema": 1, "records": [{"policy": "p", "digest": "x", "outcomes": '
         '[{"claim": "safe", "verdict": "perhaps", "date": ""}]}]}',
+        '{"schema": 4, "records": [{"policy": "p", "digest": "x", "verdicts": '
+        '[{"claim": "safe", "verdict": "refuted", "date": "", "counterexamples": ["no"]}]}]}',
     ],
 )
 def test_a_damaged_file_is_said_and_left_out(text: str, own_folder: Path) -> None:

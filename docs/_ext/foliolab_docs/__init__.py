@@ -20,7 +20,17 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
 
-from foliolab_docs import commands, countspage, kernelpage, policypages, predictedpage, reference, schema, storeys
+from foliolab_docs import (
+    commands,
+    countspage,
+    findingpages,
+    kernelpage,
+    policypages,
+    predictedpage,
+    reference,
+    schema,
+    storeys,
+)
 from foliolab_docs.lexer import ScenarioLexer
 
 __all__ = ["setup"]
@@ -43,6 +53,10 @@ def _predicted() -> Iterable[str]:
     return predictedpage.part(_sources().registry)
 
 
+def _findings() -> Iterable[str]:
+    return findingpages.listed(_sources().registry, _sources().ledger)
+
+
 def _verdicts() -> list[str]:
     return policypages.verdicts(_sources())
 
@@ -57,8 +71,8 @@ class Generated(SphinxDirective):
         name = self.arguments[0]
         self.env.note_dependency(str(policypages.FOLDER / policypages.STAMP))
         parts: dict[str, Callable[[], Iterable[str]]] = {
-            "counts": countspage.part, "kernels": _kernels, "policies": _policies, "predicted": _predicted,
-            "verdicts": _verdicts, "storeys": storeys.part,
+            "counts": countspage.part, "findings": _findings, "kernels": _kernels, "policies": _policies,
+            "predicted": _predicted, "verdicts": _verdicts, "storeys": storeys.part,
         }  # fmt: skip
         lines = schema.part(name) if ":" in name else parts[name]() if name in parts else reference.part(name)
         return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)

@@ -8,10 +8,11 @@
     ```
 
 The commands of a page run in one folder, one after the other; `{foliolab-file} NAME` shows a file and puts it there,
-and `{foliolab-page} NAME` shows an HTML page that one of them has written. A command that ends with another code than
-`:exit:` is a warning, which fails a build with -W. `:from:` and `:to:` are patterns of the first and the last line to
-show; an ellipsis stands for lines that are left out. `:kernel:` marks a block that asks the running kernel, as root,
-and changes settings of the host: it is run only where FOLIOLAB_DOCS_KERNEL=1.
+and `{foliolab-page} NAME` shows an HTML page that one of them has written, or that lies beside a generated page. A
+command that ends with another code than `:exit:` is a warning, which fails a build with -W. `:from:` and `:to:` are
+patterns of the first and the last line to show; an ellipsis stands for lines that are left out. `:kernel:` marks a
+block that asks the running kernel, as root, and changes settings of the host: it is run only where
+FOLIOLAB_DOCS_KERNEL=1.
 
 Most of the time of a build goes into these commands. They begin before Sphinx reads the pages, several pages at a time,
 and a directive waits for the commands of its page. A block that is not in the page's own text, but in an included file,
@@ -247,6 +248,8 @@ class Page(SphinxDirective):
         """The frame, and a link to the page itself."""
         page, name = self.env.docname, self.arguments[0]
         file = RUNS.folder(page) / name
+        if not file.is_file():
+            file = Path(self.env.doc2path(page)).with_name(name)  # of a generated page, made with it
         if not file.is_file():
             self.state.document.reporter.warning(f"no command has written {name}", line=self.lineno)
             return []

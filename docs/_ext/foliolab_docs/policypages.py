@@ -27,7 +27,7 @@ from foliolab.framework.precision.result import Point, PrecisionResult
 from foliolab.framework.precision.session import PrecisionRequest, precision
 from foliolab.framework.report.words import share_text, size_text
 from foliolab.framework.verify.ledger import KeptVerdict, Ledger
-from foliolab_docs import picture, states
+from foliolab_docs import findingpages, picture, states
 from foliolab_docs.markdown import code, fenced, prose, table
 
 FOLDER: Final = Path(__file__).parents[2] / "policies"
@@ -285,7 +285,8 @@ def _limits(scheme: Scheme, kept: dict[str, KeptVerdict]) -> Iterator[str]:
     for one in kept.values():
         if one.verdict == "refuted":
             claim = code(one.claim) if one.claim else EVERY
-            yield f"- Refuted: {claim} ({one.source}): {prose(one.message)}."
+            pages = [f"[{found.law}](../findings/{found.name}.md)" for found in findingpages.of(scheme, one)]
+            yield f"- Refuted: {claim} ({one.source}): {prose(one.message)}. The finding: {', '.join(pages)}."
     if policy.mutants:
         caught = len(policy.wrong_variants())
         yield f"- It has {caught} wrong variants, which `foliolab kernel check --self-test` must catch."
@@ -350,7 +351,7 @@ def digest() -> str:
         for file in sorted(folder.rglob("*")):
             if file.suffix in (".py", ".json", ".toml", ".scenario"):
                 made.update(f"{folder.name}/{file.relative_to(folder)}".encode() + file.read_bytes())
-    for file in sorted(Path(__file__).parent.glob("*.py")):
+    for file in (*sorted(Path(__file__).parent.glob("*.py")), *findingpages.SOURCES):
         made.update(file.read_bytes())
     return made.hexdigest()
 
@@ -375,6 +376,7 @@ def write(sources: Sources, folder: Path = FOLDER, pool: Executor | None = None)
     there = {file.name for file in folder.glob("*.md")}
     if stamp.exists() and stamp.read_text("utf-8") == now and there == names:
         return
+    findings = pool.submit(findingpages.write) if pool else None
     folder.mkdir(exist_ok=True)
     stamp.unlink(missing_ok=True)
     for name in there - names:
@@ -384,4 +386,6 @@ def write(sources: Sources, folder: Path = FOLDER, pool: Executor | None = None)
     else:
         for name, policy in sources.registry.policies.items():
             (folder / f"{name}.md").write_text(page(policy, sources), "utf-8")
+    if findings:
+        findings.result()
     stamp.write_text(now, "utf-8")
