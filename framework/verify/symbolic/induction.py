@@ -210,11 +210,12 @@ class Induction:
         self.unknown = {key for key in changed if is_unknown(sample[key])}
         self.variables = [v for key in changed if key not in self.unknown for v in self._variables(key, sample[key])]
         for _ in range(ROUNDS):
-            lost = self._run_all()
-            if not lost:
+            lost, late = self._run_all()
+            if not lost and not late:
                 return bool(self.variables)
             self.unknown |= lost
             self.variables = [variable for variable in self.variables if variable.key not in self.unknown]
+            self.variables += [v for key, value in late.items() if key not in lost for v in self._variables(key, value)]
         return False
 
     def _variables(self, key: CellKey, sample: Term) -> Iterator[StateVariable]:
@@ -258,12 +259,18 @@ class Induction:
             state[key] = self.unrolling.space.any_value(key)
         return state
 
-    def _run_all(self) -> set[CellKey]:
-        """Run each operation. Return the cells that then have no known value, or change without a variable."""
+    def _run_all(self) -> tuple[set[CellKey], dict[CellKey, Term]]:
+        """Run each operation.
+
+        Returns:
+            the cells that then have no known value, or that PMDs change without a variable; and other cells without a
+            variable that change, with a value: they change only after more operations than the sample has.
+        """
         paths = self.unrolling.paths
         paths.faults.clear()
         before = self._any_state()
         lost: set[CellKey] = set()
+        late: dict[CellKey, Term] = {}
         with_variable = {variable.key for variable in self.variables}
         for kind in self._kinds():
             paths.state = dict(before)
@@ -272,12 +279,14 @@ class Induction:
             self._faults[kind] = list(paths.faults)
             paths.faults.clear()
             for key, value in after.items():
-                if key[0] == FOLIO and key not in self.unknown:
-                    changes = key not in with_variable and value is not before[key]
-                    if changes or is_unknown(value):
-                        lost.add(key)
+                if key[0] != FOLIO or key in self.unknown or value is before[key]:
+                    continue
+                if is_unknown(value) or (kind in BY_PMD and key not in with_variable | late.keys()):
+                    lost.add(key)
+                elif key not in with_variable:
+                    late.setdefault(key, value)
         paths.state = before
-        return lost
+        return lost, late
 
     def _run_kind(self, kind: int) -> None:
         """Run an operation on the state."""
