@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,28 @@ def is_known() -> Callable[[Any], bool]:
         return finding.counterexample is not None and finding.counterexample.law == "statistics"
 
     return known
+
+
+@pytest.fixture(scope="session")
+def computing_time() -> Any:
+    """A class of budgets of processor time: a busy host gives an attack no less of it, and an idle one no more.
+
+    Only for attacks that run in the process of the test.
+    """
+    from foliolab.framework.verify.attack import Budget
+
+    @dataclass
+    class ComputingTime(Budget):
+        started: float = field(default_factory=time.process_time)
+
+        @property
+        def left(self) -> float:
+            return 0.0 if self.stop.is_set() else max(self.started + self.seconds - time.process_time(), 0.0)
+
+        def part(self, share: float) -> Budget:
+            return ComputingTime(self.left * share, self.memory, self.seed, self.stop)
+
+    return ComputingTime
 
 
 @pytest.fixture(scope="session")

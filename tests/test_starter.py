@@ -26,19 +26,19 @@ def file(tmp_path: Path) -> Path:
     return starter.write("my-idea", tmp_path / starter.file_name("my-idea"))
 
 
-def test_it_loads_and_nothing_is_refuted(file: Path) -> None:
+def test_it_loads_and_nothing_is_refuted(file: Path, computing_time: type[Budget]) -> None:
     registry = room.load([file], strict=True)
     scheme = registry.policy("my-idea")
     assert file.name == "my_idea.py" and scheme.capabilities == {"safe"}
-    found = verifier.verify(scheme, attacks.chosen(["random"]), Budget(1.5), lambda news: None, jobs=0)
+    found = verifier.verify(scheme, attacks.chosen(["random"]), computing_time(0.7), lambda news: None, jobs=0)
     assert not found.refuted
     assert found.verdict("safe") == "held"
 
 
-def test_without_its_lock_or_mark_it_is_refuted(file: Path) -> None:
+def test_without_its_lock_or_mark_it_is_refuted(file: Path, computing_time: type[Budget]) -> None:
     file.write_text(file.read_text().replace("store(folio._state, load(folio._state) | SHARED)", "pass"))
     scheme = room.load([file]).policy("my-idea")
-    found = verifier.verify(scheme, attacks.chosen(["random"]), Budget(1.5), lambda news: None, jobs=0)
+    found = verifier.verify(scheme, attacks.chosen(["random"]), computing_time(0.7), lambda news: None, jobs=0)
     assert found.verdict("safe") == "refuted"
 
 

@@ -272,7 +272,7 @@ def test_a_broken_ledger_is_said_and_stops_nothing(foliolab: Run, tmp_path: Path
 
 
 def test_a_real_attack_finds_it(foliolab: Run, plugin: Path) -> None:
-    done = foliolab("verify", "--plugin", plugin, "--attacks", "random", "--budget", "4")
+    done = foliolab("verify", "--plugin", plugin, "--attacks", "random", "--jobs", "0", "--budget", "2")
     assert done.code == 1, done.out
     assert foliolab("step", "counterexamples/never-safe.json", "--plugin", plugin, "--dump").code == 1
 

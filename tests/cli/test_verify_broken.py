@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from foliolab.framework.verify.attack import Budget
+
 Run = Callable[..., Any]
 EXAMPLE = Path(__file__).parents[2] / "gui" / "tours" / "lost_update.py"
 ANSWER = "    return atomic_read(folio._large_mapcount) > 0 and load(folio._shared) != 0\n"
@@ -45,11 +47,18 @@ def test_what_cannot_be_explored_is_one_sentence(foliolab: Run, tmp_path: Path, 
     assert re.search(rf"foliolab: maybe_mapped_shared at {re.escape(str(file))}:\d+ {re.escape(says)}\n", done.err)
 
 
+@pytest.fixture
+def seconds_are_computed(monkeypatch: pytest.MonkeyPatch, computing_time: type[Budget]) -> None:
+    """A busy host gives the attack in this process no less time."""
+    monkeypatch.setattr("foliolab.framework.verify.attack.Budget", computing_time)
+
+
+@pytest.mark.usefixtures("seconds_are_computed")
 @pytest.mark.parametrize(("body", "attack"), [*((body, "random") for body in REFUTED), ("no end", "structural")])
 def test_what_goes_wrong_is_refuted_with_its_line(foliolab: Run, tmp_path: Path, body: str, attack: str) -> None:
     text, says = REFUTED[body]
     file = write(tmp_path, text)
-    words = ("--attacks", attack, "--jobs", "0", "--budget", "2", "-o", str(tmp_path / "ce"))
+    words = ("--attacks", attack, "--jobs", "0", "--budget", "0.7", "-o", str(tmp_path / "ce"))
     done = foliolab("verify", "--plugin", str(file), *words)
     assert done.code == 1, done.out + done.err
     said = [line for line in (done.out + done.err).splitlines() if says in line]

@@ -41,10 +41,9 @@ def line_of(words: str, text: str = TEXT) -> int:
     return next(number for number, line in enumerate(text.splitlines(), 1) if words in line)
 
 
-def first_refutation(scheme: Scheme, attack: str, seconds: float) -> Finding | None:
+def first_refutation(scheme: Scheme, attack: str, budget: Budget) -> Finding | None:
     """The first refutation by an attack, at which it is stopped."""
-    stop = threading.Event()
-    budget = Budget(seconds, 256 << 20, stop=stop)
+    stop = budget.stop = threading.Event()
     found: list[Finding] = []
 
     def tell(news: Progress | Finding) -> None:
@@ -77,15 +76,15 @@ def test_fields_claims_and_hooks_are_those_of_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("attack", ["explored", "random", "structural"])
-def test_the_scheme_holds(attack: str, tmp_path: Path) -> None:
+def test_the_scheme_holds(attack: str, tmp_path: Path, computing_time: type[Budget]) -> None:
     (chosen,) = attacks.chosen([attack])
-    found = chosen.run(scheme_of(tmp_path), Budget(4.0, 128 << 20), lambda news: None)
+    found = chosen.run(scheme_of(tmp_path), computing_time(1.0, 128 << 20), lambda news: None)
     assert found and {one.verdict for one in found} == {"held"}
 
 
-def test_the_solver_follows_the_c_text(tmp_path: Path) -> None:
+def test_the_solver_follows_the_c_text(tmp_path: Path, computing_time: type[Budget]) -> None:
     (chosen,) = attacks.chosen(["symbolic"])
-    found = chosen.run(scheme_of(tmp_path), Budget(8.0, 128 << 20), lambda news: None)
+    found = chosen.run(scheme_of(tmp_path), computing_time(2.0, 128 << 20), lambda news: None)
     (safe,) = {one.bound for one in found if one.claim == "safe"}
     assert re.search(r"held for [1-9] operations?|any operations", safe), safe
 
@@ -95,13 +94,13 @@ def test_native_code_comes_from_the_quick_compiler(tmp_path: Path) -> None:
     assert policy_library(scheme_of(tmp_path)).is_quick(calls.ENTRIES, calls.KINDS)
 
 
-def test_the_starting_file_holds(tmp_path: Path) -> None:
+def test_the_starting_file_holds(tmp_path: Path, computing_time: type[Budget]) -> None:
     file = starter.write("my-idea", tmp_path / starter.file_name("my-idea", ".c"))
     scheme = load([file], strict=True).policy("my-idea")
     assert scheme.policy.summary == "an owner and a shared mark: safe, not exact"
-    assert first_refutation(scheme, "random", 2.0) is None
+    assert first_refutation(scheme, "random", computing_time(0.5)) is None
     wrong = file.read_text().replace("\t\tfolio->_state |= SHARED;", "\t\t;")
-    finding = first_refutation(scheme_of(tmp_path, wrong, "wrong.c"), "random", 8.0)
+    finding = first_refutation(scheme_of(tmp_path, wrong, "wrong.c"), "random", Budget(60.0))
     assert finding is not None and finding.claim == "safe"
 
 
@@ -164,7 +163,7 @@ def test_a_mutation_of_one_line_is_refuted(name: str, tmp_path: Path) -> None:
     mutation = MUTATIONS[name]
     assert TEXT.count(mutation.old) == 1
     text = TEXT.replace(mutation.old, mutation.new)
-    finding = first_refutation(scheme_of(tmp_path, text), mutation.attack, 30.0)
+    finding = first_refutation(scheme_of(tmp_path, text), mutation.attack, Budget(60.0))
     assert finding is not None and finding.counterexample is not None
     assert not mutation.law or finding.counterexample.law == mutation.law
     if mutation.named:
@@ -178,7 +177,7 @@ def test_the_steps_of_a_counterexample_are_c_lines(tmp_path: Path) -> None:
     mutation = MUTATIONS["count read before the lock"]
     text = TEXT.replace(mutation.old, mutation.new)
     scheme = scheme_of(tmp_path, text)
-    finding = first_refutation(scheme, "explored", 30.0)
+    finding = first_refutation(scheme, "explored", Budget(60.0))
     assert finding is not None and finding.counterexample is not None
     places = {frame.location for frame in play(finding.counterexample, scheme).frames}
     line = line_of("mappings = atomic_read(&folio->_large_mapcount) - nr", text)

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,7 +72,12 @@ def _ordinary(command: str) -> bool:
     return "--quick" not in command and command != "foliolab compare" and not asks_the_machine
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if _ordinary(c)])
+def _long(command: str) -> Any:
+    """A command that plays every pattern to every policy, which takes ten seconds, is a slow test."""
+    return pytest.param(command, marks=pytest.mark.slow) if command == "foliolab precision" else command
+
+
+@pytest.mark.parametrize("command", [_long(c) for c in COMMANDS if _ordinary(c)])
 def test_the_commands_work(command: str, tmp_path: Path) -> None:
     arguments = shlex.split(command)[1:]
     for name, made in (("result", "first"), ("old", "first"), ("new", "second")):
@@ -156,6 +162,7 @@ def test_the_default_comparison_works(command: str, tmp_path: Path) -> None:
     assert {line.split(",")[2] for line in body} == {"page-mapcount", "mm-id", "no-page-mapcount"}
 
 
+@pytest.mark.slow
 def test_the_example_of_a_conforming_policy_and_its_comparison_runs(tmp_path: Path) -> None:
     page = (DOCS / "checking.md").read_text("utf-8")
     (example,) = re.findall(r"```python conformance\n(.*?)```", page, re.DOTALL)

@@ -107,7 +107,7 @@ def test_accesses_of_an_event() -> None:
 
 
 def test_every_step_can_be_looked_at(tmp_path: Path) -> None:
-    source = recorded(tmp_path, trace_rows(4, 60))
+    source = recorded(tmp_path, trace_rows(4, 15))
     session = Session(source, (MM_ID,), MEMORY)
     while not session.at_end:
         session.advance(1)

@@ -17,7 +17,11 @@ LOOKS = Path(__file__).parent / "clipping.py"
 
 @pytest.mark.parametrize(
     ("scale", "sizes"),
-    [("1", "1280x720,640x480"), ("1.5", "1280x720"), ("2", "1920x1080")],
+    [
+        ("1", "1280x720,640x480"),
+        pytest.param("1.5", "1280x720", marks=pytest.mark.slow),
+        pytest.param("2", "1920x1080", marks=pytest.mark.slow),
+    ],
     ids=["1280x720 and 640x480 without docks", "1920x1080 at 1.5", "4K at 2"],
 )
 def test_no_workspace_cuts_anything_off(qtbot: Any, tmp_path: Path, scale: str, sizes: str) -> None:

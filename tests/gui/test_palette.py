@@ -86,7 +86,7 @@ def test_a_file_that_was_opened_is_found_again(window: Window, qtbot: Any, tmp_p
 def test_steps_are_found_by_their_number_and_by_their_words(window: Window, qtbot: Any) -> None:
     from PySide6.QtCore import Qt
 
-    window.send("explore", {"file": DAEMON, "policies": ["exact"]})
+    window.send("explore", {"file": DAEMON, "policies": ["mm-id", "exact"]})  # what other tests compiled
     explore: Any = window.here
     qtbot.waitUntil(lambda: explore.facts is not None and explore.run.view is not None, timeout=PATIENCE)
     window.go("compare")

@@ -126,6 +126,7 @@ def cut_off(guide: Any) -> list[str]:
 
 
 @needs_native
+@pytest.mark.slow
 def test_a_tour_shows_what_it_asks_for_and_goes_on_where_it_was_left(
     open_window: Callable[..., Window], qtbot: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

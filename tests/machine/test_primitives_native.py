@@ -110,7 +110,7 @@ def test_native_equals_interpreted(op: str, name: str, two: Two) -> None:
     ctype = CTYPES[name]
     values = integers(ctype.bits, ctype.signed)
 
-    @settings(max_examples=15, database=None)
+    @settings(max_examples=6, database=None)
     @given(start=values, bit=st.integers(0, ctype.bits - 1), x=values, y=values, same=st.booleans())
     @example(start=0, bit=ctype.bits - 1, x=-1 if ctype.signed else 1, y=0, same=False)
     @example(start=ctype.low if ctype.bits < 64 else -1, bit=ctype.bits - 1, x=0, y=0, same=False)

@@ -155,7 +155,7 @@ def total_is_right(m: Machine) -> None:
             assert counts(m, head)[1] == int(truth.page_mapcount[head : head + pages].sum())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(steps=STEPS)
 def test_it_answers_as_no_page_mapcount_does(steps: list[Step]) -> None:
     """Mapcount, flag, averages, exclusive bit and statistics follow specification 3; the total is the true one."""

@@ -295,13 +295,16 @@ def test_the_file_has_everything(tmp_path: Path) -> None:
         PrecisionResult.load(tmp_path / "r.json")
 
 
+@pytest.fixture(scope="module")
+def of_two_patterns() -> PrecisionResult:
+    patterns = (load().patterns[name] for name in ("daemons", "allocator"))
+    return run(*patterns, schemes=[MM_ID, EXACT, liar(never)], folios=2)
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 @pytest.mark.parametrize("width", [60, 200])
-def test_the_report_fits(encoding: str, width: int) -> None:
-    found = run(
-        *(load().patterns[name] for name in ("daemons", "allocator")), schemes=[MM_ID, EXACT, liar(never)], folios=2
-    )
-    text = shown(found, encoding, width)
+def test_the_report_fits(of_two_patterns: PrecisionResult, encoding: str, width: int) -> None:
+    text = shown(of_two_patterns, encoding, width)
     assert "2, 3 MMs at a time, 2 folios of 16 KiB, seed 1" in text
     assert "always 0: exact" in text
     assert "UNSAFE" in text

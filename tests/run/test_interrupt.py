@@ -68,6 +68,7 @@ def wait_for_work(process: subprocess.Popen[str], seconds: float) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="reads /proc to see the worker at work")
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_was_measured_and_leaves_no_process(tmp_path: Path) -> None:
     file = tmp_path / "partial.json"
     asked = ["--workloads", "munmap,fork", "--sizes", "64K", "--memory", "1G", "--repeats", "1000"]

@@ -55,15 +55,15 @@ def place(function: Any) -> str:
     return f"{file}:{line}"
 
 
-def findings(attack: str, policy: Policy, seconds: float) -> list[Finding]:
+def findings(attack: str, policy: Policy, budget: Budget) -> list[Finding]:
     (chosen,) = attacks.chosen([attack])
-    return chosen.run(policy.with_parameters(), Budget(seconds, 128 << 20), lambda news: None)
+    return chosen.run(policy.with_parameters(), budget, lambda news: None)
 
 
 def refutations(attack: str, policy: Policy) -> list[Finding]:
-    """What an attack refutes until a second after the first refutation, which a busy machine has a minute to find."""
+    """What an attack refutes until soon after the first refutation, which a busy machine has a minute to find."""
     stop = threading.Event()
-    later = threading.Timer(1.0, stop.set)
+    later = threading.Timer(0.3, stop.set)
 
     def tell(news: Progress | Finding) -> None:
         if isinstance(news, Finding) and not later.ident:
@@ -94,19 +94,19 @@ def test_the_check_of_linux_6_15_for_a_pmd_fires_before_the_lock_and_not_behind_
     assert all(fired) and bool(fired) == (policy is BEFORE_THE_LOCK) and (fired or found.complete)
 
 
-def test_a_check_before_the_counts_are_stable_is_refuted_by_an_interleaving() -> None:
+def test_a_check_before_the_counts_are_stable_is_refuted_by_an_interleaving(computing_time: type[Budget]) -> None:
     found = {
         one.counterexample.law: one.counterexample for one in refutations("explored", TOO_EARLY) if one.counterexample
     }
     assert {"checks"} <= found.keys() <= {"checks", "mapcount"}  # subtracting before the lock may undo another's count
     assert "another thread was here" in found["checks"].message
     assert place(too_early) in found["checks"].message
-    assert not [one for one in findings("random", TOO_EARLY, 3.0) if one.verdict == "refuted"]
+    assert not [one for one in findings("random", TOO_EARLY, computing_time(1.0)) if one.verdict == "refuted"]
 
 
 @pytest.mark.parametrize("attack", ["explored", "random", "symbolic", "structural"])
-def test_checks_that_hold_refute_nothing(attack: str) -> None:
-    found = findings(attack, HOLDS, 2.0)
+def test_checks_that_hold_refute_nothing(attack: str, computing_time: type[Budget]) -> None:
+    found = findings(attack, HOLDS, computing_time(0.7, 128 << 20))
     assert found and not [one for one in found if one.verdict == "refuted"]
     assert not [one for one in found if "check" in one.bound or "Assertion" in one.bound]
 

@@ -133,9 +133,9 @@ def test_what_is_written_elsewhere_or_stays_is_found(hooks: dict[str, Any], law:
 
 
 # -- what holds ------------------------------------------------------------------------------------------
-def test_a_policy_of_small_folios_holds_and_says_how_far() -> None:
+def test_a_policy_of_small_folios_holds_and_says_how_far(computing_time: type[Budget]) -> None:
     scheme = replace(exact.POLICY, name="small", max_order=4, models=None, mutants=None).with_parameters()
-    (finding,) = Structural().run(scheme, Budget(2), lambda _: None)
+    (finding,) = Structural().run(scheme, computing_time(1), lambda _: None)
     assert (finding.claim, finding.verdict) == (OWED, "held")
     assert "folios of orders 1 to 4" in finding.bound
     assert "every struct page 64 bytes larger" in finding.bound
@@ -144,8 +144,8 @@ def test_a_policy_of_small_folios_holds_and_says_how_far() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("policy", SHIPPED, ids=lambda policy: policy.name)
-def test_shipped_policies_owe_nothing(policy: Policy) -> None:
-    found = Structural().run(policy.with_parameters(), Budget(3), lambda _: None)
+def test_shipped_policies_owe_nothing(policy: Policy, computing_time: type[Budget]) -> None:
+    found = Structural().run(policy.with_parameters(), computing_time(1.5), lambda _: None)
     assert [finding.verdict for finding in found if finding.claim == OWED] == ["held"]
 
 

@@ -374,6 +374,7 @@ def test_closing_while_it_plays_ends_it(window: Window, qtbot: Any) -> None:
     assert not worker.process.is_alive()
 
 
+@pytest.mark.slow
 def test_native_code_that_crashes_is_a_notice_and_the_window_goes_on(
     open_window: Callable[..., Window], qtbot: Any, tmp_path: Path
 ) -> None:

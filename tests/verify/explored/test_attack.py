@@ -58,23 +58,29 @@ def test_a_broken_law_does_not_cut_the_others_short() -> None:
     assert laws == {OWED: "statistics-zero", "safe": "safe"}
 
 
-def test_a_loop_that_takes_up_what_cmpxchg_read_does_not_wait() -> None:
-    findings = Explored(schedules=50).run(broken.COUNTS_IN_WORD.with_parameters(), Budget(4.0), lambda news: None)
+def test_a_loop_that_takes_up_what_cmpxchg_read_does_not_wait(computing_time: type[Budget]) -> None:
+    findings = Explored(schedules=50).run(
+        broken.COUNTS_IN_WORD.with_parameters(), computing_time(1.2), lambda news: None
+    )
     assert {(one.claim, one.verdict, one.suspicion) for one in findings} == {(OWED, "held", ""), ("safe", "held", "")}
 
 
-def test_a_suspicion_that_is_not_confirmed_is_never_held(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_suspicion_that_is_not_confirmed_is_never_held(
+    monkeypatch: pytest.MonkeyPatch, computing_time: type[Budget]
+) -> None:
     monkeypatch.setattr("foliolab.framework.verify.explored.witness.counterexample", lambda *about: None)
-    findings = Explored(schedules=50).run(broken.MARK.with_parameters(), Budget(3.0), lambda news: None)
+    findings = Explored(schedules=50).run(broken.MARK.with_parameters(), computing_time(1.2), lambda news: None)
     verdicts = {one.claim: (one.verdict, bool(one.suspicion)) for one in findings}
     assert verdicts == {OWED: ("held", False), "safe": ("held", False), "exact-for-two": ("undecided", True)}
     assert together(one for one in [*findings, HELD] if one.claim == "exact-for-two") == "undecided"
 
 
 @pytest.mark.parametrize("policy", [exact.POLICY, mm_id.POLICY, page_mapcount.POLICY], ids=lambda p: p.name)
-def test_sound_policies_hold(policy: broken.Policy, is_known: Callable[[Finding], bool]) -> None:
+def test_sound_policies_hold(
+    policy: broken.Policy, is_known: Callable[[Finding], bool], computing_time: type[Budget]
+) -> None:
     scheme = policy.with_parameters()
-    found = Explored(schedules=50).run(scheme, Budget(2.5, 64 << 20), lambda news: None)
+    found = Explored(schedules=50).run(scheme, computing_time(1.2, 64 << 20), lambda news: None)
     assert {one.claim for one in found} >= {OWED, *(scheme.capabilities & {"safe", "reuse", "page-mapcount"})}
     findings = [one for one in found if not is_known(one)]
     assert {one.verdict for one in findings} == {"held"}
@@ -93,20 +99,20 @@ def test_beyond_the_memory_it_says_what_was_bounded() -> None:
 def test_it_stops_when_it_is_told_to() -> None:
     budget = Budget(3600.0, 256 << 20)  # an hour: only the event can end it within the limit that pytest sets a test
     assert isinstance(budget.stop, threading.Event)
-    timer = threading.Timer(1.0, budget.stop.set)
+    timer = threading.Timer(0.3, budget.stop.set)
     timer.start()
     findings = Explored().run(rmap_id.POLICY.with_parameters(), budget, lambda news: None)
     assert findings
 
 
-def test_progress_is_told() -> None:
+def test_progress_is_told(computing_time: type[Budget]) -> None:
     seen: list[Progress] = []
 
     def tell(news: Progress | Finding) -> None:
         if isinstance(news, Progress):
             seen.append(news)
 
-    Explored().run(page_mapcount.POLICY.with_parameters(), Budget(2.0, 64 << 20), tell)
+    Explored().run(page_mapcount.POLICY.with_parameters(), computing_time(0.7, 64 << 20), tell)
     assert seen and all(one.attack == "explored" and one.what for one in seen)
     assert [one.states for one in seen] == sorted(one.states for one in seen)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,26 +24,23 @@ from mutants import FAULTS, Fault, planted
 pytestmark = pytest.mark.slow
 
 
-class ComputingTime(Budget):
-    """A budget of computing time, so that a busy host changes no verdict."""
-
-    @property
-    def left(self) -> float:
-        return max(self.started + self.seconds - time.process_time(), 0.0)
-
-    def part(self, share: float) -> Budget:
-        return ComputingTime(self.left * share, self.memory, self.seed, self.stop, time.process_time())
+Attack = Callable[..., dict[tuple[str, str], Finding]]
 
 
-def attack(policy: Policy, orders: range, steps: int = 4, seconds: float = 60) -> dict[tuple[str, str], Finding]:
+@pytest.fixture
+def attack(computing_time: type[Budget]) -> Attack:
     """The findings by claim and verdict; refutations are confirmed."""
-    scheme = policy.with_parameters({})
-    found = Symbolic(steps, orders).run(scheme, ComputingTime(seconds, started=time.process_time()), lambda news: None)
-    for finding in found:
-        if finding.verdict == "refuted":
-            assert finding.counterexample is not None
-            assert confirm(finding.counterexample, scheme)
-    return {(finding.claim, finding.verdict): finding for finding in found}
+
+    def run(policy: Policy, orders: range, steps: int = 4, seconds: float = 60) -> dict[tuple[str, str], Finding]:
+        scheme = policy.with_parameters({})
+        found = Symbolic(steps, orders).run(scheme, computing_time(seconds), lambda news: None)
+        for finding in found:
+            if finding.verdict == "refuted":
+                assert finding.counterexample is not None
+                assert confirm(finding.counterexample, scheme)
+        return {(finding.claim, finding.verdict): finding for finding in found}
+
+    return run
 
 
 def policy_of(name: str) -> Policy:
@@ -56,7 +53,7 @@ def claiming(policy: Policy, *claims: str) -> Policy:
     return replace(policy, capabilities=frozenset(claims), capabilities_of=None)
 
 
-def test_two_slots_are_safe_for_all_ids_and_counts_within_the_bound() -> None:
+def test_two_slots_are_safe_for_all_ids_and_counts_within_the_bound(attack: Attack) -> None:
     found = attack(mm_id.POLICY, range(2, 10), steps=1)
     assert {verdict for _, verdict in found} == {"held"}
     for claim in ("", "safe", "reuse", "exact-for-two"):
@@ -64,7 +61,7 @@ def test_two_slots_are_safe_for_all_ids_and_counts_within_the_bound() -> None:
         assert "order 2 to 9" in found[claim, "held"].bound
 
 
-def test_what_induction_does_not_prove_is_asked_after_each_operation() -> None:
+def test_what_induction_does_not_prove_is_asked_after_each_operation(attack: Attack) -> None:
     found = attack(policy_of("mm-id-v1"), range(2, 5), steps=3)
     assert not [verdict for _, verdict in found if verdict == "refuted"]
     assert "3 operations in a row" in found["", "held"].bound
@@ -82,7 +79,9 @@ WRONG_SLOTS = (
 
 
 @pytest.mark.parametrize(("function", "edit", "broken"), WRONG_SLOTS, ids=["unsafe", "imprecise", "miscounted"])
-def test_what_is_wrong_is_not_proved_by_induction(function: Any, edit: tuple[str, str], broken: set[str]) -> None:
+def test_what_is_wrong_is_not_proved_by_induction(
+    function: Any, edit: tuple[str, str], broken: set[str], attack: Attack
+) -> None:
     policy = planted(Fault("wrong-slots", mm_id.POLICY, function, (edit,)))
     found = attack(policy, range(2, 5))
     refuted = {claim for claim, verdict in found if verdict == "refuted"}
@@ -102,19 +101,19 @@ WRONG_ARITHMETIC = {
 
 @pytest.mark.parametrize("mistake", WRONG_ARITHMETIC)
 @pytest.mark.parametrize("order", [4, 9])
-def test_wrong_arithmetic_is_found(mistake: str, order: int) -> None:
+def test_wrong_arithmetic_is_found(mistake: str, order: int, attack: Attack) -> None:
     fault = Fault(mistake, rmap_id.POLICY, rmap_values.has_matching_values, (WRONG_ARITHMETIC[mistake],))
     found = attack(claiming(planted(fault), "reuse"), range(order, order + 1), seconds=20)
     assert ("reuse", "refuted") in found
 
 
-def test_a_claim_of_precision_is_refuted_by_counts() -> None:
+def test_a_claim_of_precision_is_refuted_by_counts(attack: Attack) -> None:
     (fault,) = (fault for fault in FAULTS if fault.name == "slot-is-freed-one-too-early")
     found = attack(planted(fault), range(2, 5), steps=4)
     assert ("exact-for-two", "refuted") in found
 
 
-def test_sums_modulo_2_to_the_64_are_searched_over_the_whole_id_space() -> None:
+def test_sums_modulo_2_to_the_64_are_searched_over_the_whole_id_space(attack: Attack) -> None:
     """Orders 6 to 9 have eight digits in base 513: more than 64 bits, and some five MMs add up to what one would."""
     found = attack(claiming(rmap_id.POLICY, "reuse"), range(9, 10), seconds=30)
     refuted = found["reuse", "refuted"]
@@ -123,7 +122,7 @@ def test_sums_modulo_2_to_the_64_are_searched_over_the_whole_id_space() -> None:
     assert len(mms) >= 3, "several MMs have to come together"
 
 
-def test_where_no_sum_can_wrap_it_is_proved() -> None:
+def test_where_no_sum_can_wrap_it_is_proved(attack: Attack) -> None:
     found = attack(claiming(rmap_id.POLICY, "reuse"), range(4, 5), seconds=20)
     assert ("reuse", "refuted") not in found
     assert "any operations (fewer than 2^26), at most 5 MMs at a time" in found["reuse", "held"].bound
