@@ -13,6 +13,7 @@ import pytest
 import typer
 
 from foliolab.framework import cli
+from foliolab.framework.errors import ExitCode
 from foliolab.framework.kernel import settings
 
 pytestmark = pytest.mark.host
@@ -117,3 +118,26 @@ def test_restore_of_a_damaged_file(foliolab: Run, machine: Path) -> None:
     done = foliolab("kernel", "restore")
     assert (done.code, done.out) == (3, "")
     assert "kernel-settings.json is damaged" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--benchmarks", "munmpa"], "there is no benchmark 'munmpa'"),
+        (["--benchmarks", ","], "no benchmark is named"),
+        (["--sizes", "8K"], "8K"),
+        (["--memory", "1M"], "too little memory"),
+        (["--memory", "900T"], "are available"),
+        (["--memory", "much"], "much"),
+        (["--json", "/no/such/folder/bench.json"], "there is no folder /no/such/folder"),
+        (["--model", "/no/such.json"], "there is no result file /no/such.json"),
+        (["--model", "/no/such.json", "--with-model"], "both say where modelled times come from"),
+    ],
+)
+@on_linux
+def test_what_cannot_be_asked_is_refused_before_anything_is_measured(
+    foliolab: Run, arguments: list[str], message: str
+) -> None:
+    done = foliolab("kernel", "bench", *arguments)
+    assert (done.code, done.out) == (ExitCode.USAGE, "")
+    assert message in done.err

@@ -66,7 +66,7 @@ def requests(draw: st.DrawFn, registry: Registry = REGISTRY) -> RunRequest:
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(request=requests())
 def test_the_command_of_a_request_makes_the_same_request(request: RunRequest) -> None:
     with pytest.MonkeyPatch.context() as patch:

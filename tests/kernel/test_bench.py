@@ -396,29 +396,3 @@ def test_the_command_as_another_user(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "Note: without root: only folio sizes that are enabled" in done.stdout
     assert "Note: without PFNs" in done.stdout
-
-
-# -- the command -----------------------------------------------------------------------------------------
-def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=False)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--benchmarks", "munmpa"], "there is no benchmark 'munmpa'"),
-        (["--benchmarks", ","], "no benchmark is named"),
-        (["--sizes", "8K"], "8K"),
-        (["--memory", "1M"], "too little memory"),
-        (["--memory", "900T"], "are available"),
-        (["--memory", "much"], "much"),
-        (["--json", "/no/such/folder/bench.json"], "there is no folder /no/such/folder"),
-        (["--model", "/no/such.json"], "there is no result file /no/such.json"),
-        (["--model", "/no/such.json", "--with-model"], "both say where modelled times come from"),
-    ],
-)
-@on_linux
-def test_what_cannot_be_asked_is_refused_before_anything_is_measured(arguments: list[str], message: str) -> None:
-    done = command(*arguments)
-    assert (done.returncode, done.stdout) == (ExitCode.USAGE, "")
-    assert message in done.stderr
