@@ -16,6 +16,7 @@ from typing import Final
 
 from foliolab.framework.errors import ExitCode, KernelError
 from foliolab.framework.kernel import running
+from foliolab.framework.kernel.agent.build import agent
 from foliolab.framework.kernel.agent.channel import BYTES, Gone
 from foliolab.framework.kernel.bench import KIND
 from foliolab.framework.kernel.counting import cells
@@ -115,9 +116,10 @@ def bench(request: Request, progress: Progress) -> Result:
     """Run all measurements. After Ctrl-C the result is marked as not complete.
 
     Raises:
-        KernelError: KVM does not work here, or there is no QEMU.
+        KernelError: KVM does not work here, or there is no QEMU or no compiler.
     """
     require_kvm(request)
+    agent()  # what no kernel can do without is missed once
     started = provenance.now()
     run = _Run(request, progress)
     run.all()

@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.errors import KernelError
 from foliolab.framework.isolation.process import Answer, Child, Crash, Failure, ready
+from foliolab.framework.kernel.agent.build import agent
 from foliolab.framework.kernel.agent.channel import Gone
 from foliolab.framework.kernel.check import SHORT_STEPS, Agreement, check_all, shortest_first
 from foliolab.framework.kernel.guest.machine import Guest
@@ -226,9 +227,10 @@ def side_by_side(
         jobs: how many guests run at a time; 0: as many as this process has processors.
 
     Raises:
-        KernelError: there is no QEMU.
+        KernelError: there is no QEMU, or no compiler.
     """
     kvm_missing(qemu())  # tried once, before the processes begin
+    agent()  # built once
     waiting = list(images)
     jobs = jobs or len(os.sched_getaffinity(0))
     under_way: dict[Child, str] = {}

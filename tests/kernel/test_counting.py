@@ -311,6 +311,7 @@ def test_a_guest_that_is_lost_costs_its_own_measurements_only(monkeypatch: pytes
         return 1 << 20
 
     monkeypatch.setattr(guestbench, "require_kvm", lambda request: None)
+    monkeypatch.setattr(guestbench, "agent", lambda: b"")
     monkeypatch.setattr(guestbench, "Guest", Booted)
     monkeypatch.setattr(cells, "quiet", lambda guest: None)
     monkeypatch.setattr(cells, "unfit", lambda guest, benchmark, kib: "")

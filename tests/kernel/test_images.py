@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from foliolab.framework.errors import KernelError, UsageError
+from foliolab.framework.isolation.commands import kept
 from foliolab.framework.kernel.images import apt, debian, modules, store
 from foliolab.framework.kernel.images.apt import Apt, Package
 
@@ -258,6 +259,7 @@ def test_apt_has_a_root_and_a_state_of_its_own(programs: Callable[[Any], Apt], t
 
     found = programs(run)
     found.update()
+    assert seen[-1]["words"] == kept(["apt-get", "--error-on=any", "update"])  # ends with this process
     config = Path(seen[-1]["env"]["APT_CONFIG"]).read_text()
     assert f'Dir "{tmp_path / "apt"}";' in config and f'Dir::State::status "{tmp_path / "status"}";' in config
     assert 'Acquire::http::Proxy "http://proxy:3128/";' in config and "Post-Invoke" not in config

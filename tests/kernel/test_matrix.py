@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.csource import ccompiler
 from foliolab.framework.errors import KernelError
 from foliolab.framework.kernel import matrix
 from foliolab.framework.kernel.agent.channel import Gone
@@ -173,6 +174,7 @@ def test_rows_are_made_side_by_side_and_one_that_dies_costs_itself(
 ) -> None:
     monkeypatch.setattr(matrix, "qemu", SimpleNamespace)
     monkeypatch.setattr(matrix, "kvm_missing", lambda program: "")
+    monkeypatch.setattr(matrix, "agent", lambda: b"")
     monkeypatch.setattr(matrix, "_work", work)
     told: list[tuple[str, int, int]] = []
     images = [Image(name, Path("x")) for name in ("dies", "good", "fails", "better")]
@@ -184,6 +186,16 @@ def test_rows_are_made_side_by_side_and_one_that_dies_costs_itself(
     assert found["good"].described == found["better"].described == "good"
     assert "killed from outside" in found["dies"].lost and found["fails"].lost == "it does not boot"
     assert sorted(told) == [("better", 3, 4), ("good", 3, 4)]
+
+
+def test_without_a_compiler_no_process_begins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(matrix, "qemu", SimpleNamespace)
+    monkeypatch.setattr(matrix, "kvm_missing", lambda program: "")
+    monkeypatch.setattr(ccompiler, "COMPILERS", ("nobody",))
+    monkeypatch.setenv("FOLIOLAB_CACHE", str(tmp_path))
+    with pytest.raises(KernelError, match="there is no C compiler to build the agent") as caught:
+        next(iter(matrix.rows([Image("7.3", Path("x"))], [], PLAN)))
+    assert "apt install gcc" in caught.value.hint
 
 
 def test_json(row: Callable[..., Row]) -> None:

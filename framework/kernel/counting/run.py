@@ -13,6 +13,7 @@ from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.contract.workload import Setting
 from foliolab.framework.errors import KernelError
 from foliolab.framework.kernel import running
+from foliolab.framework.kernel.agent.build import agent
 from foliolab.framework.kernel.agent.channel import Gone
 from foliolab.framework.kernel.counting import cells
 from foliolab.framework.kernel.counting.machine import CountingGuest, plugin, version
@@ -64,6 +65,7 @@ def run(request: Request, registry: Registry, progress: Progress) -> CountsResul
         KernelError: QEMU or a compiler is missing.
     """
     plugin(version(qemu()))  # what no kernel can do without is missed once, before the first boots
+    agent()
     started = provenance.now()
     made = _Run(request, registry, progress)
     made.all()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from foliolab.framework.errors import KernelError
+from foliolab.framework.isolation.commands import kept
 
 PROGRAMS: Final = ("apt-get", "apt-cache", "dpkg-deb")
 KEYRINGS: Final = tuple(Path(f"/usr/share/keyrings/debian-archive-keyring.{end}") for end in ("pgp", "gpg"))
@@ -139,7 +140,7 @@ class Apt:
         environment = {**os.environ, "APT_CONFIG": os.fspath(self.config), "LC_ALL": "C.UTF-8"}
         try:
             done = subprocess.run(
-                words, cwd=cwd, env=environment, capture_output=True, text=True, errors="replace",
+                kept(words), cwd=cwd, env=environment, capture_output=True, text=True, errors="replace",
                 stdin=subprocess.DEVNULL, timeout=SECONDS, check=False,
             )  # fmt: skip
         except (OSError, subprocess.TimeoutExpired) as fault:
