@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from itertools import product
 from math import log
 
+from msgspec.structs import replace
+
 from foliolab.framework.costmodel.processors import TERMS, Processor
 
 Counts = Mapping[str, float]
@@ -87,6 +89,40 @@ def needed(ours: Counts, base: Counts, processor: Processor, found: float) -> di
         if slope and (cost := (found * lower - upper) / slope) > 0:
             costs[term] = cost
     return dict(sorted(costs.items(), key=lambda one: abs(log(one[1] / middles[one[0]]))))
+
+
+def lacking(ours: Counts, base: Counts, processor: Processor, found: float) -> float:
+    """The cycles a page that the first time lacks for the ratio to be the found one, each constant at its middle.
+
+    Args:
+        ours, base: counts per page, whose terms have constants.
+        found: a ratio.
+    """
+    upper, lower = (
+        sum(count * processor.constants[term].middle for term, count in counts.items() if count)
+        for counts in (ours, base)
+    )
+    return found * lower - upper
+
+
+def widths(ours: Counts, base: Counts, processor: Processor) -> dict[str, float]:
+    """The width in points that the range of each constant makes alone, with the others at their middles.
+
+    The widest comes first.
+
+    Args:
+        ours, base: counts per page, whose terms have constants.
+    """
+    found = {}
+    for term in processor.constants:
+        fixed = {
+            name: one if name == term else replace(one, range=(one.middle, one.middle))
+            for name, one in processor.constants.items()
+        }
+        span = ratio(ours, base, replace(processor, constants=fixed))
+        if isinstance(span, Span):
+            found[term] = span.width
+    return dict(sorted(found.items(), key=lambda one: -one[1]))
 
 
 def _sum(counts: list[float], constants: tuple[float, ...] | list[float]) -> float:

@@ -21,7 +21,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from foliolab.framework.costmodel.formula import Counts, Span, Unpredicted, needed, plus, ratio
+from foliolab.framework.costmodel.formula import Counts, Span, Unpredicted, lacking, needed, plus, ratio, widths
 from foliolab.framework.costmodel.kernels import LINE, CountedKernel
 from foliolab.framework.costmodel.processors import Processor
 from foliolab.framework.kernel.bench import COPYING, SMALL_KIB
@@ -34,6 +34,8 @@ Key = tuple[str, int, str]
 """A workload, a folio size in KiB, a policy."""
 DECIDED: Final = ("faster", "slower", "same")
 """Verdicts of measured changes that can refute a prediction; one that is too noisy says nothing."""
+WIDEST: Final = 8.0
+"""Points; the report says of a wider interval which constant's range makes it so wide."""
 NOT_COUNTED: Final = "its instructions were not counted"
 
 
@@ -47,7 +49,8 @@ class Check:
         found: the published or measured change.
         rounding: half of its last digit.
         figure: the published figure; None for a measured change.
-        needed: see `formula.needed`, for a published change outside of the interval.
+        needed, lacking: see `formula`, for a change outside of the interval.
+        widths: see `formula`, for an interval wider than WIDEST.
     """
 
     row: Row
@@ -56,6 +59,8 @@ class Check:
     rounding: float = 0.0
     figure: Published | None = None
     needed: Mapping[str, float] = field(default_factory=dict)
+    lacking: float = 0.0
+    widths: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def predicted(self) -> float:
@@ -193,8 +198,9 @@ def predict(
             if isinstance(change, Span):
                 break
         if row.size_kib > SMALL_KIB:
-            measured += _measured(row, modelled[key]) if here else []
-            published += [_with_needed(one, pair, processor) for one in _published(row, whole.get(key))]
+            counted = cells.get(key), cells.get(base)
+            measured += [_explained(one, counted, processor) for one in _measured(row, modelled[key]) if here]
+            published += [_explained(one, pair, processor) for one in _published(row, whole.get(key))]
     return ProcessorForecast(processor, version, kernels, modelled, whole, origin, measured, published)
 
 
@@ -264,12 +270,19 @@ def _measured(row: Row, found: Span | Unpredicted) -> list[Check]:
     return [Check(row, found, (row.ratio - 1) * 100)]
 
 
-def _with_needed(check: Check, pair: Sequence[Counts | Unpredicted | None], processor: Processor) -> Check:
-    """A check with the costs that would explain it, if the found change is outside of the interval."""
+def _explained(check: Check, pair: Sequence[Counts | Unpredicted | None], processor: Processor) -> Check:
+    """A check with what would explain a change outside of the interval, and a width above WIDEST."""
     ours, base = pair
-    if check.inside or not isinstance(ours, Mapping) or not isinstance(base, Mapping):
+    if not isinstance(ours, Mapping) or not isinstance(base, Mapping):
         return check
-    return dataclasses.replace(check, needed=needed(ours, base, processor, 1 + check.found / 100))
+    if check.span.width > WIDEST:
+        check = dataclasses.replace(check, widths=widths(ours, base, processor))
+    if check.inside:
+        return check
+    found = 1 + check.found / 100
+    return dataclasses.replace(
+        check, needed=needed(ours, base, processor, found), lacking=lacking(ours, base, processor, found)
+    )
 
 
 def _published(row: Row, found: Span | Unpredicted | None) -> list[Check]:

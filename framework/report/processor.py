@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from foliolab.framework.costmodel.formula import Span, Unpredicted
 from foliolab.framework.costmodel.prediction import Check, Key, ProcessorForecast, score
-from foliolab.framework.costmodel.processors import TERMS
+from foliolab.framework.costmodel.processors import TERMS, Processor
 from foliolab.framework.report.pages.page import Column, Page
 from foliolab.framework.report.words import broken, change_text, figure_text, signed, size_text
 from foliolab.framework.results.comparison import Row
@@ -94,13 +94,13 @@ def summary(page: Page, forecast: ProcessorForecast) -> None:
         page.line(f"  the rest: counted in Linux {kernel.release}, which {kernel.policy} models")
     if not forecast.kernels:
         page.line("  without the rest of a kernel: no counts of one (`foliolab kernel count`)")
-    _scored(page, "measured here (raw)", forecast.measured)
-    _scored(page, "published (with the kernel)", forecast.published)
+    _scored(page, processor, "measured here (raw)", forecast.measured)
+    _scored(page, processor, "published (with the kernel)", forecast.published)
     page.line("  Nothing was fitted. A change is predicted at the middle of each constant's range.", "quiet")
     page.line()
 
 
-def _scored(page: Page, against: str, checks: Sequence[Check]) -> None:
+def _scored(page: Page, processor: Processor, against: str, checks: Sequence[Check]) -> None:
     found = score(checks)
     if found is None:
         return
@@ -108,10 +108,28 @@ def _scored(page: Page, against: str, checks: Sequence[Check]) -> None:
         f"  {against}: {found.inside} of {found.cells} inside the interval, mean error {found.error:.1f} points, "
         f"mean width {found.width:.1f}, widest {found.widest:.1f}"
     )
-    if outside := [check for check in checks if not check.inside]:
-        worst = max(outside, key=lambda check: abs(check.error))
-        row = worst.row
-        page.line(
-            f"    farthest outside: {row.policy} under {row.workload} at {size_text(row.size_kib)}, "
-            f"{signed(worst.error, '.1f')} points"
-        )
+    for check in checks:
+        if told := explanation(check, processor):
+            row, where = (
+                check.row,
+                "inside, wide" if check.inside else f"outside by {signed(check.error, '.1f')} points",
+            )
+            page.line(f"    {row.policy} under {row.workload} at {size_text(row.size_kib)}, {where}: {told}")
+
+
+def explanation(check: Check, processor: Processor) -> str:
+    """What would explain a change outside of its interval, and what makes a wide interval wide; empty if neither."""
+    parts = []
+    if not check.inside:
+        lacking = f"{signed(check.lacking, '.1f')} cycles a page that are no term"
+        parts = [f"no cost of any one term, but {lacking}"]
+        for term, cost in check.needed.items():
+            low, high = processor.constants[term].range
+            known = f"where {low:g} to {high:g} are published"
+            parts = [f"{cost:.3g} cycles for each of the {TERMS[term]}, {known}; or {lacking}"]
+            break
+    if check.widths:
+        term, width = next(iter(check.widths.items()))
+        whole = f"{width:.1f} of the {check.span.width:.1f} points"
+        parts.append(f"the range of the cost of {TERMS[term]} alone makes {whole}")
+    return "; ".join(parts)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foliolab.framework.costmodel.formula import Span, Unpredicted, plus, ratio
+from foliolab.framework.costmodel.formula import Span, Unpredicted, lacking, plus, ratio, widths
 from foliolab.framework.costmodel.processors import TERMS, Constant, Processor
 
 numbers = st.floats(0.01, 1000)
@@ -63,10 +63,14 @@ def test_equal_counts_do_not_vary_and_common_work_brings_a_ratio_nearer_to_1(our
 
 def test_a_worked_example() -> None:
     on = processor({"instruction": (0.25, 0.5), "locked": (18.0, 18.0)})
-    found = span({"instruction": 40, "locked": 1}, {"instruction": 40, "locked": 2}, on)
+    ours, base = {"instruction": 40.0, "locked": 1.0}, {"instruction": 40.0, "locked": 2.0}
+    found = span(ours, base, on)
     assert found.low == pytest.approx(28 / 46) and found.high == pytest.approx(38 / 56)
     assert found.middle == pytest.approx(33 / 51)
     assert found.width == pytest.approx((38 / 56 - 28 / 46) * 100)
+    assert widths(ours, base, on) == {"instruction": found.width, "locked": 0}
+    assert lacking(ours, base, on, 0.7) == pytest.approx(0.7 * 51 - 33)
+    assert lacking(ours, base, on, found.middle) == pytest.approx(0)
 
 
 @pytest.mark.parametrize(

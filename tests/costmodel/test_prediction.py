@@ -18,6 +18,7 @@ from foliolab.framework.costmodel.processors import Constant, Processor
 from foliolab.framework.errors import ResultFileError
 from foliolab.framework.host import HostInfo
 from foliolab.framework.plugins.published import Published
+from foliolab.framework.report.processor import explanation
 from foliolab.framework.results.comparison import compare
 from foliolab.framework.results.result import Cell, Config, Result
 
@@ -167,6 +168,11 @@ def test_what_is_outside_says_which_cost_would_explain_it(processor: Processor, 
     assert inside.inside and not inside.needed
     (odd,) = forecast(comparison(MUNMAP), processor, counted, -60.0).published
     assert not odd.inside and not odd.needed, "no cost of one term makes a gain that large"
+    assert odd.lacking == pytest.approx(0.4 * (140 * 0.3 + 4 * 20 + 20) - (130 * 0.3 + 3 * 20 + 20))
+    assert explanation(odd, processor).startswith("no cost of any one term, but −62.2 cycles a page")
+    assert "cycles for each of the locked instructions, where 20 to 20 are published; or " in explanation(
+        check, processor
+    )
 
 
 def test_a_policy_that_copies_has_the_rest_of_the_benchmark_that_copies(processor: Processor, tmp_path: Path) -> None:

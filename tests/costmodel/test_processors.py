@@ -28,8 +28,8 @@ def test_every_shipped_constant_has_a_range_a_unit_and_a_source() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [
-        ("\nversion = 2", "\nversion = ", "Invalid value"),
-        ("\nversion = 2", "", "missing required field `version`"),
+        ("\nversion = 3", "\nversion = ", "Invalid value"),
+        ("\nversion = 3", "", "missing required field `version`"),
         ('cpu = "GenuineIntel 6 85"', 'cpus = "GenuineIntel 6 85"', "unknown field"),
         ("range = [17.0, 18.0]", "range = [18.0, 17.0]", "upside down"),
         ("range = [17.0, 18.0]", "range = [17.0]", "length 2"),

@@ -43,4 +43,8 @@ def test_each_published_cell_has_a_row_and_those_outside_an_explanation() -> Non
     (whole,) = [line for line in lines if line.startswith("| all |")]
     assert f"| {40 - len(outside)} of 40 |" in whole
     assert all("cycles for each of the" in row[7] or "no cost of any one term" in row[7] for row in outside)
+    assert all("cycles a page that are no term" in row[7] for row in outside)
+    ends = [[float(end.replace("−", "-")) for end in row[4].split(" … ")] for row in rows]
+    wide = [row for row, (low, high) in zip(rows, ends, strict=True) if high - low > 8.1]
+    assert wide and all("the range of the cost of" in row[7] and "alone makes" in row[7] for row in wide)
     assert all("foliolab compare --cpu xeon-4210r" in line for line in lines if line.startswith("foliolab"))

@@ -8,8 +8,9 @@ from typing import Final
 
 from foliolab.framework.costmodel.choice import choose
 from foliolab.framework.costmodel.prediction import Check, score
-from foliolab.framework.costmodel.processors import TERMS, Processor
+from foliolab.framework.costmodel.processors import Processor
 from foliolab.framework.plugins.registry import Registry
+from foliolab.framework.report.processor import explanation
 from foliolab.framework.report.words import signed, size_text
 from foliolab.framework.results.comparison import compare
 from foliolab.framework.results.result import Result
@@ -34,7 +35,16 @@ def part(registry: Registry, stored: Iterable[Path] = STORED) -> Iterator[str]:
         checks += [one for one in found.published if one.figure and "4210R" in one.figure.machine]
     yield from ("```sh", *commands, "```", "")
     yield from _scores(checks)
-    head = ("workload", "folio", "policy", "predicted", "interval", "published", "", "what would explain it")
+    head = (
+        "workload",
+        "folio",
+        "policy",
+        "predicted",
+        "interval",
+        "published",
+        "",
+        "what would explain it, or makes it wide",
+    )
     yield from table(head, (_row(one, chosen.processor) for one in checks), right=None)
 
 
@@ -57,15 +67,5 @@ def _row(check: Check, processor: Processor) -> Sequence[str]:
     return (
         row.workload, size_text(row.size_kib), code(row.policy), signed(check.predicted, ".1f"),
         f"{signed(low, '.1f')} … {signed(high, '.1f')}", signed(check.found, "g"), "" if check.inside else "outside",
-        _explanation(check, processor),
+        explanation(check, processor),
     )  # fmt: skip
-
-
-def _explanation(check: Check, processor: Processor) -> str:
-    """The cost of one term that gives the published change, beside its constant."""
-    if check.inside:
-        return ""
-    for term, cost in check.needed.items():
-        low, high = processor.constants[term].range
-        return f"{cost:.3g} cycles for each of the {TERMS[term]}, where {low:g} to {high:g} are published"
-    return "no cost of any one term"
