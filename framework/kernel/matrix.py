@@ -25,6 +25,7 @@ from foliolab.framework.kernel.images.store import Image
 from foliolab.framework.kernel.running import Running
 from foliolab.framework.kernel.session import Session
 from foliolab.framework.kernel.settings import order_of
+from foliolab.framework.scenario import situations
 from foliolab.framework.scenario.generate import Mix
 from foliolab.framework.scenario.parser import parse
 
@@ -180,6 +181,8 @@ def fill(
             describe()
             mix, notes = possible or possible_mix(kernel, plan.mix)
             row.notes += notes
+            for one in found:
+                one.situations.sought = situations.possible(mix.orders, mix.actions)
             made = shortest_first(plan.scenarios, plan.seed, mix, plan.short_steps)
             last = 0.0
 

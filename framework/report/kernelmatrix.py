@@ -40,6 +40,7 @@ def render(rows: Sequence[Row], policies: Sequence[str], out: Plain, identify: b
         for name, found in row.agreements.items():
             if found.scenarios and not identify:
                 _cell(row, name, found, out)
+        _situations(row, out, whole=len(rows) == 1 and not identify)
     out.line()
     out.line(verdict(rows), "strong")
 
@@ -117,6 +118,23 @@ def _cell(row: Row, name: str, found: Agreement, out: Plain) -> None:
         for line in kernelcheck.text_of(shortest).splitlines():
             if line:
                 out.line(f"        {line}")
+
+
+def _situations(row: Row, out: Plain, whole: bool) -> None:
+    """What the longest comparison met: how many steps met each situation, or the rarest and those never met."""
+    found = max(row.agreements.values(), key=lambda one: one.scenarios, default=None)
+    if found is None or not found.scenarios or found.situations.sought is None:
+        return
+    if whole:
+        kernelcheck.render_situations(found.situations, out)
+        return
+    sought, never = int(found.situations.sought.sum()), found.situations.never
+    met = {name: number for name, number in found.situations.by_name.items() if number}
+    rarest = min(met, key=lambda name: met[name], default="")
+    least = f", {rarest} by the fewest steps ({met[rarest]})" if rarest else ""
+    out.item("·", f"situations: {sought - len(never)} of {sought} were met{least}", style="quiet")
+    if never:
+        out.item("!", f"never met: {'; '.join(never)}", style="doubtful")
 
 
 def by_outcome(found: Agreement) -> str:

@@ -198,8 +198,18 @@ def test_without_a_compiler_no_process_begins(monkeypatch: pytest.MonkeyPatch, t
     assert "apt install gcc" in caught.value.hint
 
 
+def test_situations_are_told_for_each_kernel(row: Callable[..., Row]) -> None:
+    one = row("mm-id")
+    assert "  steps that met" in text([one]) and "never met, " in text([one])
+    both = text([one, row("page-mapcount")])
+    assert "  steps that met" not in both
+    assert both.count("· situations: ") == both.count("never met: ") == 2
+    assert "fork: " in both and "by the fewest steps (" in text([one], identify=True)
+
+
 def test_json(row: Callable[..., Row]) -> None:
     (made,) = kernelmatrix.data([row("mm-id")])["kernels"]
     assert made["behaves_like"] == ["mm-id"] and made["claims"] == ["mm-id"] and made["lost"] == ""
     assert [one["policy"] for one in made["policies"]] == ["page-mapcount", "mm-id", "no-page-mapcount"]
+    assert made["policies"][1]["never_met"] and any(made["policies"][1]["situations"].values())
     assert made["policies"][0]["disagreements"] and not made["policies"][1]["disagreements"]
