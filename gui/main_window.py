@@ -16,9 +16,10 @@ from foliolab.framework.verify import ledger
 from foliolab.gui.tours.guide import Guide
 from foliolab.gui.tours.tour import TOURS
 from foliolab.gui.widgets.glossary_sheet import GlossarySheet
+from foliolab.gui.widgets.notice_history import NoticeHistory
 from foliolab.gui.widgets.search_field import SearchField
 from foliolab.gui.widgets.shortcut_sheet import ShortcutSheet
-from foliolab.gui.window import dialogs, exporting, session, sharing
+from foliolab.gui.window import chosen_policy, dialogs, exporting, session, sharing
 from foliolab.gui.window.about import about
 from foliolab.gui.window.building import FLUSH, column
 from foliolab.gui.window.command_palette import CommandPalette
@@ -31,7 +32,6 @@ from foliolab.gui.window.exporting import Exportable
 from foliolab.gui.window.jobs import Jobs, JobsChip
 from foliolab.gui.window.layouts import Layouts
 from foliolab.gui.window.library import Library
-from foliolab.gui.window.notice_history import NoticeHistory
 from foliolab.gui.window.notices import Notices
 from foliolab.gui.window.plugin_docks import PluginDocks
 from foliolab.gui.window.recent import Recent
@@ -166,6 +166,7 @@ class Window(QMainWindow):
                     "Show what notices said in this session"),
             Command("view.notices", "Close all &notices", self.notices.clear, "&View", ("Ctrl+Shift+N",),
                     "Close all notices"),
+            *chosen_policy.commands_of(lambda: self.here, self.notices),
             *(Command(f"help.tour.{tour.name}", f"Tour: {tour.title}", partial(self.tour, tour.name), "&Help", (),
                       tour.summary) for tour in TOURS),
             Command("help.shortcuts", "&Keyboard shortcuts…", self.show_shortcuts, "&Help", ("F1",),
@@ -392,7 +393,7 @@ class Window(QMainWindow):
 
     def show_history(self) -> None:
         """Show the notices of this session, those that have closed included."""
-        NoticeHistory(list(self.notices.history), self).show()
+        NoticeHistory(list(self.notices.history), self.settings, self).show()
 
     def show_recent(self) -> None:
         """List what was measured, refuted and opened."""

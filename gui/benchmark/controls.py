@@ -23,6 +23,7 @@ from foliolab.gui.benchmark.measure import Wish
 from foliolab.gui.widgets.policy_chooser import PolicyChooser
 from foliolab.gui.widgets.search_field import SearchField
 from foliolab.gui.window.building import column, label, named, primary
+from foliolab.gui.window.context_menus import ContextMenu
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.plain import tip
 
@@ -33,6 +34,8 @@ CPU_TIP: Final = (
     "Predict the changes on this processor from counts and published constants. Counting executed instructions takes "
     "longer than measuring"
 )
+MENU: Final = ("benchmark.start", "benchmark.example")
+"""Commands of the context menus of both lists."""
 NAME: Final = Qt.ItemDataRole.UserRole
 
 
@@ -50,10 +53,11 @@ class Controls(QWidget):
     def __init__(self, desk: Desk) -> None:
         super().__init__()
         self._desk = desk
-        self.policies = PolicyChooser(desk.library, desk.notices)
+        self.policies = PolicyChooser(desk, MENU)
         self.baseline = named(QComboBox(), "Baseline of the measurement")
         self.workloads = named(QListWidget(), "Workloads")
         self.search = SearchField(self.workloads, "workloads")
+        ContextMenu(desk.commands, self.workloads, MENU)
         self.sizes = named(QLineEdit(QUICK), "Folio sizes", "Folio sizes, such as 4K,64K,2M or 16K-1M, or all")
         self.memory = named(QComboBox(), "Modelled memory of each workload")
         self.memory.addItems(MEMORIES)

@@ -95,7 +95,6 @@ class BenchmarkWorkspace(Workspace):
         self._column = column(self.welcome, self.first, self.views, 1, of=centre, margins=(8, 6, 8, 6))
         self._column.setAlignment(self.first, Qt.AlignmentFlag.AlignLeft)
         self.setCentralWidget(centre)
-        ContextMenu(self.desk.commands, self.controls.workloads, ("benchmark.start", "benchmark.example"))
         area = Qt.DockWidgetArea
         self.dock("controls", "What to measure", self.panel(self.controls), area.LeftDockWidgetArea)
         self.dock("verdicts", "Verdicts", QWidget(), area.BottomDockWidgetArea).setMinimumHeight(140)
@@ -335,6 +334,9 @@ class BenchmarkWorkspace(Workspace):
         whole = self.result is not None and self.job is None and self.result.complete
         policies = tuple(self.result.config.policies) if whole and self.result is not None else ()
         return {"measured": policies, "ratio": self.views.scale.currentIndex() == 0}
+
+    def policy(self) -> str:
+        return self.controls.policies.current
 
     def place(self) -> str:
         if self.result is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from foliolab.gui.window.chosen_policy import OF_POLICY
 from foliolab.gui.window.context_menus import ContextMenu
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     from foliolab.gui.window.commands import Commands
 
-CELL: Final = tuple(f"compare.{name}" for name in ("evidence", "cell", "row", "column", "baseline", "rows"))
+CELL: Final = (*(f"compare.{name}" for name in ("evidence", "cell", "row", "column", "baseline", "rows")), *OF_POLICY)
 
 
 def offer_menus(commands: Commands, matrix: QWidget, scatter: QWidget, tables: Sequence[QWidget]) -> None:

@@ -303,9 +303,8 @@ class CompareWorkspace(Workspace):
 
     def measure_row(self) -> None:
         """Measure the cells of the chosen policy that have no answer."""
-        row = self.view.currentIndex().row()
-        if 0 <= row < len(self.matrix.policies):
-            self._measure([Cell(question.name, self.matrix.policies[row]) for question in QUESTIONS])
+        if policy := self.policy():
+            self._measure([Cell(question.name, policy) for question in QUESTIONS])
 
     def measure_column(self) -> None:
         """Measure the cells of the chosen question that have no answer."""
@@ -354,11 +353,11 @@ class CompareWorkspace(Workspace):
 
     def use_as_baseline(self) -> None:
         """Compare the costs with those of the chosen policy."""
-        row = self.view.currentIndex().row()
-        if not 0 <= row < len(self.matrix.policies) or self.queue.running:
+        policy = self.policy()
+        if not policy or self.queue.running:
             self.desk.notices.say("choose a policy first, and wait until measuring has ended")
             return
-        self.collector.baseline = self.matrix.policies[row]
+        self.collector.baseline = policy
         self._fill()
 
     # -- evidence --------------------------------------------------------------------------------------
@@ -482,6 +481,11 @@ class CompareWorkspace(Workspace):
         self._choose(Cell(state.question, state.policy))
         if state.evidence and self.chosen is not None:
             self.open_evidence()
+
+    def policy(self) -> str:
+        """The policy of the chosen row."""
+        row = self.view.currentIndex().row()
+        return self.matrix.policies[row] if 0 <= row < len(self.matrix.policies) else ""
 
     def exportables(self) -> Sequence[Exportable]:
         """The matrix or the differences, and the evidence if it is open."""

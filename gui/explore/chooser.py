@@ -13,6 +13,7 @@ from foliolab.gui.explore.choice import MOST_POLICIES, SIZES, SPANS, Choice, siz
 from foliolab.gui.widgets.policy_chooser import PolicyChooser
 from foliolab.gui.widgets.searchable_combo import SearchableCombo
 from foliolab.gui.window.building import column, label, named, primary
+from foliolab.gui.window.context_menus import ContextMenu
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.plain import tip
 from foliolab.gui.window.settings import Settings
@@ -20,6 +21,8 @@ from foliolab.gui.window.settings import Settings
 SOURCE: Final = Qt.ItemDataRole.UserRole
 SUMMARY: Final = Qt.ItemDataRole.UserRole + 1
 MOST_MMS: Final = 16
+MENU: Final = ("explore.begin", "explore.example")
+"""Commands of the context menus."""
 
 
 class Chooser(QWidget):
@@ -45,9 +48,12 @@ class Chooser(QWidget):
             for nbytes in sizes:
                 combo.addItem(size_text(nbytes), nbytes)
         self.summary = label(role="quiet", wraps=True)
-        self.policies = PolicyChooser(desk.library, desk.notices, MOST_POLICIES)
+        self.policies = PolicyChooser(desk, MENU, MOST_POLICIES)
+        entry = self.source.lineEdit()
+        assert entry is not None
+        ContextMenu(desk.commands, entry, MENU)
         self.start = named(primary("Start"), "Start exploring this")
-        self.start.clicked.connect(self._start)
+        self.start.clicked.connect(self.begin)
         form = QFormLayout()
         form.addRow("&Play", self.source)
         form.addRow("", self.summary)
@@ -133,5 +139,6 @@ class Chooser(QWidget):
         for control in (self.mms, self.folio_size, self.span):
             control.setEnabled(kind == "pattern")
 
-    def _start(self) -> None:
+    def begin(self) -> None:
+        """Start what is chosen."""
         self.wanted.emit(self.choice())

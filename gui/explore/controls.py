@@ -89,6 +89,8 @@ class Controls:
                  breaks=True, tip="Go to the earlier step that set what the policy read for its answer"),
             make("writer", "&Last writer of the field", partial(self.inspect, "go_to_writer"), menu=run,
                  keys=("Shift+W",), tip="Go to where the chosen field of the folio was last written"),
+            make("begin", "Start what is &chosen", self._workspace.chooser.begin, menu=run,
+                 tip="Start exploring what the panel shows"),
             make("example", "An e&xample", self._workspace.example, menu=run,
                  tip="Start an example with the installed plugins"),
             make("truth", "The &truth alone", self.show_truth, menu=view, keys=("T",), checkable=True,

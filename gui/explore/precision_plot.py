@@ -8,21 +8,24 @@ from typing import Final
 import numpy as np
 import pyqtgraph
 from numpy.typing import NDArray
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QPen
+from PySide6.QtCore import QLineF, QRectF, Qt
+from PySide6.QtGui import QPainter, QPen
 from PySide6.QtWidgets import QWidget
 
+from foliolab.framework.escaping import visible
 from foliolab.framework.explore.history import SERIES
 from foliolab.framework.explore.view import HistoryView
 from foliolab.gui.explore.step_times import StepTimes, seconds_text
 from foliolab.gui.widgets.interval import Interval
+from foliolab.gui.widgets.key import Key
 from foliolab.gui.widgets.range_drag import RangeDrag
 from foliolab.gui.window.building import FLUSH, column
 from foliolab.gui.window.exporting import Row
-from foliolab.gui.window.plain import as_html
 from foliolab.gui.window.theme import DASHES, Theme, Themed
 
 SHARE: Final = SERIES.index("false_share")
+SIGN: Final = 22
+"""Pixels of a piece of a line in the key."""
 
 
 class RunAxis(pyqtgraph.AxisItem):  # type: ignore[misc]
@@ -41,6 +44,33 @@ class RunAxis(pyqtgraph.AxisItem):  # type: ignore[misc]
         if self.timed:
             return [seconds_text(value, spacing) for value in values]
         return [f"{value:,.0f}" if spacing >= 1 else "" for value in values]
+
+
+def pen_of(theme: Theme, number: int) -> QPen:
+    """The pen of a policy's curve."""
+    pen = QPen(theme.of_series(number), 1.6)
+    pen.setCosmetic(True)
+    if dash := DASHES[number % len(DASHES)]:
+        pen.setStyle(Qt.PenStyle.CustomDashLine)
+        pen.setDashPattern(dash)
+    return pen
+
+
+class CurveKey(Key):
+    """The key of the curves: a piece of each line, and the policy's name."""
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__(theme, SIGN)
+        self.setAccessibleName("Key of the curves")
+
+    def show_names(self, names: Sequence[str]) -> None:
+        self.names = [visible(name) for name in names]
+        self.updateGeometry()
+        self.update()
+
+    def draw_sign(self, painter: QPainter, number: int, box: QRectF) -> None:
+        painter.setPen(pen_of(self._theme, number))
+        painter.drawLine(QLineF(box.left(), box.center().y(), box.right(), box.center().y()))
 
 
 class PrecisionPlot(QWidget, Themed):
@@ -69,15 +99,15 @@ class PrecisionPlot(QWidget, Themed):
         self.plot.setMenuEnabled(False)
         self.plot.hideButtons()
         self.plot.setMouseEnabled(False, False)
-        self.plot.setMinimumHeight(70)
+        self.plot.setMinimumHeight(48)
         self.plot.getPlotItem().disableAutoRange()
-        self._legend = self.plot.addLegend(offset=(8, 2), colCount=4)
+        self.key = CurveKey(theme)
         self._here = pyqtgraph.InfiniteLine(angle=90)
         self.plot.addItem(self._here)
         self._curves: list[pyqtgraph.PlotDataItem] = []
         self._lows: list[pyqtgraph.PlotDataItem] = []
         self._bands: list[pyqtgraph.FillBetweenItem] = []
-        column(self.plot, of=self, margins=FLUSH)
+        column(self.key, (self.plot, 1), of=self, margins=FLUSH, spacing=0)
         self.drag = RangeDrag(self.plot.viewport(), part, self._position_at)
         part.changed.connect(self._show_part)
         self.paint(theme)
@@ -88,7 +118,8 @@ class PrecisionPlot(QWidget, Themed):
         self._times, self.timed = times, times.known
         for curve in (*self._curves, *self._lows, *self._bands):
             self.plot.removeItem(curve)
-        self._curves = [self.plot.plot(name=as_html(name)) for name in self._names]
+        self.key.show_names(self._names)
+        self._curves = [self.plot.plot() for _ in self._names]
         self._lows = [self.plot.plot() for _ in self._names]
         bounds = zip(self._lows, self._curves, strict=True)
         self._bands = [pyqtgraph.FillBetweenItem(low, high) for low, high in bounds]
@@ -156,20 +187,13 @@ class PrecisionPlot(QWidget, Themed):
         self.plot.getAxis("left").setLabel("called shared", units=None, color=theme.quiet, **{"font-size": "8pt"})
         self.plot.getAxis("left").setTickSpacing()
         self._here.setPen(pyqtgraph.mkPen(theme.accent, width=1))
-        self._legend.setLabelTextColor(theme.text)
+        self.key.paint(theme)
         for number, curve in enumerate(self._curves):
-            pen = QPen(theme.of_series(number), 1.6)
-            pen.setCosmetic(True)
-            if dash := DASHES[number % len(DASHES)]:
-                pen.setStyle(Qt.PenStyle.CustomDashLine)
-                pen.setDashPattern(dash)
-            curve.setPen(pen)
+            curve.setPen(pen_of(theme, number))
             shade = theme.of_series(number)
             shade.setAlpha(50)
             self._bands[number].setBrush(shade)
             self._lows[number].setPen(None)
-        for _, label in self._legend.items:
-            label.setText(label.text, color=theme.text)
 
     def table(self) -> tuple[Sequence[str], Sequence[Row]]:
         """Headings and rows of all series, for export."""

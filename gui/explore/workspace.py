@@ -408,6 +408,9 @@ class ExploreWorkspace(Workspace):
         self._wanted_state, self._zoomed = None, True
         show(self, state)
 
+    def policy(self) -> str:
+        return self.chooser.policies.current
+
     def place(self) -> str:
         run = self.run
         if run is None or run.view is None:

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Final
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTreeWidget, QTreeWidgetItem
+from PySide6.QtWidgets import QAbstractItemView, QTreeWidgetItem
 
 from foliolab.framework.escaping import visible
 from foliolab.framework.explore.accesses import Access
 from foliolab.framework.report.functions import function_at
 from foliolab.framework.verify.field_names import change_text, value_text
 from foliolab.gui.widgets.basics import bold
+from foliolab.gui.widgets.sorted_tree import SortedItem, SortedTree
 from foliolab.gui.window.plain import tip
 
 HEADINGS: Final = ("", "access", "field", "value", "function", "line")
@@ -37,7 +38,7 @@ def value(access: Access) -> str:
     return value_text(access.field, access.old, access.stored)
 
 
-class AccessList(QTreeWidget):
+class AccessList(SortedTree):
     """The list.
 
     Signals:
@@ -47,22 +48,14 @@ class AccessList(QTreeWidget):
     chosen = Signal(int)
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__("Memory accesses of the step", HEADINGS)
         self._accesses: tuple[Access, ...] = ()
-        self.setHeaderLabels(list(HEADINGS))
-        self.setRootIsDecorated(False)
-        self.setUniformRowHeights(True)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-        self.setAccessibleName("Memory accesses of the step")
         self.setAllColumnsShowFocus(True)
-        header = self.header()
-        header.setStretchLastSection(True)
-        header.setMinimumSectionSize(24)
-        for column in range(len(HEADINGS)):
-            header.setSectionResizeMode(column, QHeaderView.ResizeMode.Interactive)
+        self.header().setMinimumSectionSize(24)
         for column, width in enumerate((34, 120, 150, 130, 120, 50)):
-            header.resizeSection(column, width)
+            self.header().resizeSection(column, width)
         self.currentItemChanged.connect(self._changed)
 
     def show_accesses(self, accesses: Sequence[Access], at: int) -> None:
@@ -70,9 +63,8 @@ class AccessList(QTreeWidget):
         with QSignalBlocker(self):
             if tuple(accesses) != self._accesses:
                 self._accesses = tuple(accesses)
-                self.clear()
-                self.addTopLevelItems([self._item(number, access) for number, access in enumerate(accesses)])
-            item = self.topLevelItem(at) if 0 <= at < len(accesses) else None
+                self.show_items([self._item(access) for access in accesses])
+            item = self.numbered(at)
             if item is not None:
                 self.setCurrentItem(item)
                 self.scrollToItem(item, QAbstractItemView.ScrollHint.EnsureVisible)
@@ -80,12 +72,12 @@ class AccessList(QTreeWidget):
 
     def go(self, at: int) -> None:
         """Select an access; `chosen` is emitted."""
-        item = self.topLevelItem(at)
+        item = self.numbered(at)
         if item is not None:
             self.setCurrentItem(item)
             self.scrollToItem(item, QAbstractItemView.ScrollHint.EnsureVisible)
 
-    def _item(self, number: int, access: Access) -> QTreeWidgetItem:
+    def _item(self, access: Access) -> SortedItem:
         number_of_thread = f"{access.thread} " if access.thread >= 0 else ""
         sign, field = f"{number_of_thread}{SIGNS[kind(access)]}", access.field.removeprefix("folio.")
         function = function_at(access.file, access.line).name
@@ -93,8 +85,7 @@ class AccessList(QTreeWidget):
         if access.count > 1:  # a scan of a page table
             op, field, shown = f"{access.count} × {access.op}", field.partition("[")[0], ""
         texts = [sign, op, field, shown, function, str(access.line)]
-        item = QTreeWidgetItem([visible(text) for text in texts])
-        item.setData(0, Qt.ItemDataRole.UserRole, number)
+        item = SortedItem([visible(text) for text in texts])
         thread = f"thread {access.thread}, " if access.thread >= 0 else ""
         text = f"{thread}{kind(access)}: {access.description}\n{Path(access.file).name}:{access.line}: {access.code}"
         item.setData(0, Qt.ItemDataRole.AccessibleTextRole, text)
@@ -106,5 +97,5 @@ class AccessList(QTreeWidget):
         return item
 
     def _changed(self, item: QTreeWidgetItem | None, _before: QTreeWidgetItem | None) -> None:
-        if item is not None:
-            self.chosen.emit(int(item.data(0, Qt.ItemDataRole.UserRole)))
+        if isinstance(item, SortedItem):
+            self.chosen.emit(item.number)

@@ -72,6 +72,7 @@ class Inspector(QWidget):
         self.scroll_area.setWidget(self.picture)
         self.field = named(Wrapped(), "The chosen field")
         self.accesses = AccessList()
+        self.accesses.remember(self._desk.settings)
         self.accesses.chosen.connect(self._access)
         self.stopped, self.location = label(role="quiet", wraps=True), label(role="quiet")
         self.source = SourceView(theme)

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QBrush
-from PySide6.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem
+from PySide6.QtWidgets import QTreeWidgetItem
 
 from foliolab.framework.csource.name import TREE
 from foliolab.framework.escaping import visible
 from foliolab.gui.policies.listing import GROUPS, Entry
 from foliolab.gui.widgets.basics import bold
+from foliolab.gui.widgets.sorted_tree import SortedItem, SortedTree
 from foliolab.gui.window.plain import tip
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ KEY: Final = Qt.ItemDataRole.UserRole
 ROW: Final = 24
 
 
-class PolicyTree(QTreeWidget):
+class PolicyTree(SortedTree):
     """Policies in groups.
 
     Signals:
@@ -34,16 +35,9 @@ class PolicyTree(QTreeWidget):
     chosen = Signal(object)
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__("Policies", ("Policy", "State", "Claims"))
         self.setObjectName("policies.list")
-        self.setAccessibleName("Policies")
-        self.setHeaderLabels(["Policy", "State", "Claims"])
-        self.setRootIsDecorated(False)
         self.setIndentation(12)
-        self.setUniformRowHeights(True)
-        self.header().setSectionResizeMode(
-            QHeaderView.ResizeMode.Interactive
-        )  # ResizeToContents would include the headings
         self.header().resizeSection(0, 190)
         self.header().resizeSection(1, 80)
         self._entries: dict[tuple[bool, str], Entry] = {}
@@ -63,24 +57,26 @@ class PolicyTree(QTreeWidget):
         """
         before = self.entry
         self._filling = True
-        self.clear()
         self._entries = {entry.key: entry for entry in entries}
-        again: QTreeWidgetItem | None = None
+        heads: list[SortedItem] = []
+        again: SortedItem | None = None
         for group, title in GROUPS.items():
             members = [entry for entry in entries if entry.group == group]
             if not members:
                 continue
-            head = QTreeWidgetItem([f"{title} ({len(members)})"])
+            head = SortedItem([f"{title} ({len(members)})"])
             head.setFlags(Qt.ItemFlag.ItemIsEnabled)
             head.setFont(0, bold(self.font()))
             head.setForeground(0, QBrush(theme.colour("quiet")))
-            self.addTopLevelItem(head)
-            head.setFirstColumnSpanned(True)
+            heads.append(head)
             for entry in members:
                 item = _item(entry, states.get(entry.name), entry.name in busy, theme)
                 head.addChild(item)
                 if before is not None and _same(before, entry):
                     again = item
+        self.show_items(heads)
+        for head in heads:
+            head.setFirstColumnSpanned(True)
             head.setExpanded(True)
         self._filling = False
         first = again or next(self._items(), None)
@@ -120,11 +116,11 @@ def _same(one: Entry, other: Entry) -> bool:
     return one.key == other.key or (file and one.broken != other.broken)
 
 
-def _item(entry: Entry, checked: Checked | None, busy: bool, theme: Theme) -> QTreeWidgetItem:
+def _item(entry: Entry, checked: Checked | None, busy: bool, theme: Theme) -> SortedItem:
     state, token = entry.status(checked)
     if busy and not entry.broken:
         state, token = "… checking", "quiet"
-    item = QTreeWidgetItem([visible(entry.name), state, visible(entry.summary if entry.broken else entry.claims_text)])
+    item = SortedItem([visible(entry.name), state, visible(entry.summary if entry.broken else entry.claims_text)])
     item.setData(0, KEY, entry.key)
     item.setSizeHint(0, QSize(0, ROW))
     item.setForeground(1, QBrush(theme.colour(token)))

@@ -66,6 +66,7 @@ class PoliciesWorkspace(Workspace):
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
         self.tree = PolicyTree()
+        self.tree.remember(desk.settings)
         self.details = Details(desk.themes.now)
         self.states = desk.library.checks
         self._saved: list[str] = []
@@ -132,6 +133,9 @@ class PoliciesWorkspace(Workspace):
         if state.policy:
             self.choose({"policy": state.policy})
         self.details.tabs.setCurrentIndex(state.tab)
+
+    def policy(self) -> str:
+        return self._name
 
     def place(self) -> str:
         return self._name

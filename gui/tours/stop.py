@@ -53,8 +53,7 @@ class Tour:
         title: a question.
         summary: one sentence.
         stops: makes the stops with the installed policies and a copy of the example.
-        policies: chooses the policies that the stops need, to compile them ahead;
-            none where nothing of them is compiled.
+        policies: chooses the policies that the stops need, to compile them ahead.
         example: a file that the stops speak of; they work on a copy of it. None for none.
         repaired: what the stops make of the example's text; empty if they leave it.
     """

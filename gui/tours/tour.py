@@ -186,5 +186,5 @@ TOURS: Final = (
          "page, measured on this host.", page_mapcounts,
          lambda library: (choice.with_page_mapcounts(library), choice.without_page_mapcounts(library))),
     Tour("race", "How is a race found?", "A policy with a mistake, an interleaving that shows it, and a "
-         "repair.", race, lambda library: (), RACE, repaired),
+         "repair.", race, lambda library: (RACING,), RACE, repaired),
 )  # fmt: skip

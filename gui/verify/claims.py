@@ -48,7 +48,7 @@ class Claims(CellTable):
         self._cells: dict[tuple[str, int], Cell] = {}
         self._examples: dict[str, Counterexample] = {}
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self._widths = dict(zip(self._columns, WIDTHS, strict=False))
+        self.columns.widths = dict(zip(self.headings, WIDTHS, strict=False))
         self.itemActivated.connect(self._activated)
         self.itemClicked.connect(self._activated)
 

@@ -11,7 +11,9 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout,
 
 from foliolab.gui.verify.cards import ATTACKS
 from foliolab.gui.window.building import column, label, named, primary
-from foliolab.gui.window.library import Library
+from foliolab.gui.window.chosen_policy import OF_POLICY
+from foliolab.gui.window.context_menus import ContextMenu
+from foliolab.gui.window.desk import Desk
 
 MEMORIES: Final = {"64 MiB": "64M", "256 MiB": "256M", "1 GiB": "1G", "4 GiB": "4G"}
 SECONDS: Final = 60.0
@@ -65,15 +67,18 @@ class Options(QWidget):
     stopped = Signal()
     chosen = Signal(str)
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, desk: Desk) -> None:
         super().__init__()
-        self._library = library
+        self._library = desk.library
         self.policy = named(
             QComboBox(editable=True), "Policy to verify", "A policy, with parameters as in NAME:slots=3"
         )
         self.policy.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         self.policy.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.policy.setMinimumContentsLength(14)
+        entry = self.policy.lineEdit()
+        assert entry is not None, "the combo box is editable"
+        ContextMenu(desk.commands, entry, ("verify.start", *OF_POLICY))
         seconds = QDoubleSpinBox(minimum=1, maximum=3600, decimals=0, suffix=" s", value=SECONDS)
         self.seconds = named(seconds, "Budget of each attack in seconds")
         self.memory = named(QComboBox(), "Memory budget of each attack")

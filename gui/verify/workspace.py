@@ -74,7 +74,7 @@ class VerifyWorkspace(Workspace):
         self.player.failed.connect(self._cannot_play)
         self._file = ""
         self._opened = OpenedVerdicts()
-        self.options = Options(desk.library)
+        self.options = Options(desk)
         self.options.wanted.connect(self.start)
         self.options.stopped.connect(self.stop)
         self.options.chosen.connect(self._chosen)
@@ -377,6 +377,9 @@ class VerifyWorkspace(Workspace):
             self.desk.library.scheme(self.example.policy)
             self._wanted_step = state.step
             self.show_example(self.example)
+
+    def policy(self) -> str:
+        return self.options.policy.currentText()
 
     def place(self) -> str:
         return place_of(self)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from PySide6.QtCore import QSignalBlocker, Qt
-from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QAbstractItemView, QTableWidget, QTableWidgetItem
 
-from foliolab.framework import intake
 from foliolab.framework.escaping import visible
+from foliolab.gui.widgets.columns import Columns
 from foliolab.gui.widgets.sorting import sort_key
 from foliolab.gui.window.exporting import Row
 from foliolab.gui.window.plain import tip
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
     from foliolab.gui.window.settings import Settings
 
 NUMBER = Qt.ItemDataRole.UserRole
-NARROWEST: Final = 20
-WIDEST: Final = 2000
-"""Pixels of a column."""
 
 
 class Cell(NamedTuple):
@@ -52,15 +48,19 @@ class CellTable(QTableWidget, Themed):
         name: read by screen readers.
         columns: the headings.
         theme: the colours; `paint` changes them.
+
+    Attributes:
+        headings: of the columns.
+        columns: their order and widths, which the user chooses.
     """
 
     def __init__(self, name: str, columns: Sequence[str], theme: Theme) -> None:
         super().__init__(0, len(columns))
         self._theme = theme
-        self._columns = list(columns)
+        self.headings = list(columns)
         self._rows: list[list[Cell]] = []
         self.setAccessibleName(name)
-        self.setHorizontalHeaderLabels(self._columns)
+        self.setHorizontalHeaderLabels(self.headings)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setTabKeyNavigation(False)
@@ -68,24 +68,17 @@ class CellTable(QTableWidget, Themed):
         self.setShowGrid(False)
         self.verticalHeader().hide()
         self.verticalHeader().setDefaultSectionSize(24)
-        self._widths: dict[str, int] = {}  # that the user has set, by heading; others are as wide as their contents
-        self._fitting = False
-        self._settings: Settings | None = None
-        self._sorted: tuple[str, bool] | None = None  # heading, and whether descending; None: in their own order
-        self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-        self.horizontalHeader().setStretchLastSection(True)
-        self.horizontalHeader().sectionResized.connect(self._resized)
-        self.horizontalHeader().setSortIndicatorClearable(True)
+        self.columns = Columns(self.horizontalHeader(), name)
+        self.columns.sorted.connect(self._sort)
         self._show_order()
-        self.horizontalHeader().sortIndicatorChanged.connect(self._sort_changed)
 
     def show_rows(self, rows: Sequence[Sequence[Cell]], columns: Sequence[str] | None = None) -> None:
         """Replace the rows; with `columns`, the headings, too."""
         self.setSortingEnabled(False)  # otherwise a row would move while its cells are set
         if columns is not None:
-            self._columns = list(columns)
+            self.headings = list(columns)
             self.setColumnCount(len(columns))
-            self.setHorizontalHeaderLabels(self._columns)
+            self.setHorizontalHeaderLabels(self.headings)
         self._rows = [list(row) for row in rows]
         self.setRowCount(len(rows))
         for at, row in enumerate(rows):
@@ -97,66 +90,27 @@ class CellTable(QTableWidget, Themed):
     # -- order -----------------------------------------------------------------------------------------
     def sort_by(self, heading: str, descending: bool = False) -> None:
         """Sort the rows, until the user sorts them otherwise."""
-        self._sorted = heading, descending
+        self.columns.order = heading, descending
         self._show_order()
 
     def _show_order(self) -> None:
-        heading, descending = self._sorted or ("", False)
-        at = self._columns.index(heading) if heading in self._columns else -1
-        with QSignalBlocker(self.horizontalHeader()):
-            order = Qt.SortOrder.DescendingOrder if descending else Qt.SortOrder.AscendingOrder
-            self.horizontalHeader().setSortIndicator(at, order)
+        self.columns.show(self.headings)
         self.setSortingEnabled(True)
 
-    def _sort_changed(self, at: int, order: Qt.SortOrder) -> None:
-        """Keep the order that the user has chosen."""
-        self._sorted = (self._columns[at], order == Qt.SortOrder.DescendingOrder) if at >= 0 else None
-        if self._sorted is None:
+    def _sort(self) -> None:
+        """Bring back the rows' own order when no column sorts any more; Qt does the rest."""
+        if self.columns.order is None:
             self.show_rows(self._rows)
-        if self._settings is not None:
-            heading, descending = self._sorted or ("", False)
-            self._settings.keep(self._order_key, f"{'-' if descending else '+'}{heading}" if heading else "")
 
     # -- widths ----------------------------------------------------------------------------------------
     def fit(self) -> None:
         """Make the columns as wide as their contents, except those whose width the user has set."""
-        self._fitting = True
-        self.resizeColumnsToContents()
-        for at, heading in enumerate(self._columns):
-            if heading in self._widths:
-                self.setColumnWidth(at, self._widths[heading])
-        self._fitting = False
+        self.columns.fit(self.resizeColumnsToContents)
 
     def remember(self, settings: Settings) -> None:
-        """Take the widths and the order that the user has chosen from the settings, and keep there what he chooses."""
-        self._settings = settings
-        if order := settings.text(self._order_key):
-            self.sort_by(order[1:], order.startswith("-"))
-        for text in settings.texts(self._key):
-            heading, _, width = text.rpartition("=")
-            number = intake.number(width)
-            if number is not None and NARROWEST <= number <= WIDEST:
-                self._widths[heading] = number
-        self.fit()
-
-    @property
-    def _key(self) -> str:
-        return f"columns/{self.accessibleName().replace(' ', '-')}"
-
-    @property
-    def _order_key(self) -> str:
-        return self._key.replace("columns/", "order/", 1)
-
-    def _resized(self, at: int, before: int, now: int) -> None:
-        """Keep a width that the user has set by the mouse; the last column takes what is left."""
-        if self._fitting or not self._pressed() or at >= len(self._columns) - 1:
-            return
-        self._widths[self._columns[at]] = min(max(now, NARROWEST), WIDEST)
-        if self._settings is not None:
-            self._settings.keep(self._key, [f"{heading}={width}" for heading, width in self._widths.items()])
-
-    def _pressed(self) -> bool:
-        return bool(QGuiApplication.mouseButtons() & Qt.MouseButton.LeftButton)
+        """See `Columns.remember`."""
+        self.columns.remember(settings)
+        self._show_order()
 
     def _item(self, cell: Cell) -> QTableWidgetItem:
         item = _Item(visible(cell.text))
@@ -173,7 +127,7 @@ class CellTable(QTableWidget, Themed):
 
     def table(self) -> tuple[Sequence[str], Sequence[Row]]:
         """Headings and rows, for export."""
-        return self._columns, [[cell.text for cell in row] for row in self._rows]
+        return self.headings, [[cell.text for cell in row] for row in self._rows]
 
 
 class _Item(QTableWidgetItem):

@@ -12,8 +12,9 @@ from foliolab.framework.errors import FolioLabError
 from foliolab.framework.escaping import visible
 from foliolab.gui.widgets.search_field import SearchField
 from foliolab.gui.window.building import FLUSH, column, named, row
-from foliolab.gui.window.library import Library
-from foliolab.gui.window.notices import Notices
+from foliolab.gui.window.chosen_policy import OF_POLICY
+from foliolab.gui.window.context_menus import ContextMenu
+from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.plain import tip
 
 TEXT: Final = Qt.ItemDataRole.UserRole
@@ -23,8 +24,8 @@ class PolicyChooser(QWidget):
     """The policies of the library, with check boxes.
 
     Args:
-        library: the policies.
-        notices: shows errors of the entry.
+        desk: has the policies, and shows errors of the entry.
+        menu: names of the commands of the list's context menu, before those about the chosen policy.
         most: how many policies can be ticked; 0 for no limit.
 
     Signals:
@@ -33,10 +34,10 @@ class PolicyChooser(QWidget):
 
     changed = Signal()
 
-    def __init__(self, library: Library, notices: Notices, most: int = 0) -> None:
+    def __init__(self, desk: Desk, menu: Sequence[str] = (), most: int = 0) -> None:
         super().__init__()
-        self._library = library
-        self._notices = notices
+        self._library = desk.library
+        self._notices = desk.notices
         self._most = most
         self._extra: list[str] = []
         self.list = named(QListWidget(), "Policies")
@@ -45,6 +46,7 @@ class PolicyChooser(QWidget):
         self.add = named(QPushButton("Add"), "Add the policy with these parameters")
         self.search = SearchField(self.list, "policies")
         column(self.search, (self.list, 1), row((self.entry, 1), self.add), of=self, margins=FLUSH)
+        ContextMenu(desk.commands, self.list, (*menu, *OF_POLICY))
         self.refill()
         self.list.itemChanged.connect(self._ticked)
         self.add.clicked.connect(self._added)
@@ -54,6 +56,12 @@ class PolicyChooser(QWidget):
         """The ticked policies, as they are written on the command line."""
         items = (self.list.item(row) for row in range(self.list.count()))
         return [item.data(TEXT) for item in items if item.checkState() == Qt.CheckState.Checked and item.data(TEXT)]
+
+    @property
+    def current(self) -> str:
+        """The policy of the row that is chosen, else the first ticked one; empty for none."""
+        item: QListWidgetItem | None = self.list.currentItem()
+        return str(item.data(TEXT) or "") if item is not None else next(iter(self.chosen()), "")
 
     def choose(self, texts: Sequence[str]) -> None:
         """Tick exactly these policies; those with parameters are added to the list."""

@@ -55,6 +55,9 @@ class Notebook(QWidget):
         self.add.clicked.connect(add)
         self.go.clicked.connect(self._open)
         self.remove.clicked.connect(self._remove)
+        self.list.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
+        for one in (self.go, self.remove):
+            self.list.addAction(one.text(), one.click)
         self.notes = named(QPlainTextEdit(placeholderText="Notes: saved with the session"), "Notes")
         parts = (self.list, 2), self.note, row(self.add, self.go, self.remove, 1), label("Notes", "heading")
         column(*parts, (self.notes, 3), of=self, margins=(8, 6, 8, 8))

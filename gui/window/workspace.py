@@ -123,6 +123,10 @@ class Workspace(QMainWindow):
             FolioLabError: it cannot be shown here.
         """
 
+    def policy(self) -> str:
+        """The policy that is chosen, as on the command line; empty for none."""
+        return ""
+
     def place(self) -> str:
         """What is shown, in a few words, as the title of a bookmark; empty for nothing."""
         return ""

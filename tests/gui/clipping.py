@@ -216,9 +216,13 @@ def _in_table(table: QTableWidget) -> Iterator[str]:
 
 
 def furnished(application: QApplication) -> Window:
-    """A window whose workspaces show something: kept figures, a measurement, the verdicts of a refuted policy."""
+    """A window whose workspaces show something: kept figures, a measurement, the verdicts of a refuted policy, the
+    maps and the key of as many policies as Explore can have.
+    """
     from foliolab.gui.application import make
     from foliolab.gui.compare import collector, reference
+    from foliolab.gui.explore.choice import MOST_POLICIES
+    from foliolab.gui.explore.step_times import StepTimes
     from foliolab.gui.window.settings import Settings
 
     file = Path(tempfile.mkdtemp()) / "foliolab.ini"
@@ -230,6 +234,9 @@ def furnished(application: QApplication) -> Window:
     while workspaces["benchmark"]._comparing.busy:
         settle()
     workspaces["explore"]._furnish()
+    names = [policy.name for policy in window.library.policies][:MOST_POLICIES]
+    workspaces["explore"].maps.begin(names, 4, 256)
+    workspaces["explore"].plot.begin(names, StepTimes())
     window.go("compare")
     settle()
     workspaces["compare"].fill_now()

@@ -12,6 +12,7 @@ def test_a_width_that_the_user_sets_is_found_again(qtbot: Any, tmp_path: Path, m
     from PySide6.QtCore import QSettings
 
     from foliolab.gui.widgets.cell_table import Cell, CellTable
+    from foliolab.gui.widgets.columns import Columns
     from foliolab.gui.window.settings import Settings
     from foliolab.gui.window.theme import LIGHT
 
@@ -22,7 +23,7 @@ def test_a_width_that_the_user_sets_is_found_again(qtbot: Any, tmp_path: Path, m
     first.remember(settings)
     first.show_rows([[Cell("x"), Cell("a longer text"), Cell("z")]])
     assert first.columnWidth(0) == 77 and first.columnWidth(1) > 60, "the other is as wide as its text"
-    monkeypatch.setattr(CellTable, "_pressed", lambda self: True)
+    monkeypatch.setattr(Columns, "_pressed", lambda self: True)
     first.horizontalHeader().resizeSection(1, 200)
     second = CellTable("A table", ("a", "b", "last"), LIGHT)
     qtbot.addWidget(second)
@@ -79,6 +80,50 @@ def test_an_order_is_kept_and_given_up_by_the_third_click(qtbot: Any, tmp_path: 
     assert texts(made()) == ["", "40 %", "5 %"], "the next table of this name is sorted alike"
     qtbot.mouseClick(heads.viewport(), Qt.MouseButton.LeftButton, pos=where)
     assert texts(first) == texts(made()) == ["5 %", "40 %", ""], "in their own order again"
+
+
+def test_a_tree_is_sorted_within_its_groups_and_keeps_it(qtbot: Any, tmp_path: Path) -> None:
+    from PySide6.QtCore import QPoint, QSettings, Qt
+
+    from foliolab.gui.widgets.sorted_tree import SortedItem, SortedTree
+    from foliolab.gui.window.settings import Settings
+
+    settings = Settings(QSettings(str(tmp_path / "x.ini"), QSettings.Format.IniFormat))
+
+    def made(headings: tuple[str, ...] = ("", "share")) -> SortedTree:
+        tree = SortedTree("A tree", headings)
+        qtbot.addWidget(tree)
+        tree.remember(settings)
+        groups = []
+        for name, shares in (("second", ("5 %", "40 %", "9 %")), ("first", ("2 %", "1 %"))):
+            group = SortedItem([name])
+            group.addChildren([SortedItem([f"{name} {share}", share]) for share in shares])
+            groups.append(group)
+        tree.show_items(groups)
+        tree.expandAll()
+        tree.show()
+        return tree
+
+    def texts(tree: SortedTree) -> list[list[str]]:
+        tops = [tree.topLevelItem(at) for at in range(2)]
+        return [[top.child(at).text(1) for at in range(top.childCount())] for top in tops if top is not None]
+
+    own = [["5 %", "40 %", "9 %"], ["2 %", "1 %"]]
+    first = made()
+    assert texts(first) == own and first.header().sortIndicatorSection() == -1, "no heading is marked"
+    chosen = first.numbered(0)
+    assert chosen is not None
+    chosen = chosen.child(1)
+    first.setCurrentItem(chosen)
+    where = QPoint(first.header().sectionViewportPosition(1) + 9, 5)
+    for wanted in ([["5 %", "9 %", "40 %"], ["1 %", "2 %"]], [["40 %", "9 %", "5 %"], ["2 %", "1 %"]]):
+        qtbot.mouseClick(first.header().viewport(), Qt.MouseButton.LeftButton, pos=where)
+        assert texts(first) == wanted
+    assert first.currentItem() is chosen and chosen.parent().isExpanded()
+    assert texts(made()) == [["40 %", "9 %", "5 %"], ["2 %", "1 %"]], "the next tree of this name is sorted alike"
+    assert texts(made(("", "other"))) == own, "a heading that is not there sorts nothing"
+    qtbot.mouseClick(first.header().viewport(), Qt.MouseButton.LeftButton, pos=where)
+    assert texts(first) == texts(made()) == own
 
 
 def test_claims_and_the_matrix_are_sorted(qtbot: Any, tmp_path: Path) -> None:

@@ -19,12 +19,16 @@ def test_what_is_at_hand_at_a_start_has_a_menu(window: Window, qtbot: Any) -> No
         "compare": (workspaces["compare"].view, "compare.evidence"),
         "benchmark": (workspaces["benchmark"].controls.workloads, "benchmark.start"),
         "policies": (workspaces["policies"].tree, "policies.edit"),
+        "explore": (workspaces["explore"].chooser.policies.list, "policy.verify"),
+        "verify": (workspaces["verify"].options.policy.lineEdit(), "verify.start"),
     }
     for name, (widget, own) in expected.items():
         window.go(name)
         found = names(asked(widget))
         assert COMMON | {own} <= found
-        assert all(one.startswith((name, "edit.", "file.")) for one in found), "no action of another workspace"
+        assert all(one.startswith((name, "edit.", "file.", "policy.")) for one in found), (
+            "no action of another workspace"
+        )
 
 
 def test_every_menu_has_commands_of_its_workspace(window: Window, qtbot: Any) -> None:
@@ -38,7 +42,7 @@ def test_every_menu_has_commands_of_its_workspace(window: Window, qtbot: Any) ->
             shown = names(one.menu())
             assert shown >= COMMON and shown - COMMON, one.parent()
             found += 1
-    assert found >= 20, "lists, tables, maps, folios, curves and diagrams"
+    assert found >= 24, "choosers, lists, tables, maps, folios, curves and diagrams"
 
 
 def test_a_menu_has_the_actions_of_the_menu_bar(
@@ -59,6 +63,27 @@ def test_a_menu_has_the_actions_of_the_menu_bar(
     action.trigger()
     assert opened and opened[0].endswith(".py")
     names(menu)
+
+
+def test_the_policy_of_a_row_is_shown_elsewhere(window: Window, qtbot: Any) -> None:
+    workspaces: Any = window.workspaces
+    window.go("benchmark")
+    chooser = workspaces["benchmark"].controls.policies
+    row = next(at for at in range(chooser.list.count()) if chooser.list.item(at).text() == "rmap-id")
+    chooser.list.setCurrentRow(row)
+    assert {"policy.policies", "policy.verify", "benchmark.start"} <= names(asked(chooser.list))
+    window.commands.trigger("policy.policies")
+    assert window.here.name == "policies" and window.here.policy() == "rmap-id"
+    window.go("explore")
+    source = workspaces["explore"].chooser.source
+    assert {"explore.begin", "explore.example"} <= names(asked(source.lineEdit()))
+    workspaces["explore"].chooser.policies.list.setCurrentRow(row)
+    window.commands.trigger("policy.verify")
+    assert window.here.name == "verify" and window.here.policy() == "rmap-id"
+    window.go("compare")
+    workspaces["compare"].view.setCurrentIndex(workspaces["compare"].matrix.index(1, 1))
+    window.commands.trigger("policy.benchmark")
+    assert workspaces["compare"].policy() in workspaces["benchmark"].controls.policies.chosen()
 
 
 def test_copy_as_text_copies_what_was_pointed_at(window: Window, qtbot: Any) -> None:

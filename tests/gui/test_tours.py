@@ -176,6 +176,24 @@ def test_a_tour_shows_what_it_asks_for_and_goes_on_where_it_was_left(
     assert guide.at == 0 and guide.again.isHidden()
 
 
+def test_every_tour_compiles_ahead_and_the_race_what_attacks_and_the_check_need(
+    window: Window, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from foliolab.framework.testing import alike
+    from foliolab.framework.verify.explored import native
+    from foliolab.gui.tours.ahead import compile_ahead
+    from foliolab.gui.tours.tour import RACE, TOURS
+
+    assert all(tour.policies(window.library) for tour in TOURS)
+    compiled: list[str] = []
+    steps: list[Any] = []
+    monkeypatch.setattr(native, "native", compiled.append)
+    monkeypatch.setattr(alike, "difference", lambda scheme: compiled.append(scheme.name) or "")
+    compile_ahead(TOURS[-1].policies(window.library), [str(RACE)], RACE, steps.append)
+    assert compiled == [*native.SEARCHES, "lost-update"]
+    assert [(step.done, step.whole) for step in steps] == [(at, len(compiled)) for at in range(len(compiled))]
+
+
 def test_a_copy_is_made_kept_and_never_overwritten(tmp_path: Path) -> None:
     from foliolab.gui.tours.tour import TOURS
     from foliolab.gui.tours.working_copy import working_copy

@@ -293,7 +293,7 @@ def test_a_notice_moves_nothing(window: Window, qtbot: Any, monkeypatch: pytest.
 
 
 def test_a_notice_resolves_itself_and_stays_in_the_history(window: Window) -> None:
-    from foliolab.gui.window.notice_history import NoticeHistory
+    from foliolab.gui.widgets.notice_history import NoticeHistory
 
     window.notices.say("mine.py: broken", "error", "the details", about="mine.py")
     window.notices.say("other.py: broken", "error", about="other.py")

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from foliolab.framework.verify.explored import breadth_first, pct, reach
 
-_KINDS: Final[dict[str, tuple[Callable[..., Any], str]]] = {
+SEARCHES: Final[dict[str, tuple[Callable[..., Any], str]]] = {
     "search": (breadth_first.search, "tttttvvvvvvtttiii"),
     "follow": (breadth_first.follow, "tttttvvvtttiii"),
     "mark": (reach.mark, "tttiii"),
@@ -26,5 +26,5 @@ def native(name: str) -> Callable[..., int]:
     from foliolab.framework.machine.layout import Layouts
     from foliolab.framework.machine.native import Library
 
-    function, kinds = _KINDS[name]
+    function, kinds = SEARCHES[name]
     return Library(CallTree([function], frozenset(), {}, {}), Layouts(())).get(function, kinds)

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QSettings, Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
@@ -28,6 +28,7 @@ from foliolab.gui.inspector.inspected import inspect_page, inspect_step
 from foliolab.gui.inspector.inspector import Inspector
 from foliolab.gui.inspector.picture_layout import lay_out
 from foliolab.gui.window.exporting import export
+from foliolab.gui.window.settings import Settings
 from foliolab.gui.window.theme import DARK, LIGHT, Themes, paint_all
 
 WRITE = next(at for at, frame in enumerate(timeline().frames) if frame.op == "atomic_set" and "_large_" in frame.field)
@@ -35,10 +36,11 @@ native = pytest.mark.skipif(bool(native_missing()), reason="nothing can be compi
 
 
 @pytest.fixture
-def inspector(qtbot: Any) -> Inspector:
+def inspector(qtbot: Any, store: Path) -> Inspector:
     application = QApplication.instance()
     assert isinstance(application, QApplication)
-    desk: Any = SimpleNamespace(themes=Themes(application, "dark"))
+    settings = Settings(QSettings(str(store), QSettings.Format.IniFormat))
+    desk: Any = SimpleNamespace(themes=Themes(application, "dark"), settings=settings)
     made = Inspector(desk)
     qtbot.addWidget(made)
     made.resize(400, 800)
