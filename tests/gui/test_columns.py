@@ -111,15 +111,15 @@ def test_a_tree_is_sorted_within_its_groups_and_keeps_it(qtbot: Any, tmp_path: P
     own = [["5 %", "40 %", "9 %"], ["2 %", "1 %"]]
     first = made()
     assert texts(first) == own and first.header().sortIndicatorSection() == -1, "no heading is marked"
-    chosen = first.numbered(0)
-    assert chosen is not None
-    chosen = chosen.child(1)
+    group = first.numbered(0)
+    assert group is not None
+    chosen = group.child(1)
     first.setCurrentItem(chosen)
     where = QPoint(first.header().sectionViewportPosition(1) + 9, 5)
     for wanted in ([["5 %", "9 %", "40 %"], ["1 %", "2 %"]], [["40 %", "9 %", "5 %"], ["2 %", "1 %"]]):
         qtbot.mouseClick(first.header().viewport(), Qt.MouseButton.LeftButton, pos=where)
         assert texts(first) == wanted
-    assert first.currentItem() is chosen and chosen.parent().isExpanded()
+    assert first.currentItem() is chosen and group.isExpanded()
     assert texts(made()) == [["40 %", "9 %", "5 %"], ["2 %", "1 %"]], "the next tree of this name is sorted alike"
     assert texts(made(("", "other"))) == own, "a heading that is not there sorts nothing"
     qtbot.mouseClick(first.header().viewport(), Qt.MouseButton.LeftButton, pos=where)

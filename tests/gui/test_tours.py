@@ -188,7 +188,7 @@ def test_every_tour_compiles_ahead_and_the_race_what_attacks_and_the_check_need(
     compiled: list[str] = []
     steps: list[Any] = []
     monkeypatch.setattr(native, "native", compiled.append)
-    monkeypatch.setattr(alike, "difference", lambda scheme: compiled.append(scheme.name) or "")
+    monkeypatch.setattr(alike, "difference", lambda scheme: compiled.append(scheme.name))
     compile_ahead(TOURS[-1].policies(window.library), [str(RACE)], RACE, steps.append)
     assert compiled == [*native.SEARCHES, "lost-update"]
     assert [(step.done, step.whole) for step in steps] == [(at, len(compiled)) for at in range(len(compiled))]
