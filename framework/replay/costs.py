@@ -24,7 +24,8 @@ REPEATS: Final = 5
 def costs_of(result: Result, source: str) -> Costs | None:
     """The costs from a result, for its policy (or kernel) with the cheapest reuse; None if it has none.
 
-    Large folios only: policies do not track small ones.
+    Large folios only: policies do not track small ones. Times of a busy host, by which a copy takes no longer than a
+    reuse, are none.
     """
     found: list[Costs] = []
     for policy in result.config.policies:
@@ -32,9 +33,9 @@ def costs_of(result: Result, source: str) -> Costs | None:
         for cell in result.cells:
             if cell.policy == policy and cell.workload in times and cell.size_kib > 4 and cell.samples:
                 times[cell.workload].append(median(cell.samples))
-        if times[COPY] and times[REUSE]:
+        if times[COPY] and times[REUSE] and (copy := median(times[COPY])) > (reuse := median(times[REUSE])):
             where = f"{source}: {policy}, {COPY} and {REUSE}"
-            found.append(Costs(copy_ns=median(times[COPY]), reuse_ns=median(times[REUSE]), source=where))
+            found.append(Costs(copy_ns=copy, reuse_ns=reuse, source=where))
     return min(found, key=lambda costs: costs.reuse_ns, default=None)
 
 
@@ -47,7 +48,7 @@ def load_costs(path: str | os.PathLike[str]) -> Costs:
     found = costs_of(Result.load(path), Path(path).name)
     if found is None:
         raise ResultFileError(
-            f"{os.fspath(path)} has no times of {COPY} and {REUSE} for large folios",
+            f"{os.fspath(path)} has no times of {COPY} and {REUSE} for large folios by which a copy takes longer",
             f"measure them: `foliolab compare --workloads {COPY},{REUSE} --json FILE`",
         )
     return found

@@ -95,6 +95,16 @@ def test_what_the_source_cannot_show_is_not_claimed(tmp_path: Path) -> None:
     assert "The program got no large folio" in answer([replayed(tmp_path, empty)])[-2]
 
 
+def test_without_allocations_nothing_is_said_about_the_pages_that_were_written(tmp_path: Path) -> None:
+    header = Header(source="perf", shows=Shows(faults=True, allocations=False))
+    written = header, ev.columns(time=0, kind=ev.WRITE, mm=1, page=HEAP)
+    assert answer([replayed(tmp_path, written)])[:2] == [
+        "app.folio: 1 write fault fell on pages of which the trace cannot tell whether they are those of large folios, "
+        "nor what the kernel did.",
+        "The trace has no large folio, and cannot tell whether the program had any.",
+    ]
+
+
 def test_folios_of_a_snapshot_have_no_known_history(tmp_path: Path) -> None:
     header, made = family(2)
     kind = np.where(made.kind == ev.NEW, ev.PRESENT, made.kind)
