@@ -123,8 +123,8 @@ def _writes(results: Sequence[ReplayResult]) -> str:
         others = sum(one.count() - one.count("earlier") for one in seen)
         if others and not all(_sees(result, "allocations") for result in results):
             return (
-                f"{where}: {span}{older}{_counted([others], write)} fell on pages of which the trace cannot tell whether "
-                "they are those of large folios, nor what the kernel did."
+                f"{where}: {span}{older}{_counted([others], write)} fell on pages of which the trace cannot tell "
+                "whether they are those of large folios, nor what the kernel did."
             )
         rest = f"; {others:,} fell on other pages" if others else ""
         return f"{where}: {span}{older}no {write} fell on a large folio of known history{rest}."

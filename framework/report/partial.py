@@ -25,7 +25,9 @@ NOT_MODELLED: Final = (
 
 
 def mib_s(page_ns: float) -> str:
-    """Pages × ns as text in MiB × s, to three digits."""
+    """Pages × ns as text in MiB × s, to three digits; thousandths are the smallest."""
+    if 0 < page_ns / MIB_S < 0.0005:
+        return "< 0.001"
     return f"{page_ns / MIB_S:,.3g}" if page_ns / MIB_S < 1000 else f"{page_ns / MIB_S:,.0f}"
 
 

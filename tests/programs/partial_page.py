@@ -18,7 +18,7 @@ from page import folded, listed, percent, publish, table  # type: ignore[import-
 from program import Program  # type: ignore[import-not-found]
 from programs import ARENA, PROGRAMS  # type: ignore[import-not-found]
 
-from foliolab.framework.consequences.result import ConsequencesResult, Figured, PolicyOutcome
+from foliolab.framework.consequences.result import ConsequencesResult, Decided, Figured, PolicyOutcome
 from foliolab.framework.partial.result import PartialResult
 from foliolab.framework.report.partial import LOCKS, NOT_MODELLED, bounds, mib_s, number, spread
 from foliolab.framework.report.words import size_text
@@ -31,6 +31,8 @@ FIGURES: Final = ("PSS", "USS")
 ASKER: Final = "khugepaged"
 """The asker whose refusals are shown."""
 TODAY: Final = "page-mapcounts"
+ENOUGH: Final = 100
+"""Of how many cases, over all runs, a share is named at least."""
 MOST_NAMES: Final = 5
 """How many programs a sentence names at most, instead of their number."""
 MAIL: Final = "71247244-73fe-44ce-ab05-69c852f3aa1a@kernel.org"
@@ -65,7 +67,7 @@ class Case:
     def errs(self, policy: str) -> bool:
         """Whether a policy makes khugepaged refuse a collapse, or PSS or USS wrong."""
         found = [outcome_of(source.outcomes, policy) for source in self.followed.sources]
-        refused = any(one.held_back for outcome in found for one in outcome.decisions if one.name == ASKER)
+        refused = any(_asked(outcome).held_back for outcome in found)
         return refused or any(figure_of(outcome, name).sum for outcome in found for name in FIGURES)
 
 
@@ -101,6 +103,12 @@ def most_walks(case: Case, detector: str) -> int:
     """The walks of the run with the most of them, those of reclaim's scan among them."""
     values = case.detected.values
     return max(map(sum, zip(values(detector, "walks"), values(detector, "scan_walks"), strict=True)), default=0)
+
+
+def most_entries(case: Case, detector: str) -> float:
+    """The page table entries that the walks of a run look at, of the run with the most of them."""
+    values = case.detected.values
+    return max(map(sum, zip(values(detector, "entries_most"), values(detector, "scan_entries_most"), strict=True)))
 
 
 # -- the parts of the page ------------------------------------------------------------------------
@@ -144,14 +152,13 @@ def vain(case: Case, name: str) -> str:
 
 def consequences(cases: Sequence[Case]) -> list[str]:
     """What khugepaged refuses, and the errors of PSS and USS, for each policy that was followed."""
-    names = [outcome.policy.partition(":")[0] for outcome in cases[0].followed.sources[0].outcomes]
     lines: list[str] = []
-    for name in names[:-1]:  # the last one is the truth
+    for name in _policies(cases):
         rows = []
         wrong = [case for case in cases if case.errs(name)]
         for case in wrong:
             found = [outcome_of(source.outcomes, name) for source in case.followed.sources]
-            asked = [next(one for one in outcome.decisions if one.name == ASKER) for outcome in found]
+            asked = list(map(_asked, found))
             rows.append([
                 case.name, spread([one.asked for one in asked]), spread([one.held_back for one in asked]),
                 *(errors([figure_of(outcome, figure) for outcome in found]) for figure in FIGURES),
@@ -194,13 +201,16 @@ def answer(cases: Sequence[Case]) -> list[str]:
         "",
     ]
     shares = [
-        (share_of_doubt(case), case) for case in telling if any(run.doubtful for run in case.detected.runs)
-    ]  # fmt: skip
+        (share_of_doubt(case), case)
+        for case in telling
+        if sum(run.doubtful or 0 for run in case.detected.runs) >= ENOUGH
+    ]
     if shares:
         (low, least), (high, most) = min(shares, key=lambda one: one[0]), max(shares, key=lambda one: one[0])
         lines += [
-            f"**How many of the doubtful are.** Where the counters of a folio as a whole left doubt, {percent(low)} "
-            f"({least.name}) to {percent(high)} ({most.name}) of the doubtful removals left a page unmapped.",
+            "**How many folios in doubt are partially mapped.** Where the counters of a folio as a whole left doubt "
+            f"after a removal, a page was unmapped in {percent(low)} ({least.name}) to {percent(high)} ({most.name}) "
+            f"of the cases, in programs with {ENOUGH} such cases and more.",
             "",
         ]
         doubtful, partial = (
@@ -209,7 +219,41 @@ def answer(cases: Sequence[Case]) -> list[str]:
         )
         lines[-2] += f" Over all runs it is {partial:,} of {doubtful:,} ({percent(partial / doubtful)})."
     names = telling[0].detected.detectors if telling else []
-    return [*lines, *(_beside(telling, name) for name in names if name != TODAY), ""]
+    if names:
+        lines += [f"**What each way costs**, beside {TODAY} (pages that nothing maps are stranded until their folio is",
+                  "split or freed; medians over the runs of each program):", ""]  # fmt: skip
+    return [*lines, *(_beside(telling, name) for name in names if name != TODAY), "", *_wrong(cases)]
+
+
+def _wrong(cases: Sequence[Case]) -> list[str]:
+    """A sentence for each policy: whether khugepaged refuses collapses for it, and how wrong PSS and USS are."""
+    lines = ["**Collapses, PSS and USS.**", ""]
+    for name in _policies(cases):
+        found = {case.name: [outcome_of(source.outcomes, name) for source in case.followed.sources] for case in cases}
+        refused = [case for case, outcomes in found.items() if any(_asked(one).held_back for one in outcomes)]
+        where = f"in {listed(refused)}" if refused else "nowhere"
+        parts = [f"khugepaged would refuse collapses for a false shared {where}"]
+        for figure in FIGURES:
+            means = {
+                case: median(figure_of(one, figure).mean_relative for one in outcomes)
+                for case, outcomes in found.items()
+                if all(figure_of(one, figure).relative for one in outcomes)
+            }
+            most = max(means, key=lambda case, means=means: means[case])
+            wrong = f"wrong by a mean of at most {percent(means[most])} ({most})" if means[most] else "right everywhere"
+            parts.append(f"{figure} is {wrong}")
+        lines.append(f"- `{name}`: {'; '.join(parts)}.")
+    return [*lines, ""]
+
+
+def _policies(cases: Sequence[Case]) -> list[str]:
+    """The policies that were followed; the last one is the truth, and is left out."""
+    return [outcome.policy.partition(":")[0] for outcome in cases[0].followed.sources[0].outcomes][:-1]
+
+
+def _asked(outcome: PolicyOutcome) -> Decided:
+    """What khugepaged decides by a policy."""
+    return next(one for one in outcome.decisions if one.name == ASKER)
 
 
 def share_of_doubt(case: Case) -> float:
@@ -234,13 +278,16 @@ def _beside(cases: Sequence[Case], name: str) -> str:
             parts.append(f"{what} × {shown}{where}")
     most = max(cases, key=lambda case: most_walks(case, name))
     walked = most_walks(most, name)
-    walked_text = f"at most {number(walked)} walks in a run ({most.name})" if walked else "no walks"
+    walked_text = "no walks"
+    if walked:
+        entries = number(most_entries(most, name))
+        walked_text = f"at most {number(walked)} walks of {entries} entries in a run ({most.name})"
     wrong = [case.name for case in cases if any(case.detected.values(name, "splits_in_vain"))]
     vain_text = "; no split in vain"
     if wrong:
         some = listed(wrong) if len(wrong) <= MOST_NAMES else f"{len(wrong)} of these {len(cases)}"
         vain_text = f"; splits in vain in {some}"
-    return f"- **{name}**, beside {TODAY}: {'; '.join(parts)}; {walked_text}{vain_text}."
+    return f"- **{name}**: {'; '.join(parts)}; {walked_text}{vain_text}."
 
 
 def write(cases: Sequence[Case]) -> str:
