@@ -194,7 +194,7 @@ def _cost(results: Sequence[ReplayResult], judged: Sequence[Replayed]) -> str:
     if costs is None or len(times) < len(beyond):
         return f"{text}; what a copy costs was not measured{more}."
     each = costs.copy_ns - costs.reuse_ns
-    return f"{text}, {_between(map(abs, times), duration_text)} at {each:.0f} ns each ({costs.source}){more}."
+    return f"{text}, {_between(map(abs, times), _duration)} at {each:.0f} ns each ({costs.source}){more}."
 
 
 def _older_cost(results: Sequence[ReplayResult], judged: Sequence[Replayed]) -> str:
@@ -233,7 +233,7 @@ def _wrong(results: Sequence[ReplayResult], judged: Sequence[Replayed]) -> str:
             "operations on large folios, for an unknown time"
         )
     elif errs:
-        longest = _between((one.longest for one in falsely), lambda ns: duration_text(ns) if ns else "0 ns")
+        longest = _between((one.longest for one in falsely), _duration)
         share = _between((one.false_share for one in sides), lambda part: share_text(part, 1))
         text = (
             f"The longest time for which {name} called a folio maybe shared that one MM alone mapped is {longest}; "
@@ -360,6 +360,10 @@ def _counted(values: Iterable[float], one: str, several: str = "") -> str:
     """How many of something, with the word for it; `several` is `one` with an s where it is not given."""
     held = list(values)
     return f"{_numbers(held)} {one if max(held) == 1 else several or f'{one}s'}"
+
+
+def _duration(ns: float) -> str:
+    return duration_text(ns) if ns else "0 ns"
 
 
 def _mib(nbytes: float) -> str:

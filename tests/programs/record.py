@@ -174,7 +174,7 @@ def main() -> int:
             trace_of(folder, *one) for one in itertools.product(programs, given.sizes, range(1, given.runs + 1))
         )  # fmt: skip
         missing = [trace.stem for trace in every if not onerun.done(trace)]
-        print(f"would record {len(missing)} runs: {', '.join(missing)}")
+        print(f"would record {len(missing)} runs{': ' if missing else ''}{', '.join(missing)}")
         return 0
     packages.enter(folder / "root")
     with alone(folder, parser):
