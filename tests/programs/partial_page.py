@@ -239,8 +239,8 @@ def _wrong(cases: Sequence[Case]) -> list[str]:
                 for case, outcomes in found.items()
                 if all(figure_of(one, figure).relative for one in outcomes)
             }
-            most = max(means, key=lambda case, means=means: means[case])
-            wrong = f"wrong by a mean of at most {percent(means[most])} ({most})" if means[most] else "right everywhere"
+            largest, most = max((mean, case) for case, mean in means.items())
+            wrong = f"wrong by a mean of at most {percent(largest)} ({most})" if largest else "right everywhere"
             parts.append(f"{figure} is {wrong}")
         lines.append(f"- `{name}`: {'; '.join(parts)}.")
     return [*lines, ""]

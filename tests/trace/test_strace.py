@@ -183,6 +183,20 @@ def test_a_child_that_is_not_followed_ends_where_its_parent_waits_for_it(tmp_pat
     assert "1 tasks that a call made have no line: strace -f follows them." in header.notes
 
 
+def test_a_process_of_which_strace_does_not_say_that_it_exited_ends_all_the_same(tmp_path: Path) -> None:
+    """strace -qq; the child has a second thread, and its number is given again."""
+    life = (
+        f"7 1700000000.1 {FORK_OF} = 8\n8 1700000000.2 clone(flags=CLONE_VM|CLONE_THREAD) = 9\n"
+        "9 1700000000.2 munmap(0x10000, 4096) = 0\n8 1700000000.3 exit_group(0) = ?\n"
+        "7 1700000000.4 wait4(-1, [{WIFEXITED(s) && WEXITSTATUS(s) == 0}], 0, NULL) = 8\n"
+    )
+    header, found = convert(life + life.replace("1700000000", "1700000001"), tmp_path)
+    assert [(ev.KINDS[row["kind"]], row["mm"]) for row in found if row["kind"] != ev.UNMAP] == [
+        ("fork", 1), ("exit", 2), ("gone", 2), ("fork", 1), ("exit", 3), ("gone", 3),
+    ]  # fmt: skip
+    assert not any("another parent" in note for note in header.notes)
+
+
 def test_flags_that_are_in_memory_are_not_known(tmp_path: Path) -> None:
     """`-e raw=all` prints where clone3 finds its flags, and not the flags."""
     text = "7 1700000000.1 clone3(0x7ffe1000, 0x58) = 0x8\n8 1700000000.2 munmap(0x10000, 0x1000) = 0\n"

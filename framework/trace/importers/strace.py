@@ -39,7 +39,7 @@ __all__ = ["read", "recognise"]
 
 PROGRAM: Final = re.compile(r'"([^"]{0,4096})"')
 ENDED: Final = re.compile(r"WIFEXITED|WIFSIGNALED")
-FLAGS: Final = re.compile(r"flags=([^,}]{1,2048})")
+FLAGS: Final = re.compile(r"flags=([^,})]{1,2048})")
 UNFINISHED: Final = "<unfinished ...>"
 CHANGED: Final = re.compile(r"<pid changed to (\d{1,10}) \.\.\.>\Z", re.ASCII)
 SUPERSEDED: Final = re.compile(r"\+\+\+ superseded by execve in pid (\d{1,10})", re.ASCII)
@@ -292,6 +292,13 @@ class _Reader:
         self.exited.discard(thread.pid)
         self.found.append(Torn(time, 0, thread.pid, tid))
 
+    def waited(self, time: int, pid: int) -> None:
+        """A process has ended of which no line says so: strace does not follow it, or was told to be quiet (-qq)."""
+        self.unseen += self.threads[pid].silent
+        several = self.members[pid] > 1
+        for tid in [tid for tid, one in self.threads.items() if one.pid == pid] if several else [pid]:
+            self.ended(time, tid, self.threads[tid])
+
     # -- calls -------------------------------------------------------------------------------------
     def returned(self, time: int, tid: int, thread: _Thread, text: str, number: int) -> None:
         call, thread.call = ALIASES.get(thread.call, thread.call), ""
@@ -323,10 +330,8 @@ class _Reader:
             comm = program[1].rpartition("/")[2][:COMM] if program else ""
             self.found += (ExecBegin(*context), Exec(*context, comm), Name(time, thread.pid, comm))
         elif call == "wait4" and result > 0:
-            waited = self.threads.get(result)
-            if waited is not None and waited.silent and (ENDED.search(text) or "[{" not in text):
-                self.unseen += 1
-                self.ended(time, result, waited)
+            if result in self.threads and (ENDED.search(text) or "[{" not in text):
+                self.waited(time, result)
             self.found.append(Reaped(*context, result))
 
     def refuse(self, number: int, why: str) -> None:
