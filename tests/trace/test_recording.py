@@ -428,9 +428,23 @@ def test_lines_that_come_in_pieces_are_counted_once(tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.write_text("# atta")
     with out.open() as said, out.open("a") as tool:
-        attached = bpftrace._Attached(said)
+        attached = bpftrace._Appeared(said, bpftrace.READY_LINE, 2)
         for piece, ready in (("ched 1\n7 F\n", False), ("# attached", True), (" 2\n", True)):
             assert not attached() or ready
             tool.write(piece)
             tool.flush()
             assert attached() == ready
+
+
+def test_a_recording_waits_for_what_bpftrace_has_not_printed_yet(tmp_path: Path) -> None:
+    out = tmp_path / "main.txt"
+    out.write_text("9 1 F 7 7 10000 7\n")
+    recorder = bpftrace.BpftraceRecorder(tmp_path)
+    late = ["/bin/sh", "-c", 'sleep 0.1; echo "8 0 X 7 7 1" >> "$0"; exec sleep 60', str(out)]
+    with subprocess.Popen(late) as tool:
+        recorder._drain(tool, 7)
+        assert not recorder.notes
+        assert " X 7 7 " in out.read_text()
+        tool.kill()
+    recorder._drain(tool, 8)  # whose end never comes, since bpftrace is gone
+    assert recorder.notes == ["bpftrace did not print the end of the recording; how much is missing is not known."]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -34,6 +35,11 @@ LIMITS: Final = {"BPFTRACE_PERF_RB_PAGES": "8192", "BPFTRACE_MAP_KEYS_MAX": "655
 STUCK_SECONDS: Final = 30.0
 """How long bpftrace may use no processor time before it says that its probes are attached."""
 DRAIN_SECONDS: Final = 60.0
+"""How long bpftrace may take to print what it has when a recording is over, and then to end."""
+EVERY, QUIET = 0.02, 0.2
+"""Seconds between two looks at an output; seconds without more of it after which it is complete."""
+TAIL: Final = 16 << 20
+"""Bytes of an output, at least those that follow the exit of a command's first process."""
 READY_LINE: Final = "# attached"
 
 
@@ -61,19 +67,26 @@ def _has_group_dead() -> bool:
         return True
 
 
-class _Attached:
-    """Whether all probes are attached, by an output that grows fast where the whole host is recorded: read once."""
+class _Appeared:
+    """Whether words have appeared so many times in an output, which grows fast where the whole host is recorded.
 
-    def __init__(self, said: TextIO) -> None:
+    Args:
+        said: the output, which is read once.
+        words: what is looked for.
+        times: how often it must appear.
+    """
+
+    def __init__(self, said: TextIO, words: str, times: int = 1) -> None:
         self._said = said
-        self._lines = 0
+        self._words = words
+        self._left = times
         self._rest = ""
 
     def __call__(self) -> bool:
         text = self._rest + self._said.read()
-        self._lines += text.count(READY_LINE)
-        self._rest = text[1 - len(READY_LINE) :]
-        return self._lines >= 2
+        self._left -= text.count(self._words)
+        self._rest = text[1 - len(self._words) :]
+        return self._left <= 0
 
 
 class BpftraceRecorder(Recorder):
@@ -93,10 +106,11 @@ class BpftraceRecorder(Recorder):
         with ExitStack() as stack:
             if target.command:
                 command = stack.enter_context(gated(target.command, target.account))
-                stack.enter_context(self._running([command.pid], "main"))
+                process = stack.enter_context(self._running([command.pid], "main"))
                 command.go()
                 self.wait(target, lambda: command.process.poll() is not None)
                 finish(command.process)
+                self._drain(process, command.pid)
                 self.status = command.process.returncode
             else:
                 attachment.whole_host = True
@@ -123,10 +137,28 @@ class BpftraceRecorder(Recorder):
             )  # fmt: skip
         try:
             with out.open(encoding="utf-8", errors="replace") as said:
-                until(_Attached(said), process, "bpftrace", STUCK_SECONDS, log, meanwhile, self.tell)
+                until(_Appeared(said, READY_LINE, 2), process, "bpftrace", STUCK_SECONDS, log, meanwhile, self.tell)
             yield process
         finally:
             finish(process, signal.SIGINT, DRAIN_SECONDS)
+
+    def _drain(self, process: subprocess.Popen[bytes], pid: int) -> None:
+        """Wait until bpftrace has printed the end of a command: asked to end, it prints no more of what it has."""
+        out, over = self.folder / "main.txt", time.monotonic() + DRAIN_SECONDS
+        with out.open(encoding="utf-8", errors="replace") as said:
+            said.seek(max(out.stat().st_size - TAIL, 0))
+            ended = _Appeared(said, f" X {pid} {pid} ")
+            while not ended():
+                if process.poll() is not None or time.monotonic() > over:
+                    self.notes.append(
+                        "bpftrace did not print the end of the recording; how much is missing is not known."
+                    )
+                    return
+                time.sleep(EVERY)
+        size = -1  # the buffers of other processors
+        while size != out.stat().st_size and time.monotonic() < over:
+            size = out.stat().st_size
+            time.sleep(QUIET)
 
     def records(self, sources: list[TraceSource]) -> Iterator[Record]:
         yield from in_order(self.read_output("main.txt", "bpftrace's output", READERS["bpftrace"], sources))
