@@ -50,6 +50,14 @@ def run(  # noqa: PLR0913  (one parameter per option)
     every: Annotated[
         float, typer.Option("--every", min=0, metavar="N", help="With --by snapshots: one each N seconds. [0.25]")
     ] = 0,
+    kernel_memory: Annotated[
+        str,
+        typer.Option(
+            "--kernel-memory",
+            metavar="FILE",
+            help="A vmcore of this kernel, for slots of folios that are older than the recording. [/proc/kcore]",
+        ),
+    ] = "",
     limit: Annotated[
         str, typer.Option("--limit", metavar="SIZE", help="Stop when the raw data has this size, such as 4G.")
     ] = "",
@@ -79,6 +87,8 @@ def run(  # noqa: PLR0913  (one parameter per option)
         raise UsageError("--runs repeats a command, not a process that runs already", "name one: -- COMMAND")
     if every and by != "snapshots":
         raise UsageError("--every is the time between two snapshots", "add --by snapshots")
+    if kernel_memory and command:
+        raise UsageError("--kernel-memory is for processes that run already", "leave it out")
     from foliolab.framework.kernel.recording.session import Options, record
     from foliolab.framework.kernel.recording.target import Target
     from foliolab.framework.plugins.selection import parse_memory
@@ -89,7 +99,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
 
     target = Target(tuple(command or ()), pid, seconds, user, cgroup, container)
     kib, most = (parse_memory(size) if size else 0 for size in (folios, limit))
-    options = Options(kib >> 10, wait, most, every, lambda what: sys.stderr.write(f"foliolab: {what}\n"))
+    options = Options(kib >> 10, wait, most, every, lambda what: sys.stderr.write(f"foliolab: {what}\n"), kernel_memory)
     numbered = [out.with_name(f"{out.stem}-{number}{out.suffix}") for number in range(1, runs + 1)]
     done = []
     for path in numbered if runs > 1 else [out]:

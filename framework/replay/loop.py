@@ -32,6 +32,7 @@ from foliolab.framework.replay.spaces import (
 from foliolab.framework.trace import events as ev
 
 MM_SHIFT = 32
+PREDECESSORS_SHIFT = 24
 CLUSTER_SHIFT = 32
 NR_MASK = (1 << 32) - 1
 
@@ -138,7 +139,7 @@ def _after(
     if kind == ev.NEW:
         new_folio(vm, base, slot, page, vpn, order, other)
     elif kind == ev.PRESENT:
-        present(vm, contents, base, slot, page, nr, order, other)
+        present(vm, contents, base, slot, page, nr, order, other, head >> PREDECESSORS_SHIFT & 0xFF)
     elif kind == ev.MOVE:
         if other >= 0 and other + nr <= LAST_PAGE:
             move(vm, base, slot, page, page + nr, other)

@@ -19,7 +19,8 @@ from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.replay import cells
 from foliolab.framework.replay.account import MOST, Account
 from foliolab.framework.replay.cells import Cells, Sizes
-from foliolab.framework.replay.loop import CLUSTER_SHIFT, replay_chunk
+from foliolab.framework.replay.histories import PREDECESSORS
+from foliolab.framework.replay.loop import CLUSTER_SHIFT, PREDECESSORS_SHIFT, replay_chunk
 from foliolab.framework.replay.survey import MOST_FRAMES, MOST_WINDOWS, Progress, Survey
 from foliolab.framework.trace import events as ev
 from foliolab.framework.trace.events import Events, EventSource
@@ -30,6 +31,8 @@ FIRST_FRAMES: Final = 1 << 16
 PART_BITS: Final = 39
 """Events are replayed in parts of at most 2^39 ns, some 9 minutes: times 2^23 pages, the sums fit 64 bits."""
 LEAST_IDS: Final = 16
+FIRST: Final = PREDECESSORS_SHIFT // 8
+"""The byte of an event's head that says how many predecessors its folio has."""
 
 
 class TooSmall(Exception):
@@ -55,6 +58,8 @@ class Plan:
         chunk: events in the machine's memory at a time.
         frames: page frames to begin with, at most.
         predecessors: MMs that mapped the folios of the snapshot first and have left (`predecessors`).
+        slots: MMs that the recorded kernel remembers of a folio, if `trace` says of a part of the folios which ones
+            these were (`histories.Regrouped.as_read`); 0: that does not count.
     """
 
     trace: EventSource
@@ -70,6 +75,7 @@ class Plan:
     chunk: int = BLOCK_EVENTS
     frames: int = FIRST_FRAMES
     predecessors: int = 0
+    slots: int = 0
 
 
 class Player:
@@ -86,7 +92,8 @@ class Player:
         self.plan = plan
         survey = plan.survey
         self.asked = scheme
-        slots = survey.slots + plan.predecessors
+        predecessors = max(plan.predecessors, plan.slots)
+        slots = survey.slots + predecessors
         self.scheme = with_ids(scheme, slots)
         frames = min(survey.pages + (1 << PMD_ORDER), plan.frames)
         self.sizes = Sizes(
@@ -97,7 +104,7 @@ class Player:
             clusters=int(survey.cluster.max()) + 1,
             pfns=survey.pfns,
             events=plan.chunk,
-            predecessors=plan.predecessors,
+            predecessors=predecessors,
             watched=plan.watched,
             changes=plan.changes,
         )
@@ -177,7 +184,7 @@ class Player:
         self.account = Account(self.sizes)
         self.account.begin(self.machine, state)
         state.all[cells.KEEP_PFNS] = int(self.plan.survey.kinds[ev.FREE_HINT] > 0)
-        return state, ChunkLoader(state, self.plan.survey, self.plan.late)
+        return state, ChunkLoader(state, self.plan)
 
     def _attempt(self) -> None:
         self.plan.progress(f"prepare {self.scheme.name}", 0, 0)
@@ -259,9 +266,9 @@ def _whole(frames: int) -> int:
 class ChunkLoader:
     """Loads events into the machine's memory, in the form that the loop reads."""
 
-    def __init__(self, state: Cells, survey: Survey, late: bool) -> None:
-        self.survey = survey
-        self.late = late
+    def __init__(self, state: Cells, plan: Plan) -> None:
+        self.plan = plan
+        self.survey = plan.survey
         head = state.table(cells.AT_HEAD)
         self.head = head.view(np.uint8).reshape(-1, 8)
         self.mm = head.view(np.uint32).reshape(-1, 2)[:, 1]
@@ -280,7 +287,7 @@ class ChunkLoader:
         survey = self.survey
         forks = np.flatnonzero(events.kind == ev.FORK)
         self.head[forks[survey.unsure[events.other[forks]]], 1] |= ev.UNCERTAIN
-        if self.late:
+        if self.plan.late:
             exits = np.flatnonzero(events.kind == ev.EXIT)
             self.head[exits[survey.gone[events.mm[exits]]], 0] = ev.LOST  # the loop ignores it
         first, behind = np.searchsorted(survey.retried, (number, number + n))
@@ -290,8 +297,13 @@ class ChunkLoader:
         page[:n].view(np.uint64)[:] = events.page
         other[:n].view(np.uint64)[:] = events.other
         nr[:n] = events.nr
+        self.head[:n, FIRST] = 0
         rows = np.flatnonzero(events.kind == ev.PRESENT)
         cluster = survey.cluster
+        if rows.size:
+            flags = events.flags[rows]
+            read = (flags & ev.REMEMBERED > 0) & (self.plan.slots > 0)
+            self.head[rows, FIRST] = np.where(read, flags & PREDECESSORS, self.plan.predecessors)
         if rows.size and cluster.size > 1:
             mms = events.mm[rows]
             numbers = cluster[np.minimum(mms, cluster.size - 1)] * (mms < cluster.size)

@@ -38,8 +38,8 @@ def _begin(vm: Memory, base: int) -> bool:
     return True
 
 
-def map_first(vm: Memory, contents: Memory, base: int, order: int) -> int:
-    """Map a new large folio by all of them, after they have left the one before; its head frame, -1: see STATUS."""
+def map_first(vm: Memory, contents: Memory, base: int, order: int, nr: int) -> int:
+    """Map a new large folio by nr of them, after they have left the one before; its head frame, -1: see STATUS."""
     if reg(vm, base, cells.HELD) == 0 and not _begin(vm, base):
         return -1
     leave(vm, base)
@@ -52,7 +52,7 @@ def map_first(vm: Memory, contents: Memory, base: int, order: int) -> int:
         return -1
     head = frame_of(vm, who, 0)
     at = reg(vm, base, cells.MMS) + first * reg(vm, base, cells.MM_STRIDE)
-    for i in range(1, reg(vm, base, cells.PREDECESSORS)):
+    for i in range(1, nr):
         child = at + i * reg(vm, base, cells.MM_STRIDE)
         cpu, zone = reg(vm, base, cells.CPU), reg(vm, base, cells.ZONE)
         entrypoints.fork_range(vm, contents, cpu, zone, at, child, 0, 1 << order)

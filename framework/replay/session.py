@@ -15,7 +15,7 @@ from foliolab.framework.engine.engine import Execution
 from foliolab.framework.errors import BeyondDeclared, ExitCode, FolioLabError, NothingMeasured, StoppedEarly
 from foliolab.framework.plugins.registry import Registry
 from foliolab.framework.replay.costs import measured_costs
-from foliolab.framework.replay.histories import Regrouped, predecessors
+from foliolab.framework.replay.histories import SLOTS, Regrouped, predecessors
 from foliolab.framework.replay.player import Plan, Player
 from foliolab.framework.replay.result import YARDSTICK, Costs, Recording, Replayed, ReplayResult, Spared
 from foliolab.framework.replay.survey import Progress, Survey, survey
@@ -127,14 +127,23 @@ def replay(request: ReplayRequest, progress: Progress | None = None, partial: Pa
     forgetful: list[Replayed] = []
     for scheme in request.schemes:
         recorded = scheme.name in request.recorded
-        done.append(known.get(scheme) or replay_one(plan, scheme, recorded))
+        begun = _as_read(plan) if recorded else plan
+        done.append(known.get(scheme) or replay_one(begun, scheme, recorded))
         if done[-1].stopped == INTERRUPTED:
             break
         if found.kinds[ev.PRESENT] and done[-1].whole and (first := predecessors(scheme)):
-            forgetful.append(_whole(replay_one(replace(plan, predecessors=first), scheme, recorded)))
+            forgetful.append(_whole(replay_one(replace(begun, predecessors=first), scheme, recorded)))
         if partial is not None:
             partial(lambda: made(False))
     return made(done[-1].stopped != INTERRUPTED)
+
+
+def _as_read(plan: Plan) -> Plan:
+    """The plan for a policy that models the recorded kernel: it begins with the slots that were read of folios."""
+    source = plan.trace
+    if not isinstance(source, Regrouped) or not source.read:
+        return plan
+    return replace(plan, trace=source.as_read(), slots=SLOTS)
 
 
 def _teardown(request: ReplayRequest, plan: Plan) -> tuple[Plan, dict[Scheme, Replayed], list[str]]:
@@ -144,13 +153,14 @@ def _teardown(request: ReplayRequest, plan: Plan) -> tuple[Plan, dict[Scheme, Re
     their order is unknown; and on that order depends which MM gets a slot of the policy, and for how long.
     """
     late = replace(plan, late=True)
+    begun = _as_read(plan)
     if request.teardown != "auto":
         return (late if request.teardown == "gone" else plan), {}, []
     unsure = int(plan.survey.unsure.sum())
     models = [scheme for scheme in request.schemes if scheme.name in request.recorded]
     if not models or not (unsure or plan.survey.unsure_writes):
         return plan, {}, []
-    at_exit, at_gone = (_whole(replay_one(one, models[0], True)) for one in (plan, late))
+    at_exit, at_gone = (_whole(replay_one(one, models[0], True)) for one in (begun, replace(begun, late=True)))
     (exit_same, exit_of), (gone_same, gone_of) = (
         replayed.agreement(classes=("large", "small")) for replayed in (at_exit, at_gone)
     )

@@ -150,8 +150,14 @@ def _map_first(vm: Memory, base: int, slot: int, vpn: int, order: int, index: in
     return head
 
 
-def present(vm: Memory, contents: Memory, base: int, slot: int, page: int, nr: int, order: int, pfn: int) -> None:
-    """Map pages that were mapped when the trace began; MMs with the same recorded frames share folios."""
+def present(
+    vm: Memory, contents: Memory, base: int, slot: int, page: int, nr: int, order: int, pfn: int, first: int
+) -> None:
+    """Map pages that were mapped when the trace began; MMs with the same recorded frames share folios.
+
+    Args:
+        first: how many predecessors mapped a large folio before (`predecessors`).
+    """
     size = 1 << order
     who = mm_of(vm, base, slot)
     i = 0
@@ -166,8 +172,8 @@ def present(vm: Memory, contents: Memory, base: int, slot: int, page: int, nr: i
             if head >= 0:
                 _map_more(vm, base, slot, vpn, head, index, part)
             else:
-                if order and reg(vm, base, cells.PREDECESSORS) and part < PTRS_PER_PTE:
-                    head = predecessors.map_first(vm, contents, base, order)
+                if order and first and part < PTRS_PER_PTE:
+                    head = predecessors.map_first(vm, contents, base, order, first)
                     if head >= 0:
                         _map_more(vm, base, slot, vpn, head, index, part)
                 else:

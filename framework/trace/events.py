@@ -46,6 +46,12 @@ PFNs identify the folios: events with the same PFN mean the same folio. Tracers 
 traces write it.
 """
 LAST_KIND: Final = MAP
+SLOTS: Final = 15
+"""No trace has this kind: a recorder's row for each MM that maps a large folio whose slots were read.
+
+`other`: the PFN of the folio's first page; `page`: number of the folio's mappings; `nr`: those that the MM has by its
+slot, 0 if it has none. `trace.importers.remembered` makes flags of PRESENT events of it.
+"""
 
 KINDS: Final[dict[int, str]] = {
     PRESENT: "present", FORK: "fork", SPAWN: "spawn", EXEC: "exec", EXIT: "exit", GONE: "gone", NEW: "new",
@@ -65,6 +71,10 @@ KERNEL: Final = 8
 """The fault occurred in kernel mode."""
 FILE: Final = 16
 """The mapping is known to be shared or of a file."""
+REMEMBERED: Final = 32
+"""Of a PRESENT: which MMs the kernel remembered of the folio then was read from its memory, and HAS_SLOT says it."""
+HAS_SLOT: Final = 64
+"""Of a PRESENT with REMEMBERED: the MM has a slot of the folio."""
 
 COLUMNS: Final[dict[str, np.dtype[Any]]] = {
     "time": np.dtype("<u8"), "mm": np.dtype("<u4"), "kind": np.dtype("u1"), "flags": np.dtype("u1"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,15 @@ import pytest
 
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.pagetable import PFN_SHIFT, PTE_PRESENT, pte_ref
-from foliolab.framework.machine.primitives import READ_ONCE
+from foliolab.framework.machine.primitives import READ_ONCE, load, pfn_folio
 from foliolab.framework.replay import cells, spaces
-from foliolab.framework.replay.histories import Regrouped, predecessors
+from foliolab.framework.replay.histories import SLOTS, Regrouped, predecessors
 from foliolab.framework.replay.owners import large_head, order_of
 from foliolab.framework.replay.player import Plan, Player
 from foliolab.framework.replay.survey import survey
 from foliolab.framework.trace import events as ev
 from foliolab.framework.trace.events import Events, columns
+from foliolab.framework.trace.importers.remembered import Remembered
 from foliolab.policies import exact, mm_id, no_page_mapcount, page_mapcount
 
 HEAP = 0x7F12_3456_0000 >> 12 & ~511
@@ -42,12 +44,15 @@ class Held:
         yield self.events
 
 
-def played(rows: list[Row], scheme: Scheme = MM_ID, forgetful: bool = False) -> Player:
+def played(rows: list[Row], scheme: Scheme = MM_ID, forgetful: bool = False, as_read: bool = False) -> Player:
     held = Held(rows)
     found = survey(held, lambda *_: None)
     first = predecessors(scheme) if forgetful else 0
     source = Regrouped(held, found.mms)
-    player = Player(Plan(source, found, 1 << 30, 0, "interpreted", lambda *_: None, predecessors=first), scheme)
+    plan = Plan(source, found, 1 << 30, 0, "interpreted", lambda *_: None, predecessors=first)
+    if as_read:
+        plan = replace(plan, trace=source.as_read(), slots=SLOTS)
+    player = Player(plan, scheme)
     player.run()
     return player
 
@@ -113,6 +118,40 @@ def test_what_happened_is_between_the_two_histories(seed: int) -> None:
     kept, lost = figures(played(attached)), figures(played(attached, forgetful=True))
     for truth, then, low, high in zip(figures(whole), figures(before), kept, lost, strict=True):
         assert min(low, high) <= truth - then <= max(low, high)
+
+
+def with_slots(player: Player, rows: list[Row]) -> tuple[list[Row], Remembered]:
+    """The rows of a snapshot, marked by what the policy itself remembers of the folios; and the slots."""
+    state, machine = player.account._state, player.machine
+    assert state is not None
+    assert machine is not None
+    vm, base, slots = machine.vm, state.base, Remembered()
+    entries = state.table(cells.AT_MM).tolist()
+    for row in rows:
+        if row["order"]:
+            first = row["other"] >> row["order"] << row["order"]
+            folio = pfn_folio(vm, first - 4096)
+            own = load(spaces.mm_of(vm, base, entries[row["mm"]] - 1).mm_id)
+            counts = [load(folio._mm_id_mapcount[at]) + 1 for at in range(SLOTS) if mm_id.slot_id(folio, at) == own]
+            slots.add(row["mm"], first, load(folio._large_mapcount) + 1, sum(counts))
+    listed = [[row.get(name, 0) for name in ev.COLUMNS] for row in rows]
+    slots.mark(listed)
+    return [dict(zip(ev.COLUMNS, row, strict=True)) for row in listed], slots
+
+
+@pytest.mark.parametrize("seed", [3, 6, 22])
+def test_with_its_slots_a_folio_has_one_history(seed: int) -> None:
+    """What a policy does from the cut on is what it does after the whole history, if what it remembered was read."""
+    rng = random.Random(seed)
+    rows = family(rng, 60)
+    cut = rng.randrange(20, 45)
+    before, whole = played(rows[:cut]), played(rows)
+    start, slots = with_slots(before, snapshot(before, rows[cut - 1]["time"]))
+    assert slots.known == slots.folios > 0
+    attached = start + rows[cut:]
+    for forgetful in (False, True):
+        found = figures(played(attached, forgetful=forgetful, as_read=True))
+        assert found == tuple(truth - then for truth, then in zip(figures(whole), figures(before), strict=True))
 
 
 def older(mms: int) -> list[Row]:

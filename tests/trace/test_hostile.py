@@ -374,7 +374,7 @@ def test_the_documentation_has_every_event_and_record() -> None:
     kinds = {int(row[0]): row[1] for row in cells if row[0].isdigit() and len(row) == 4}
     assert kinds == ev.KINDS
     flags = [int(row[0]) for row in cells if row[0].isdigit() and len(row) == 2]
-    assert flags == [ev.REUSED, ev.COPIED, ev.UNCERTAIN, ev.KERNEL, ev.FILE]
+    assert flags == [ev.REUSED, ev.COPIED, ev.UNCERTAIN, ev.KERNEL, ev.FILE, ev.REMEMBERED, ev.HAS_SLOT]
     named = {row[0].strip("`"): row[1] for row in cells if row[0].startswith("`")}
     columns = {name: str(8 * kind.itemsize) for name, kind in ev.COLUMNS.items()}
     assert {name: named[name] for name in columns} == columns

@@ -4,7 +4,8 @@ A list of processes is stale when it is complete: a server forks meanwhile. So a
 what belongs to the target is chosen afterwards by descent: the processes that belonged to it when somebody looked, and
 whoever they forked. Somebody looks until the events are enabled, and again afterwards, so that no fork falls between.
 
-What was mapped before is read once the events are enabled. Processes are read one after the other, while they go on,
+What was mapped before is read once the events are enabled, and then whom the kernel remembers of large folios, where
+its memory can be read (`slots`). Processes are read one after the other, while they go on,
 and processes that are new by then are read in further rounds. `trace.importers.beginning` makes one moment of it.
 """
 
@@ -12,11 +13,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Final
 
-from foliolab.framework.contract.trace_records import Reaped, Record, Task
+from foliolab.framework.contract.trace_records import Reaped, Record, Row, Task
 from foliolab.framework.errors import KernelError
-from foliolab.framework.kernel.recording import snapshots
+from foliolab.framework.kernel.recording import kernel_memory, slots, snapshots
 from foliolab.framework.kernel.recording.target import Target
 from foliolab.framework.trace.importers.snapshots import ProcessSnapshot, present
 from foliolab.framework.trace.importers.spaces import CLONE_THREAD
@@ -29,20 +31,26 @@ LOOK_NS: Final = 100_000_000
 class Attachment:
     """The processes of a recording that ran before it.
 
+    Args:
+        target: who belongs to it.
+        core: a vmcore of the running kernel, for slots; empty for /proc/kcore.
+
     Attributes:
         whole_host: whether the recorder records every process; `records` then chooses those of the target.
         until: ns of CLOCK_MONOTONIC at which the last of them was read; 0 if none was.
         notes: sentences for the trace's header.
     """
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, core: str = "") -> None:
         self.target = target
+        self.core = core
         self.whole_host = False
         self.until = 0
         self.notes: list[str] = []
         self._looked = 0
         self._seen: dict[int, int] = {}  # by PID: when it last belonged to the target
         self._processes: list[ProcessSnapshot] = []
+        self._slots: list[Row] = []
 
     def look(self) -> list[int]:
         """The PIDs that belong to the target now."""
@@ -81,21 +89,51 @@ class Attachment:
             return
         if refused:
             self.notes.append(f"What {refused} processes had mapped at the start could not be seen.")
+        if slots.folios_of(self._processes):
+            self._read_slots()
+
+    def _read_slots(self) -> None:
+        """Read whom the kernel remembers of the folios that are mapped, where its memory can be read."""
+        try:
+            memory = kernel_memory.opened(self.core)
+            found = slots.read(slots.Reader(memory), self._processes)
+        except KernelError as fault:
+            self.notes.append(
+                f"The slots of folios that were there before the recording were not read: {fault.what} "
+                f"({fault.hint}). Outcomes that depend on them have bounds."
+            )
+            return
+        self.until, self._slots = found.at, found.rows
+        how = (
+            f"twice within {found.span / 1e6:,.0f} ms, while the system went on"
+            if memory.changes
+            else "which was made earlier"
+        )
+        self.notes.append(
+            f"At {datetime.now():%H:%M:%S} the slots of {found.same:,} of {found.folios:,} large folios that were "
+            f"there before the recording were read by drgn from {memory.source}, {how}."
+        )
 
     def records(self, records: Iterable[Record]) -> Iterator[Record]:
         """The records of the target's processes, with rows of what each had mapped when it was read."""
         chosen = iter(self._chosen(records) if self.whole_host else records)
-        left = sorted(self._processes, key=lambda process: process.time)
-        for process in left:
+        for moment, rows in self._rows():
             for record in chosen:
-                if record.time >= process.time:
-                    yield from present(process.time, process)
+                if record.time >= moment:
+                    yield from rows
                     yield record
                     break
                 yield record
             else:
-                yield from present(process.time, process)
+                yield from rows
         yield from chosen
+
+    def _rows(self) -> Iterator[tuple[int, Iterable[Record]]]:
+        """What was read, and when."""
+        for process in sorted(self._processes, key=lambda process: process.time):
+            yield process.time, present(process.time, process)
+        if self._slots:
+            yield self.until, self._slots
 
     def _chosen(self, records: Iterable[Record]) -> Iterator[Record]:
         members = set(self._seen)

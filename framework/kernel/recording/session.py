@@ -38,6 +38,7 @@ class Options:
         most: bytes of raw data that end the recording; 0: any number.
         every: seconds between two snapshots; 0: as often as is usual.
         tell: is told when the recording of a target that runs already has begun.
+        core: a vmcore of the running kernel, for the slots of folios that were there before; empty for /proc/kcore.
     """
 
     folios: int = 0
@@ -45,6 +46,7 @@ class Options:
     most: int = 0
     every: float = 0.0
     tell: Callable[[str], object] = bool
+    core: str = ""
 
 
 def record(
@@ -80,7 +82,7 @@ def record(
     with scratch(parent) as folder:
         recorder = probe.RECORDERS[method](folder)
         recorder.most, recorder.tell, recorder.every = chosen.most, chosen.tell, chosen.every
-        attachment, notes = Attachment(target), list[str]()
+        attachment, notes = Attachment(target, chosen.core), list[str]()
         with large_folios.only(chosen.folios, chosen.wait):
             header, counters, chances = _header(target, method), _counters(), Chances.now()
             with tracefs.unmounted_after(notes):

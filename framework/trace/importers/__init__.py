@@ -219,6 +219,11 @@ def _notes(assembly: Assembly, beginning: Beginning) -> list[str]:
     if beginning.unknown:
         some = len(beginning.unknown)
         notes.append(f"What {some} MM{'s' * (some != 1)} had mapped when the trace began is not known.")
+    if (slots := beginning.remembered).folios:
+        notes.append(
+            f"The slots of {slots.known:,} of {slots.folios:,} such folios fit what the MMs of this trace map when it "
+            "begins, so that their history is known; what the kernel remembers of all others is not known."
+        )
     if assembly.batch.backwards:
         notes.append(
             f"The times of {assembly.batch.backwards} events went back; they were lifted (to read two texts as one, "

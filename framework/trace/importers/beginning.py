@@ -14,6 +14,7 @@ import numpy as np
 from foliolab.framework.trace import events as ev
 from foliolab.framework.trace.events import Events
 from foliolab.framework.trace.importers.batch import MOST, EventRow, Sink
+from foliolab.framework.trace.importers.remembered import Remembered
 from foliolab.framework.trace.importers.snapshots import Numbers, ProcessSnapshot
 
 
@@ -84,6 +85,7 @@ class Beginning:
     Attributes:
         unknown: address spaces with an event until then of which it is not known what they mapped before it.
         ended: address spaces that ended before it, of which the trace has no event.
+        remembered: the slots of folios, as far as a recorder read them.
     """
 
     def __init__(self, sink: Sink, at: int) -> None:
@@ -91,6 +93,7 @@ class Beginning:
         self.at = at
         self.unknown: set[int] = set()
         self.ended: set[int] = set()
+        self.remembered = Remembered()
         self._maps: dict[int, _Map] = {}
         self._read: set[int] = set()
         self._borrowers: dict[int, int] = {}  # by MM, the one whose pages it uses until it executes a program
@@ -117,6 +120,7 @@ class Beginning:
             whole = mapped.snapshot()
             for page, nr, pfn, order in whole.runs(np.ones(len(whole.page), np.bool_)):
                 found.append([self.at, mm, ev.PRESENT, 0, order, 0, page, nr, pfn])
+        self.remembered.mark(found)
         found += [[self.at, of, ev.SPAWN, 0, 0, 0, 0, 0, mm] for mm, of in self._borrowers.items()]
         self._maps.clear()
         for start in range(0, len(found), MOST):
@@ -131,6 +135,8 @@ class Beginning:
                 self._present(mm, page, nr, other, order)
         elif kind in (ev.FORK, ev.SPAWN, ev.EXEC, ev.EXIT, ev.GONE):
             self._life(kind, mm, other)
+        elif kind == ev.SLOTS:
+            self.remembered.add(mm, other, page, nr)
         elif (mapped := self._maps.get(self._borrowers.get(mm, mm))) is None:
             self.unknown.add(mm)
         elif kind == ev.NEW and not flags & ev.FILE:
