@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import platform
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -286,7 +287,7 @@ def test_the_header_says_that_slots_were_read_and_when(
 def test_what_is_missing_is_named_and_the_bounds_remain(
     attached: Attachment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    if not os.access(btf.RUNNING, os.R_OK) or kernel_memory.platform.machine() not in kernel_memory.MACHINES:
+    if not os.access(btf.RUNNING, os.R_OK) or platform.machine() not in kernel_memory.MACHINES:
         pytest.skip("this kernel's types cannot be read")
     monkeypatch.setattr(kernel_memory, "KCORE", tmp_path / "kcore")
     attached.read()
