@@ -105,7 +105,10 @@ KINDS: Final = (
     ),
     Kind(
         "output of perf stat",
-        _lines(r"(?: ?Performance counter stats for |[\d.]{1,20}[,;][\w ]{0,20}[,;][\w:-]{1,64}[,;]\d{1,20}[,;]\d)"),
+        _lines(
+            r"(?: ?Performance counter stats for "
+            r"|[\d.]{1,20}[,;][A-Za-z ]{0,20}[,;][A-Za-z][\w:-]{1,64}[,;]\d{1,20}[,;]\d)"
+        ),
         "it has counts: no order, no addresses",
     ),
     Kind("stacks folded into lines", _lines(r"[^\s;]{1,80}(?:;[^;\n]{1,200}){1,200} \d{1,20}$"),
