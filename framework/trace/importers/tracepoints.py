@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Final, TypeVar
+from typing import Final
 
 from foliolab.framework.contract import trace_records as rec
 from foliolab.framework.contract.trace_reader import TraceSource
@@ -54,6 +54,8 @@ ESR_WRITE: Final = 1 << 6
 ESR_PRESENT: Final = {2, 3}
 """Of the ESR's fault status, divided by 4: access flag and permission faults, on a page that is present."""
 
+LIVES: Final = frozenset({rec.Task, rec.Exit})
+"""Records of the life of a thread."""
 Context = tuple[int, int, int, int]
 """The time in ns, the CPU, the PID and the thread ID of an event."""
 Parse = Callable[[Context, str, str], "Record | None"]
@@ -67,16 +69,6 @@ class Unreadable(ValueError):
 
 REMEMBERED: Final = 4096
 """Tasks of which something is remembered: a text may have millions."""
-Value = TypeVar("Value")
-
-
-class _Recent(dict[int, Value]):
-    """What is known of tasks, by number; all is forgotten when it is too much."""
-
-    def __setitem__(self, task: int, value: Value, /) -> None:
-        if len(self) >= REMEMBERED:
-            self.clear()
-        super().__setitem__(task, value)
 
 
 class _Repetitions:
@@ -84,12 +76,14 @@ class _Repetitions:
 
     def __init__(self) -> None:
         self.count = 0
-        self._newest: _Recent[tuple[int, set[str]]] = _Recent()
+        self._newest: dict[int, tuple[int, set[str]]] = {}
 
     def __call__(self, tid: int, time: int, line: str) -> bool:
         """Whether the line was delivered before."""
         newest = self._newest.get(tid)
         if newest is None or newest[0] != time:
+            if newest is None and len(self._newest) >= REMEMBERED:
+                self._newest.clear()
             self._newest[tid] = time, {line}
             return False
         repeated = line in newest[1]
@@ -99,19 +93,27 @@ class _Repetitions:
 
 
 class _Threads:
-    """Which process a thread belongs to, for tools that print one task number only.
+    """Which process a thread belongs to, for tools that print one task number only, and what processes are called.
 
     A thread may have records after its exit, so those that exited last are remembered.
 
     Attributes:
         process_of: by TID, of threads that are not the first of their process.
+        names: by PID, the name that was told last.
     """
 
     def __init__(self) -> None:
         self.process_of: dict[int, int] = {}
+        self.names: dict[int, str] = {}
         self._ended: deque[int] = deque()
 
+    def name(self, pid: int, comm: str) -> None:
+        if len(self.names) >= REMEMBERED:
+            self.names.clear()
+        self.names[pid] = comm
+
     def see(self, record: Record) -> None:
+        """Note that a task was made, or that one exits."""
         if isinstance(record, rec.Task):
             if (record.flags or 0) & CLONE_THREAD:
                 self.process_of[record.child] = record.pid
@@ -147,15 +149,14 @@ class Layout:
         Raises:
             TraceFileError: an event of `PARSERS` cannot be read.
         """
-        names: _Recent[str] = _Recent()
         threads = _Threads()
-        process_of = threads.process_of
+        process_of, names = threads.process_of, threads.names
         repeated, without_pid, time = _Repetitions(), False, 0
-        search, parts, digits = self.pattern.search, self.parts, self.digits
+        search, parts, digits, parsers = self.pattern.search, self.parts, self.digits, PARSERS
         for line in source:
             found = search(line)
             split = parts(found, line) if found else None
-            parse = parser_of(split[6]) if split else None
+            parse = (parsers.get(split[6]) or parser_of(split[6])) if split else None
             if found is None or split is None or parse is None:
                 if lost := _lost(line, time):
                     yield lost
@@ -176,10 +177,11 @@ class Layout:
                 source.unreadable(line, f"{event} cannot be read, {why}")
                 continue
             if record is not None:
-                threads.see(record)
+                if record.__class__ in LIVES:
+                    threads.see(record)
                 yield record
             if tid == pid and names.get(pid) != comm:
-                names[pid] = comm
+                threads.name(pid, comm)
                 yield rec.Name(time, pid, comm)
         if repeated.count:
             source.notes.append(f"perf delivered {repeated.count} records twice; they were dropped.")
