@@ -51,9 +51,15 @@ def verdict(rows: Sequence[Row]) -> str:
     wrong = [f"{name} on {row.name}" for row in rows for name in row.refuted_claims]
     held = sum(1 for row in rows for name in row.claims if name in row.behaves_like)
     writes = sum(row.agreements[name].writes for row in rows for name in row.claims if name in row.agreements)
+    others = [row for row in rows if not row.claims and row.behaves_like]
+    writes += sum(row.writes for row in others)
     parts = []
     if held:
         parts.append(f"{held} of {len(rows)} kernels do all that the policy which claims to model them predicts")
+    if others:
+        like = ", ".join(dict.fromkeys(name for row in others for name in row.behaves_like))
+        which = ", ".join(row.name for row in others)
+        parts.append(f"no policy claims to model {which}, and all that was played there is as predicted by {like}")
     if wrong:
         parts.append(f"differs: {', '.join(wrong)}")
     if lost:

@@ -114,6 +114,16 @@ def test_the_table(row: Callable[..., Row]) -> None:
     assert shown.splitlines()[-1].startswith("1 of 1 kernels")
 
 
+def test_a_kernel_that_no_policy_claims_is_no_nothing(row: Callable[..., Row]) -> None:
+    """A kernel whose configuration is unknown is claimed by no policy, and may behave like one all the same."""
+    found = replace(row("mm-id", SHORT), name="7.0", claims=())
+    assert kernelmatrix.verdict([found]) == (
+        f"no policy claims to model 7.0, and all that was played there is as predicted by mm-id ({found.writes:,} page "
+        "writes)."
+    )
+    assert kernelmatrix.verdict([row("mm-id", SHORT), found]).startswith("1 of 2 kernels do all that the policy")
+
+
 def test_a_claim_that_does_not_hold(row: Callable[..., Row]) -> None:
     found = row("page-mapcount")  # and its options say MM IDs
     assert found.refuted_claims == ["mm-id"]

@@ -54,7 +54,8 @@ def images(
         raise UsageError("--initrd goes with a kernel", "name it with --image")
     found = {one.name: one for one in (_image(name, registry) for name in split(names or []))}
     if all_:
-        found |= {one.name: one for one in store.images()}
+        named = {one.release for one in found.values()}
+        found |= {one.name: one for one in store.images() if one.release not in named}
         if not found:
             raise KernelError("no kernel is at hand", "fetch some: foliolab kernel get 6.12 7.3")
     if file is not None:
