@@ -118,13 +118,19 @@ def test_a_guest_that_never_works_is_given_up(tmp_path: Path, monkeypatch: pytes
         pass
 
 
-def test_a_boot_goes_on_while_qemu_works(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_boot_goes_on_while_qemu_works_or_waits_for_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     boot = machine._Boot.__new__(machine._Boot)  # no process is started
-    boot._worked = 0.0
+    boot._worked = boot._stood = 0.0
     boot.channel = Channel(socket.socket(), "x", 60.0, lambda: ("", ""))
     seconds = iter([1.2, 40.0, 40.9, 60.0, machine.BOOT_WORK])
     monkeypatch.setattr(machine._Boot, "worked", lambda self: next(seconds))
+    line = iter([0.0, 0.0, 20.0, 20.0, 90.0])
+    monkeypatch.setattr(machine._Boot, "stood", lambda self: next(line))
     assert [boot.patience() for _ in range(5)] == [60.0, 60.0, 0.0, 60.0, 0.0]
+    seconds = iter([0.2, 0.4, 0.4, 0.5])
+    line = iter([50.0, 90.0, 119.0, 150.0])
+    boot._worked = boot._stood = 0.0
+    assert [boot.patience() for _ in range(4)] == [60.0, 60.0, 0.0, 60.0], "a busy host has no processor for it"
     boot.channel.close()
 
 

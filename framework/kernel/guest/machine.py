@@ -36,6 +36,8 @@ MEMORY: Final = 512
 """Memory of a guest in MiB."""
 BOOT_LOOK: Final[dict[Accelerator, float]] = {"kvm": 30.0, "tcg": 60.0}
 """Seconds between two looks at a guest that boots. One that had no second of a processor's time meanwhile hangs."""
+STARVED: Final = 0.5
+"""The share of these seconds that QEMU stood in line for a processor, from which on it does not count as hanging."""
 BOOT_WORK: Final = 100.0
 """Seconds of a processor's time that a boot may take. It needs 2 to 10, however many other programs run."""
 SECONDS: Final = 120.0
@@ -99,7 +101,7 @@ class _Boot:
                 ours.close()
                 raise KernelError(f"QEMU cannot be started: {fault.strerror}", "is there enough memory?") from fault
         self.channel = Channel(ours, f"kernel {image.name}", BOOT_LOOK[accelerator], self.ending)
-        self._worked = 0.0
+        self._worked = self._stood = 0.0
         stack.callback(self.end)
 
     def end(self) -> None:
@@ -118,10 +120,22 @@ class _Boot:
                 seconds += sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")  # utime, stime
         return seconds
 
+    def stood(self) -> float:
+        """Seconds that QEMU's threads were ready to run and had no processor; 0 if this host does not say."""
+        pid = self.process.pid
+        nanoseconds = 0
+        with suppress(OSError, ValueError, IndexError):
+            for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():  # of the keeper
+                for thread in Path(f"/proc/{child}/task").iterdir():
+                    nanoseconds += int((thread / "schedstat").read_text().split()[1])
+        return nanoseconds / 1e9
+
     def patience(self) -> float:
         """Seconds that the guest gets besides for its boot; 0 if it hangs (see `Channel.receive`)."""
         before, self._worked = self._worked, self.worked()
-        return self.channel.seconds if before + 1 <= self._worked < BOOT_WORK else 0.0
+        line, self._stood = self._stood, self.stood()
+        goes_on = before + 1 <= self._worked or line + STARVED * self.channel.seconds <= self._stood
+        return self.channel.seconds if goes_on and self._worked < BOOT_WORK else 0.0
 
     def ending(self) -> tuple[str, str]:
         """How the guest ended, with what it said last."""
