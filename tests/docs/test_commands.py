@@ -21,7 +21,7 @@ STANDS_FOR = {"NAME": "mm-id", "POLICY": "mm-id", "FILE": "x.json", "FOLDER": "x
 def commands() -> list[tuple[str, str]]:
     found = []
     for page in PAGES:
-        text = page.read_text("utf-8")
+        text = re.sub(r"\\\n *", "", page.read_text("utf-8"))  # a command may go on in the next line
         found += [(page.name, (one[0] or one[1]).replace("\n", " ")) for one in WORDS.findall(text)]
     return sorted(set(found))
 
