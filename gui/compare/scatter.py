@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from PySide6.QtCore import QPoint, QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QFontMetricsF, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QSizePolicy
+from PySide6.QtCore import QPoint, QPointF, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QFontMetricsF, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QWheelEvent
+from PySide6.QtWidgets import QRubberBand, QSizePolicy
 
 from foliolab.gui.compare.delegate import fitted
 from foliolab.gui.compare.pictures import number_text, ticks
+from foliolab.gui.compare.shown_part import ShownPart
 from foliolab.gui.widgets.painted import Painted
+from foliolab.gui.widgets.range_drag import NEAR, PANNED, ZOOM
 
 if TYPE_CHECKING:
     from foliolab.gui.window.theme import Theme
@@ -52,8 +54,14 @@ class Spot:
 class Scatter(Painted):
     """The scatter. The arrow keys go from point to point, Enter or a click opens one.
 
+    A drag shows the part under it, the wheel zooms around the mouse (with Shift it moves the part); a double-click or
+    Escape shows all.
+
     Signals:
         opened: the policy of a point.
+
+    Attributes:
+        part: the part that is shown.
     """
 
     opened = Signal(str)
@@ -63,6 +71,10 @@ class Scatter(Painted):
         self.spots: list[Spot] = []
         self.title = ""
         self.current = -1
+        self.part = ShownPart()
+        self.part.changed.connect(self.update)
+        self._from: QPoint | None = None
+        self._band = QRubberBand(QRubberBand.Shape.Rectangle, self)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
@@ -92,29 +104,63 @@ class Scatter(Painted):
         """Where points can be: not on the edge of the frame."""
         return self._frame().adjusted(10, 0, -10, 0)
 
-    def _ticks(self) -> tuple[list[float], list[float]]:
+    def _whole(self) -> QRectF:
+        """What the axes show of all points, up to round figures."""
         widest = max([spot.x for spot in self.spots] + [1.0])
         ys = [spot.y for spot in self.spots] + [0.0]
         low, high = min(ys), max(ys)
         least = max(0.0, 4.0 - (high - low)) / 2
-        return ticks(0.0, widest), ticks(low - least, high + least)
+        xs, ys = ticks(0.0, widest), ticks(low - least, high + least)
+        return QRectF(xs[0], ys[0], xs[-1] - xs[0], ys[-1] - ys[0])
+
+    def _seen(self) -> QRectF:
+        """What the axes show."""
+        return self.part.seen or self._whole()
+
+    def _ticks(self) -> tuple[list[float], list[float]]:
+        """The figures at the axes."""
+        seen = self._seen()
+        xs, ys = ticks(seen.left(), seen.right()), ticks(seen.top(), seen.bottom())
+        slack = 1e-9
+        return (
+            [x for x in xs if max(seen.left(), 0) - slack <= x <= seen.right() + slack],
+            [y for y in ys if seen.top() - slack <= y <= seen.bottom() + slack],
+        )
+
+    def _pixel(self, x: float, y: float) -> QPointF:
+        frame, seen = self._inner(), self._seen()
+        return QPointF(
+            frame.left() + (x - seen.left()) / seen.width() * frame.width(),
+            frame.bottom() - (y - seen.top()) / seen.height() * frame.height(),
+        )
+
+    def _value(self, position: QPointF) -> QPointF:
+        """The figures at a position."""
+        frame, seen = self._inner(), self._seen()
+        return QPointF(
+            seen.left() + (position.x() - frame.left()) / max(frame.width(), 1) * seen.width(),
+            seen.top() + (frame.bottom() - position.y()) / max(frame.height(), 1) * seen.height(),
+        )
 
     def place(self, spot: Spot) -> QPointF:
         """Where a policy's point is."""
-        frame, (xs, ys) = self._inner(), self._ticks()
-        x = frame.left() + (spot.x - xs[0]) / (xs[-1] - xs[0]) * frame.width()
-        y = frame.bottom() - (spot.y - ys[0]) / (ys[-1] - ys[0]) * frame.height()
-        return QPointF(x, y)
+        return self._pixel(spot.x, spot.y)
+
+    @property
+    def inside(self) -> list[int]:
+        """The numbers of the points in the shown part."""
+        return [number for number, spot in enumerate(self.spots) if self.part.holds(spot.x, spot.y)]
 
     def _at(self, position: QPointF) -> int:
         """The number of the point nearest to a position; -1 if none is near."""
-        near = [((self.place(spot) - position).manhattanLength(), n) for n, spot in enumerate(self.spots)]
+        near = [((self.place(self.spots[n]) - position).manhattanLength(), n) for n in self.inside]
         distance, number = min(near, default=(REACH, -1))
         return number if distance < REACH else -1
 
     def text_at(self, position: QPoint) -> str:
         """All points there: policies may lie upon each other."""
-        there = [one.text for one in self.spots if (self.place(one) - QPointF(position)).manhattanLength() < REACH]
+        shown = [self.spots[number] for number in self.inside]
+        there = [one.text for one in shown if (self.place(one) - QPointF(position)).manhattanLength() < REACH]
         return "\n".join(there)
 
     # -- drawing ---------------------------------------------------------------------------------------
@@ -130,7 +176,7 @@ class Scatter(Painted):
         theme, line = self._theme, QFontMetricsF(self.font()).height()
         xs, ys = self._ticks()
         for value in ys:
-            y = frame.bottom() - (value - ys[0]) / (ys[-1] - ys[0]) * frame.height()
+            y = self._pixel(0, value).y()
             style = Qt.PenStyle.DashLine if value == 0 else Qt.PenStyle.SolidLine
             painter.setPen(QPen(theme.colour("quiet" if value == 0 else "edge"), 1, style))
             painter.drawLine(QPointF(frame.left(), y), QPointF(frame.right(), y))
@@ -140,7 +186,7 @@ class Scatter(Painted):
             painter.drawText(QRectF(0, y - line / 2, frame.left() - 6, line), flags, text)
         every = max(1, round(len(xs) * 44 / max(frame.width(), 1)))
         for value in xs[::every]:
-            x = self._inner().left() + (value - xs[0]) / (xs[-1] - xs[0]) * self._inner().width()
+            x = self._pixel(value, 0).x()
             box = QRectF(x - 24, frame.bottom() + 3, 48, line)
             painter.drawText(box, Qt.AlignmentFlag.AlignHCenter, f"{number_text(value)} %")
         painter.setFont(fitted(self.font(), self.title, self.width() - 12))
@@ -151,9 +197,11 @@ class Scatter(Painted):
 
     def _points(self, painter: QPainter) -> None:
         theme = self._theme
-        taken: list[QRectF] = [QRectF(at.x() - 6, at.y() - 6, 12, 12) for at in map(self.place, self.spots)]
+        shown = self.inside
+        places = [self.place(self.spots[number]) for number in shown]
+        taken: list[QRectF] = [QRectF(at.x() - 6, at.y() - 6, 12, 12) for at in places]
         # The names of the rows are placed first, so that they stay where points are crowded.
-        order = sorted(range(len(self.spots)), key=lambda n: (not self.spots[n].shown, n))
+        order = sorted(shown, key=lambda n: (not self.spots[n].shown, n))
         for number in order:
             spot, at = self.spots[number], self.place(self.spots[number])
             colour = theme.colour("bad" if spot.unsafe else "accent" if spot.here else "quiet")
@@ -192,11 +240,41 @@ class Scatter(Painted):
                 return
 
     # -- input -----------------------------------------------------------------------------------------
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        if event.button() == Qt.MouseButton.LeftButton:
+            self._from = event.position().toPoint()
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        """Show all, unless it is a point that was clicked twice."""
+        if self._at(event.position()) < 0:
+            self.part.fit()
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Zoom around the mouse; with Shift, move the part."""
+        delta = event.angleDelta()
+        turns = (delta.y() or delta.x()) / 120
+        if event.modifiers() & Qt.KeyboardModifier.ShiftModifier or not delta.y():
+            self.part.pan(-PANNED * turns, self._whole())
+        else:
+            self.part.zoom(ZOOM**turns, self._value(event.position()), self._whole())
+        event.accept()
+
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        here = event.position().toPoint()
+        if self._from is not None and ((here - self._from).manhattanLength() > NEAR or self._band.isVisible()):
+            self._band.setGeometry(QRect(self._from, here).normalized())
+            self._band.show()
+            return
         over = self._at(event.position()) >= 0
         self.setCursor(Qt.CursorShape.PointingHandCursor if over else Qt.CursorShape.ArrowCursor)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        start, self._from = self._from, None
+        if start is not None and self._band.isVisible():
+            self._band.hide()
+            one, other = self._value(QPointF(start)), self._value(event.position())
+            self.part.see(QRectF(one, other))
+            return
         number = self._at(event.position())
         if number >= 0 and event.button() == Qt.MouseButton.LeftButton:
             self.current = number
@@ -207,9 +285,15 @@ class Scatter(Painted):
         step = {Qt.Key.Key_Right: 1, Qt.Key.Key_Down: 1, Qt.Key.Key_Left: -1, Qt.Key.Key_Up: -1}.get(
             Qt.Key(event.key())
         )
-        if step is not None and self.spots:
-            self.current = (self.current + step) % len(self.spots)
+        shown = self.inside
+        if step is not None and shown:
+            at = shown.index(self.current) if self.current in shown else -1 if step > 0 else 0
+            self.current = shown[(at + step) % len(shown)]
             self.update()
+        elif event.key() == Qt.Key.Key_Escape:
+            self._from = None
+            self._band.hide()
+            self.part.fit()
         elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and 0 <= self.current < len(self.spots):
             self.opened.emit(self.spots[self.current].policy)
         else:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Protocol
+from math import isfinite
+from typing import TYPE_CHECKING, Annotated, Final, Protocol
 
 import msgspec
+from PySide6.QtCore import QRectF
 
 from foliolab.framework import host
 from foliolab.framework.document import Name
@@ -19,7 +21,12 @@ if TYPE_CHECKING:
     from PySide6.QtWidgets import QDockWidget
 
     from foliolab.gui.compare.collector import Collector
+    from foliolab.gui.compare.home import Home
     from foliolab.gui.compare.measure import Cell
+
+
+FARTHEST: Final = 1e9
+"""Per cent beyond which no part is shown."""
 
 
 class CompareState(State, frozen=True, kw_only=True):
@@ -29,6 +36,7 @@ class CompareState(State, frozen=True, kw_only=True):
         baseline: the policy with which costs are compared.
         unfolded: whether all rows are shown.
         workload: whose times the scatter shows.
+        part: left, top, width and height of the part of the scatter that is shown, in per cent; empty for all.
         policy, question: the chosen cell; empty for none.
         evidence: whether its evidence is shown.
         answers: the digest of the answers that were measured where the session was saved; empty for none.
@@ -38,12 +46,20 @@ class CompareState(State, frozen=True, kw_only=True):
     baseline: Name
     unfolded: bool = False
     workload: Name = ""
+    part: Annotated[tuple[float, ...], msgspec.Meta(max_length=4)] = ()
     policy: Name = ""
     question: Name = ""
     evidence: bool = False
     answers: Digest = ""
     result: Digest = ""
     name: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+    @property
+    def seen(self) -> QRectF | None:
+        """The part of the scatter; None for all."""
+        if len(self.part) != 4 or not all(isfinite(one) and abs(one) < FARTHEST for one in self.part):
+            return None
+        return QRectF(*self.part)
 
     def lent(self, files: Files) -> Reference | None:
         """The answers that go with it; None if there are none.
@@ -61,6 +77,7 @@ class Shown(Protocol):
     docks: dict[str, QDockWidget]
     unfolded: bool
     workload: str
+    home: Home
 
     @property
     def chosen(self) -> Cell | None: ...
@@ -72,9 +89,10 @@ def state_of(workspace: Shown, files: Files) -> CompareState:
     """What a session keeps of the workspace as it is now."""
     collector, chosen, first = workspace.collector, workspace.chosen, workspace.first
     lent = collector.lent or own_answers(collector)
-    opened = collector.opened
+    opened, seen = collector.opened, workspace.home.scatter.part.seen
     return CompareState(
         baseline=collector.baseline, unfolded=workspace.unfolded, workload=workspace.workload,
+        part=(seen.x(), seen.y(), seen.width(), seen.height()) if seen is not None else (),
         policy=chosen.policy if chosen is not None else "", question=chosen.question if chosen is not None else "",
         evidence=not workspace.docks["evidence"].isHidden(),
         answers=files.keep("answers.json", lent.encoded()) if lent is not None else "",

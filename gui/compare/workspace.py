@@ -113,6 +113,7 @@ class CompareWorkspace(Workspace):
         self.home.stopped.connect(self.queue.cancel)
         self.home.opened.connect(self._open_spot)
         self.home.timed.connect(self._show_times_of)
+        self.home.scatter.part.changed.connect(self._fill)
         self.more.unfolded.connect(self._unfold)
         self.more.new.connect(self._new_policy)
         self.more.open.connect(self._open_policy)
@@ -138,6 +139,8 @@ class CompareWorkspace(Workspace):
                          icon="information", bar=True, word="Evidence", tip="Show the evidence of the chosen cell"),
             self.command("rows", "&All policies, or the first ones", self.toggle_rows, menu="&View", keys=("A",),
                          tip="Show the rows of all policies, or only the first ones"),
+            self.command("part", "All policies of the s&catter", self.home.scatter.part.fit, menu="&View",
+                         keys=("Ctrl+Shift+0",), tip="Show all of the scatter, and the usual rows"),
             self.command("second", "Open a &second result…", self.ask_second, menu="&File", keys=("Ctrl+Shift+O",),
                          icon="compare", bar=True, word="Second result",
                          tip="Open two result files and show the difference"),
@@ -180,7 +183,12 @@ class CompareWorkspace(Workspace):
         self.collector.begin()
         every, first = self.collector.policies(), self.collector.first()
         policies = [*first, *(policy for policy in every if policy not in first)] if self.unfolded else first
-        self.more.show_rows(len(every) - len(first), self.unfolded, bool(self.collector.own()))
+        scatter = self.home.scatter
+        partly = scatter.part.seen is not None and bool(scatter.inside)
+        if partly:  # the rows follow the part; a part without a point leaves them
+            policies = [scatter.spots[number].policy for number in scatter.inside]
+        hidden = len(every) - len(policies if partly else first)
+        self.more.show_rows(hidden, self.unfolded and not partly, bool(self.collector.own()))
         if policies != self.matrix.own or self._stale:
             chosen = self.matrix.cell(self.view.currentIndex())
             self.matrix.set_policies(policies, {policy: self.collector.summary(policy) for policy in policies})
@@ -230,6 +238,7 @@ class CompareWorkspace(Workspace):
 
     def _show_times_of(self, workload: str) -> None:
         self.workload = workload
+        self.home.scatter.part.fit()  # other times, other places
         self._tell()
 
     def _open_spot(self, policy: str) -> None:
@@ -245,6 +254,7 @@ class CompareWorkspace(Workspace):
 
     def _unfold(self, unfolded: bool) -> None:
         self.unfolded = unfolded
+        self.home.scatter.part.fit()
         self._fill()
 
     def toggle_rows(self) -> None:
@@ -358,6 +368,7 @@ class CompareWorkspace(Workspace):
             self.desk.notices.say("choose a policy first, and wait until measuring has ended")
             return
         self.collector.baseline = policy
+        self.home.scatter.part.fit()
         self._fill()
 
     # -- evidence --------------------------------------------------------------------------------------
@@ -476,6 +487,9 @@ class CompareWorkspace(Workspace):
         self.unfolded, self.workload = state.unfolded, state.workload
         path = files.path(state.result) if state.result else None
         self._show_result(path, load_of_policies(path) if path is not None else None)
+        if state.seen is not None:
+            self.fill_now()  # the rows follow the points
+            self.home.scatter.part.see(state.seen)
         if lent is not None and path is None:
             self.banner.show_session(lent.origin)
         self._choose(Cell(state.question, state.policy))

@@ -12,14 +12,17 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
 from foliolab.framework.escaping import visible
 from foliolab.gui.explore.step_times import StepTimes
+from foliolab.gui.widgets.columns import Columns
 from foliolab.gui.widgets.interval import Interval
 from foliolab.gui.widgets.range_drag import ZOOM
 
 if TYPE_CHECKING:
     from foliolab.gui.explore.run import Run
+    from foliolab.gui.window.settings import Settings
 
 Index = QModelIndex | QPersistentModelIndex
 COLUMNS: Final = ("Step", "Time", "What it does")
+TEXT: Final = COLUMNS.index("What it does")
 MOST_ROWS: Final = 100_000
 """Rows of the table; a longer part shows its first steps."""
 ASKED: Final = 200
@@ -40,6 +43,7 @@ class StepRows(QAbstractTableModel):
     def __init__(self, part: Interval) -> None:
         super().__init__()
         self._part = part
+        self._last_first = False
         self.times = StepTimes()
         self._texts: dict[int, str] = {}
         part.changed.connect(self._reset)
@@ -50,6 +54,20 @@ class StepRows(QAbstractTableModel):
         self._texts.clear()
         self._reset()
 
+    def turn(self, last_first: bool) -> None:
+        """Have the last step first, or the first one."""
+        if last_first != self._last_first:
+            self._last_first = last_first
+            self._reset()
+
+    def step(self, row: int) -> int:
+        """The step of a row, numbered from 0."""
+        return self._part.high - 1 - row if self._last_first else self._part.low + row
+
+    def row(self, step: int) -> int:
+        """The row of a step; there may be no such row."""
+        return self._part.high - 1 - step if self._last_first else step - self._part.low
+
     def _reset(self) -> None:
         self.beginResetModel()
         self.endResetModel()
@@ -59,8 +77,8 @@ class StepRows(QAbstractTableModel):
         if len(self._texts) > KEPT:
             self._texts.clear()
         self._texts.update(enumerate(texts, begin))
-        first = max(begin - self._part.low, 0)
-        last = min(begin + len(texts) - self._part.low, self.rowCount()) - 1
+        first, last = sorted((self.row(begin), self.row(begin + len(texts) - 1)))
+        first, last = max(first, 0), min(last, self.rowCount() - 1)
         if first <= last:
             self.dataChanged.emit(self.index(first, 0), self.index(last, len(COLUMNS) - 1))
 
@@ -79,7 +97,7 @@ class StepRows(QAbstractTableModel):
         """A step's number, its time, and its sentence, "…" until it is known."""
         if role != Qt.ItemDataRole.DisplayRole or not index.isValid():
             return None
-        step = self._part.low + index.row()
+        step = self.step(index.row())
         if index.column() == 0:
             return f"{step + 1:,}"
         if index.column() == 1:
@@ -122,9 +140,21 @@ class StepTable(QTableView):
         self.verticalHeader().hide()
         self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         self.verticalHeader().setDefaultSectionSize(24)
-        self.horizontalHeader().setStretchLastSection(True)
+        self.columns = Columns(self.horizontalHeader(), "Steps of the run")
+        self.columns.show(COLUMNS)
+        self.columns.sorted.connect(self._sort)
         self.activated.connect(self._activated)
         part.changed.connect(self._follow)
+
+    def remember(self, settings: Settings) -> None:
+        """See `Columns.remember`."""
+        self.columns.remember(settings)
+        self._sort()
+
+    def _sort(self) -> None:
+        """Have the last step first if number or time are sorted so; what steps do is known only of those in sight."""
+        self.rows.turn(self.columns.descending and self.columns.at != TEXT)
+        self._follow()
 
     def begin(self, times: StepTimes) -> None:
         """Begin with another run, of which these times are known."""
@@ -135,7 +165,7 @@ class StepTable(QTableView):
     def show_position(self, position: int) -> None:
         """Select the step that was done last."""
         self._position = position
-        row = position - 1 - self._part.low
+        row = self.rows.row(position - 1)
         if 0 <= row < self.rows.rowCount():
             self.selectRow(row)
         else:
@@ -170,7 +200,7 @@ class StepTable(QTableView):
 
     # -- mouse and keyboard ----------------------------------------------------------------------------
     def _activated(self, index: QModelIndex) -> None:
-        self.wanted.emit(self._part.low + index.row() + 1)
+        self.wanted.emit(self.rows.step(index.row()) + 1)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         """Show the part of the chosen rows, or the state after the one that was clicked."""
@@ -178,16 +208,16 @@ class StepTable(QTableView):
         rows = [index.row() for index in self.selectionModel().selectedRows()]
         if event.button() != Qt.MouseButton.LeftButton or not rows:
             return
-        low = self._part.low
-        if len(rows) > 1:
-            self._part.see(low + min(rows), low + max(rows) + 1)
+        steps = [self.rows.step(row) for row in rows]
+        if len(steps) > 1:
+            self._part.see(min(steps), max(steps) + 1)
         else:
-            self.wanted.emit(low + rows[0] + 1)
+            self.wanted.emit(steps[0] + 1)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         if event.modifiers() & Qt.KeyboardModifier.ControlModifier and event.angleDelta().y():
             row = max(self.rowAt(round(event.position().y())), 0)
-            self._part.zoom(ZOOM ** (event.angleDelta().y() / 120), self._part.low + row)
+            self._part.zoom(ZOOM ** (event.angleDelta().y() / 120), self.rows.step(row))
             event.accept()
         else:
             super().wheelEvent(event)

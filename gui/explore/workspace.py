@@ -93,6 +93,7 @@ class ExploreWorkspace(Workspace):
         self.shown_part = ShownPart(self, self)
         self.run_bar = RunBar(desk.themes.now, self.shown_part.part)
         self.steps = StepTable(self.shown_part.part, lambda: self.run)
+        self.steps.remember(desk.settings)
         self.controls = Controls(self)
         self.inspecting = Inspecting(self, self)
         self.going = Going(self)

@@ -46,6 +46,7 @@ class Guide(QFrame):
         example: the copy of its example.
         at: the number of the stop that is shown.
         done: whether it is done.
+        buttons: all of it, from left to right.
     """
 
     def __init__(self, desk: Desk, window: QWidget, seen: Callable[[str], Seen], folder: Path) -> None:
@@ -71,14 +72,14 @@ class Guide(QFrame):
         self.back.clicked.connect(self.go_back)
         self.next.clicked.connect(self.go_on)
         self.close_.clicked.connect(self.leave)
-        buttons = (self.again, self.back, self.show_me, self.next, self.close_)
+        self.buttons = (self.again, self.back, self.show_me, self.next, self.close_)
         self._area = QScrollArea(widgetResizable=True)
         self._area.setFrameShape(QFrame.Shape.NoFrame)
         self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._area.setWidget(self.text)
         for one in (self._area.viewport(), self.text):
             one.setAutoFillBackground(False)
-        line = row((self.title, 1), self.state, *buttons)
+        line = row((self.title, 1), self.state, *self.buttons)
         column(line, self._area, of=self, margins=(14, 5, 10, 5), spacing=3)
         self.hide()
 

@@ -11,6 +11,7 @@ from foliolab.framework.verify.attack import Progress
 from foliolab.framework.verify.finding import Finding
 from foliolab.gui.verify.growth import Growth
 from foliolab.gui.widgets.basics import VERDICT_ROLES, VERDICT_SIGNS, set_role
+from foliolab.gui.widgets.interval import Interval
 from foliolab.gui.window.building import column, named
 from foliolab.gui.window.plain import OneLine, Wrapped, tip
 from foliolab.gui.window.theme import Theme
@@ -24,9 +25,15 @@ ATTACKS: Final[Mapping[str, str]] = {
 
 
 class Card(QFrame):
-    """The card of one attack."""
+    """The card of one attack.
 
-    def __init__(self, name: str, theme: Theme) -> None:
+    Args:
+        name: of the attack.
+        theme: the colours.
+        part: the milliseconds that its curve shows.
+    """
+
+    def __init__(self, name: str, theme: Theme, part: Interval) -> None:
         super().__init__()
         self._name = name
         self.setProperty("role", "card")
@@ -35,9 +42,9 @@ class Card(QFrame):
         self.verdict = Wrapped()
         self.title.setText(name)
         self.what.setText(ATTACKS[name])
-        for part, role in ((self.title, "heading"), (self.what, "quiet"), (self.count, "quiet")):
-            part.setProperty("role", role)
-        self.growth = Growth(theme)
+        for text, role in ((self.title, "heading"), (self.what, "quiet"), (self.count, "quiet")):
+            text.setProperty("role", role)
+        self.growth = Growth(theme, part)
         texts = self.title, self.verdict, self.what
         column(*texts, (self.growth, 1), self.count, of=self, margins=(9, 6, 9, 6), spacing=2)
 

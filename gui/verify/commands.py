@@ -11,11 +11,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from foliolab.gui.verify.stepper import Stepper
+    from foliolab.gui.widgets.interval import Interval
     from foliolab.gui.window.commands import Command
 
 
 class Surroundings(Protocol):
     """The parts of the workspace that the commands use; a protocol, because the workspace imports this module."""
+
+    part: Interval
 
     def command(self, name: str, text: str, run: Callable[..., object], **options: object) -> Command: ...
     def start_chosen(self) -> None: ...
@@ -51,6 +54,8 @@ def commands_of(workspace: Surroundings) -> list[Command]:
              tip="Go to where the chosen field of the folio was last written"),
         make("explore", "Open in &Explore", workspace.explore, menu=run, keys=("Ctrl+Shift+E",), icon="explore",
              bar=True, word="Open in Explore", tip="Play this counterexample beside other policies"),
+        make("time", "The whole &time of the attacks", workspace.part.fit, menu="&View", keys=("Ctrl+Shift+0",),
+             tip="Show all of the curves after a drag or the wheel has chosen a part of the time"),
         make("save", "&Save the counterexample…", workspace.ask_save, menu="&File", keys=("Ctrl+S",), icon="save",
              tip="Write it to a file that foliolab step repeats"),
     ]  # fmt: skip

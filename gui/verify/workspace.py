@@ -17,6 +17,7 @@ from foliolab.gui.verify.commands import commands_of, findables
 from foliolab.gui.verify.opened import OpenedVerdicts, command_of, kind_of
 from foliolab.gui.verify.options import Attempt, Options
 from foliolab.gui.verify.state import VerifyState, place_of, state_of
+from foliolab.gui.widgets.interval import Interval
 from foliolab.gui.window import dialogs
 from foliolab.gui.window.aside import Aside
 from foliolab.gui.window.building import FLUSH, column, label, named, row, splitter
@@ -64,6 +65,7 @@ class VerifyWorkspace(Workspace):
         self.example: Counterexample | None = None
         self._wanted_step = -1  # where to go once the counterexample is played
         self.cards: dict[str, Card] = {}
+        self.part = Interval()  # the milliseconds of the attacks that their curves show
         self.claims: Claims | None = None
         self.stepper: Stepper | None = None
         self.inspector: Inspector | None = None
@@ -109,7 +111,7 @@ class VerifyWorkspace(Workspace):
         theme = self.desk.themes.now
         self.claims, self.stepper = Claims(theme), Stepper(theme)
         self.claims.remember(self.desk.settings)
-        self.cards = {name: Card(name, theme) for name in ATTACKS}
+        self.cards = {name: Card(name, theme, self.part) for name in ATTACKS}
         cards = QWidget()
         row(*((card, 1) for card in self.cards.values()), of=cards, margins=FLUSH)
         self.inspector = Inspector(self.desk)

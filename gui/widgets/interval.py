@@ -38,6 +38,12 @@ class Interval(QObject):
         self.least, self.most = least, max(most, least)
         self.fit()
 
+    def extend(self, most: int) -> None:
+        """Let the whole end later; a part that is shown stays."""
+        whole, self.most = self.whole, max(self.most, most)
+        if whole:
+            self.fit()
+
     def fit(self) -> None:
         """Show everything."""
         self._show(self.least, self.most)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from foliolab.gui.main_window import Window
 
 sys.path.insert(0, str(Path(__file__).parent))  # clipping, newcomer, pointing
+sys.path.append(str(Path(__file__).parents[1] / "report"))  # chromium
 
 ENDS = 120_000
 """Milliseconds that threads and processes have to end after the window is closed; on a loaded host it takes longer."""

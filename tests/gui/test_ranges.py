@@ -151,3 +151,64 @@ def test_a_column_is_sorted_by_numbers_then_by_words_and_nothing_is_last() -> No
     right = ["−3.2 %", "+0.5 %", "4K", "64 KiB", "2M", "apple", "mm-id 2", "Zebra", ""]
     assert sorted(reversed(right), key=sort_key) == right
     assert sort_key("✓ 99 %") < sort_key("✓ 100.0 %") and sort_key("1,000") > sort_key("▲ 20")
+
+
+def test_the_curves_of_all_attacks_show_one_part_of_their_time(qtbot: Any) -> None:
+    from PySide6.QtCore import QPoint, Qt
+
+    from foliolab.gui.verify.growth import Growth
+    from foliolab.gui.window.theme import LIGHT
+
+    part = Interval()
+    one, other = Growth(LIGHT, part), Growth(LIGHT, part)
+    for growth in (one, other):
+        qtbot.addWidget(growth)
+        growth.resize(202, 43)
+        growth.show()
+        for second in range(11):
+            growth.add(float(second), 10.0**second, second % 3)
+    assert (part.low, part.high) == (0, 10_000)
+    whole = other.grab().toImage()
+    dragged(qtbot, one, 60, 120)
+    assert (part.low, part.high) == (3000, 6000)
+    assert other.grab().toImage() != whole
+    one.add(20.0, 1.0, 1.0)
+    assert (part.low, part.high, part.most) == (3000, 6000, 20_000), "an attack that goes on leaves the part"
+    qtbot.mouseDClick(other, Qt.MouseButton.LeftButton, pos=QPoint(60, 9))
+    assert part.whole
+    one.add(30.0, 1.0, 1.0)
+    assert part.whole and part.high == 30_000
+    part.see(12_000, 13_000)
+    assert not other.grab().isNull(), "a part without points of this attack"
+    one.clear()
+    assert (part.low, part.high, part.most) == (0, 0, 0)
+
+
+def test_a_click_has_the_last_steps_first(qtbot: Any) -> None:
+    from PySide6.QtCore import QPoint, Qt
+
+    from foliolab.gui.explore.step_table import StepTable
+
+    part = Interval()
+    table = StepTable(part, lambda: None)
+    qtbot.addWidget(table)
+    part.cover(0, 1000)
+    table.begin(StepTimes())
+    table.show()
+    header, wanted = table.horizontalHeader(), []
+    table.wanted.connect(wanted.append)
+
+    def click(column: int) -> str:
+        place = QPoint(header.sectionViewportPosition(column) + 9, 5)
+        qtbot.mouseClick(header.viewport(), Qt.MouseButton.LeftButton, pos=place)
+        return str(table.rows.data(table.rows.index(0, 0)))
+
+    assert [click(0), click(0)] == ["1", "1,000"]
+    table.rows.learn(997, ["a", "b", "c"])
+    assert [table.rows.data(table.rows.index(row, 2)) for row in (0, 2)] == ["c", "a"]
+    table.activated.emit(table.rows.index(2, 0))
+    assert wanted == [998]
+    table.show_position(999)
+    assert [index.row() for index in table.selectionModel().selectedRows()] == [1]
+    assert click(0) == "1", "the order of the run"
+    assert [click(2), click(2)] == ["1", "1"], "what steps do is known only of those in sight"

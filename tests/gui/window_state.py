@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QObject, QTimer
-from PySide6.QtWidgets import QAbstractButton, QApplication, QDialog, QDockWidget, QWidget
+from PySide6.QtWidgets import QAbstractButton, QApplication, QDialog, QDockWidget, QTabBar, QWidget
 
 from foliolab.gui import application
+from foliolab.gui.compare.answer import QUESTIONS
+from foliolab.gui.compare.measure import Cell
+from foliolab.gui.compare.scatter import Scatter
 from foliolab.gui.main_window import Window
 
 TARGET = Path(os.environ["WINDOW_STATE"])
@@ -39,6 +42,9 @@ def state_of(window: Window) -> dict[str, Any]:
         "benchmark": {"curves": len(benchmark.plot.curves) if benchmark.plot is not None else 0},
         "verify": {"step": verify.stepper.step, "last": verify.stepper.last} if verify.stepper else
                   {"step": -1, "last": -1},
+        "seen": {key: str(value) for key, value in window.here.on_screen().items()},
+        "home": home(window),
+        "tour": {"at": window.guide.at if window.guide.tour else -1, "done": window.guide.done},
         "positions": positions(window),
     }  # fmt: skip
 
@@ -46,17 +52,38 @@ def state_of(window: Window) -> dict[str, Any]:
 def positions(window: Window) -> dict[str, tuple[int, int]]:
     """The positions on the screen of the widgets that have names."""
     found = {}
-    for one in (*window.here.findChildren(QWidget), *window.notices.findChildren(QWidget)):
+    for one in (*window.here.findChildren(QWidget), *window.notices.findChildren(QWidget), *window.guide.buttons):
         if not one.isVisible():
             continue
-        name = one.accessibleName() or (one.text().replace("&", "") if isinstance(one, QAbstractButton) else "")
+        text = one.text().replace("&", "") if isinstance(one, QAbstractButton) else ""
+        name = one.accessibleName() or text
         dock = one.parentWidget()
         if one.objectName() == "qt_dockwidget_closebutton" and isinstance(dock, QDockWidget):
             name = f"Close {dock.windowTitle()}"
-        if name and name not in found:
-            middle = one.mapToGlobal(one.rect().center())
-            found[name] = (middle.x(), middle.y())
+        middle = one.mapToGlobal(one.rect().center())
+        for word in filter(None, (name, text)):
+            found.setdefault(word, (middle.x(), middle.y()))
+        if isinstance(one, QTabBar):
+            for at in range(one.count()):
+                middle = one.mapToGlobal(one.tabRect(at).center())
+                found[f"Tab {one.tabText(at).replace('&', '')}"] = (middle.x(), middle.y())
+        if isinstance(one, Scatter):
+            for spot in one.spots:
+                middle = one.mapToGlobal(one.place(spot).toPoint())
+                found[f"Point of {spot.policy}"] = (middle.x(), middle.y())
     return found
+
+
+def home(window: Window) -> dict[str, Any]:
+    """What the home screen says: its first line, its cells without an answer, and the evidence that is open."""
+    compare: Any = window.workspaces["compare"]
+    cells = [Cell(question.name, policy) for policy in compare.matrix.policies for question in QUESTIONS]
+    evidence = compare.evidence
+    return {
+        "line": compare.home.first.text(),
+        "lacking": [f"{cell.question} of {cell.policy}" for cell in cells if not compare.matrix.answer(cell).known],
+        "evidence": [evidence.title.text(), evidence.sentence.text()] if evidence.isVisible() else [],
+    }
 
 
 class StateWriter(QObject):

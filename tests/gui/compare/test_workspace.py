@@ -90,6 +90,45 @@ def test_the_first_words_and_the_scatter_are_made_from_the_data(workspace: Compa
     assert workspace.evidence.cell == ("cost", "owner-vma") and workspace.docks["evidence"].isVisible()
 
 
+def test_the_matrix_lists_the_policies_of_the_shown_part_of_the_scatter(
+    workspace: CompareWorkspace, window: Window, qtbot: Any, tmp_path: Path
+) -> None:
+    from PySide6.QtCore import QPoint, QPointF, QRectF, Qt
+
+    from foliolab.gui.compare.state import CompareState, state_of
+    from foliolab.gui.window.session_file import Files
+
+    scatter, usual = workspace.home.scatter, list(workspace.matrix.policies)
+    spot = next(one for one in scatter.spots if one.policy == "owner-vma")
+    middle = scatter.place(spot).toPoint()
+    left = Qt.MouseButton.LeftButton
+    qtbot.mousePress(scatter, left, pos=middle - QPoint(40, 25))
+    qtbot.mouseMove(scatter, middle)
+    qtbot.mouseRelease(scatter, left, pos=middle + QPoint(20, 25))
+    workspace.fill_now()
+    part = [scatter.spots[number].policy for number in scatter.inside]
+    assert "owner-vma" in part and "exact" not in part and workspace.matrix.policies == part
+    assert workspace.docks["evidence"].isHidden(), "a drag is no click"
+    state = state_of(workspace, Files(tmp_path))
+    scatter.part.zoom(2, QPointF(spot.x, spot.y), scatter._whole())
+    assert "owner-vma" in [scatter.spots[number].policy for number in scatter.inside]
+    scatter.part.pan(50, scatter._whole())
+    assert scatter.inside, "the part does not leave the whole"
+    window.commands.trigger("compare.part")
+    workspace.fill_now()
+    assert workspace.matrix.policies == usual and len(scatter.inside) == len(scatter.spots)
+    workspace.restore(state, Files(tmp_path))
+    workspace.fill_now()
+    assert workspace.matrix.policies == part, "a session keeps it"
+    qtbot.keyClick(scatter, Qt.Key.Key_Escape)
+    assert scatter.part.seen is None
+    for odd in ((1.0,), (0.0, 0.0, float("nan"), 1.0), (0.0, 0.0, 1e300, 1.0)):
+        assert CompareState(baseline="mm-id", part=odd).seen is None
+    scatter.part.see(QRectF(900, 900, 0, 0))
+    workspace.fill_now()
+    assert workspace.matrix.policies == usual, "a part without a point leaves the rows"
+
+
 def test_any_row_can_be_the_baseline_of_the_reference(workspace: CompareWorkspace, window: Window) -> None:
     before = workspace.matrix.answer(cell_of(workspace, "cost", 1)).values["munmap"]
     workspace.view.setCurrentIndex(workspace.matrix.index_of(cell_of(workspace, "cost", 1)))
