@@ -201,7 +201,7 @@ def newcomer(window: Real, folder: Path) -> Path:
 
 def until_refuted(window: Real) -> None:
     """Press Verify once the tour has compiled what it needs; again where the host was too busy for the budget."""
-    window.until(lambda state: not state["jobs"])
+    window.until(lambda state: not state["jobs"], 2 * PATIENCE)
     for _ in range(4):
         window.click("Verify")
         window.until(lambda state: state["tour"]["done"] or state["jobs"])
@@ -210,7 +210,7 @@ def until_refuted(window: Real) -> None:
     raise AssertionError("no attack has found the race")
 
 
-@pytest.mark.timeout(4 * PATIENCE)
+@pytest.mark.timeout(5 * PATIENCE)
 def test_a_newcomer_sends_a_race(sent: Path) -> None:
     text = sent.read_text("utf-8")
     assert len(text) <= 200_000 and "http://" not in text and "https://" not in text
@@ -219,7 +219,7 @@ def test_a_newcomer_sends_a_race(sent: Path) -> None:
     assert str(sent.parent) not in text, "where it was made is nobody's business"
 
 
-@pytest.mark.timeout(4 * PATIENCE)
+@pytest.mark.timeout(5 * PATIENCE)
 def test_the_page_shows_the_race_in_a_browser(sent: Path, tmp_path: Path) -> None:
     from chromium import browser
 
@@ -234,7 +234,7 @@ def test_the_page_shows_the_race_in_a_browser(sent: Path, tmp_path: Path) -> Non
         assert opened.requests == [sent.as_uri()] and opened.faults == []
 
 
-@pytest.mark.timeout(4 * PATIENCE)
+@pytest.mark.timeout(5 * PATIENCE)
 def test_from_the_start_to_the_layout_found_again(display: str, tmp_path: Path) -> None:
     window = Real(display, tmp_path, RACE)
     try:
