@@ -225,7 +225,7 @@ def test_the_page_shows_the_race_in_a_browser(sent: Path, tmp_path: Path) -> Non
 
     with browser(tmp_path / "profile") as opened:
         opened.open(sent)
-        assert "lost-update: claim safe refuted" in opened.value("document.body.innerText")
+        assert "lost-update: the law safe is broken" in opened.value("document.body.innerText")
         here = "document.querySelector('tr.here').firstElementChild.textContent"
         last = int(opened.value(here))
         assert last > 0, "it begins where the law is broken"
