@@ -177,7 +177,7 @@ def test_the_curves_of_all_attacks_show_one_part_of_their_time(qtbot: Any) -> No
     qtbot.mouseDClick(other, Qt.MouseButton.LeftButton, pos=QPoint(60, 9))
     assert part.whole
     one.add(30.0, 1.0, 1.0)
-    assert part.whole and part.high == 30_000
+    assert part.high == 30_000, "the whole goes on"
     part.see(12_000, 13_000)
     assert not other.grab().isNull(), "a part without points of this attack"
     one.clear()
@@ -195,7 +195,8 @@ def test_a_click_has_the_last_steps_first(qtbot: Any) -> None:
     part.cover(0, 1000)
     table.begin(StepTimes())
     table.show()
-    header, wanted = table.horizontalHeader(), []
+    header = table.horizontalHeader()
+    wanted: list[int] = []
     table.wanted.connect(wanted.append)
 
     def click(column: int) -> str:

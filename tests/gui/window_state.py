@@ -51,7 +51,7 @@ def state_of(window: Window) -> dict[str, Any]:
 
 def positions(window: Window) -> dict[str, tuple[int, int]]:
     """The positions on the screen of the widgets that have names."""
-    found = {}
+    found: dict[str, tuple[int, int]] = {}
     for one in (*window.here.findChildren(QWidget), *window.notices.findChildren(QWidget), *window.guide.buttons):
         if not one.isVisible():
             continue
