@@ -218,7 +218,10 @@ def _converted(recording: _Recording, path: str, name: str) -> Iterator[BinaryIO
             if first:
                 yield _buffered(_Again(first, cast(BinaryIO, process.stdout)))
                 if process.wait():
-                    raise TraceFileError(f"{name}: {tool} failed: {_last_line(messages)}", f"try {shown}")
+                    raise TraceFileError(
+                        f"{name}: {tool} failed: {_last_line(messages)}",
+                        f"copy it again, or import the text that it makes all the same: {shown} > text",
+                    )
                 return
             process.wait()
             why = why or _last_line(messages)
