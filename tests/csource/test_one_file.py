@@ -100,7 +100,7 @@ def test_the_starting_file_holds(tmp_path: Path, computing_time: type[Budget]) -
     assert scheme.policy.summary == "an owner and a shared mark: safe, not exact"
     assert first_refutation(scheme, "random", computing_time(0.5)) is None
     wrong = file.read_text().replace("\t\tfolio->_state |= SHARED;", "\t\t;")
-    finding = first_refutation(scheme_of(tmp_path, wrong, "wrong.c"), "random", Budget(60.0))
+    finding = first_refutation(scheme_of(tmp_path, wrong, "wrong.c"), "random", computing_time(30.0))
     assert finding is not None and finding.claim == "safe"
 
 
@@ -159,11 +159,11 @@ MUTATIONS = {
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
-def test_a_mutation_of_one_line_is_refuted(name: str, tmp_path: Path) -> None:
+def test_a_mutation_of_one_line_is_refuted(name: str, tmp_path: Path, computing_time: type[Budget]) -> None:
     mutation = MUTATIONS[name]
     assert TEXT.count(mutation.old) == 1
     text = TEXT.replace(mutation.old, mutation.new)
-    finding = first_refutation(scheme_of(tmp_path, text), mutation.attack, Budget(60.0))
+    finding = first_refutation(scheme_of(tmp_path, text), mutation.attack, computing_time(30.0))
     assert finding is not None and finding.counterexample is not None
     assert not mutation.law or finding.counterexample.law == mutation.law
     if mutation.named:
@@ -171,13 +171,13 @@ def test_a_mutation_of_one_line_is_refuted(name: str, tmp_path: Path) -> None:
         assert mutation.named in finding.counterexample.message
 
 
-def test_the_steps_of_a_counterexample_are_c_lines(tmp_path: Path) -> None:
+def test_the_steps_of_a_counterexample_are_c_lines(tmp_path: Path, computing_time: type[Budget]) -> None:
     from foliolab.framework.verify.playback import play
 
     mutation = MUTATIONS["count read before the lock"]
     text = TEXT.replace(mutation.old, mutation.new)
     scheme = scheme_of(tmp_path, text)
-    finding = first_refutation(scheme, "explored", Budget(60.0))
+    finding = first_refutation(scheme, "explored", computing_time(30.0))
     assert finding is not None and finding.counterexample is not None
     places = {frame.location for frame in play(finding.counterexample, scheme).frames}
     line = line_of("mappings = atomic_read(&folio->_large_mapcount) - nr", text)
