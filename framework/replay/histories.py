@@ -50,7 +50,7 @@ class Regrouped:
 
     Attributes:
         path: of the trace.
-        read: whether slots of a part of the folios were read.
+        read: number of folios whose slots were read.
     """
 
     def __init__(self, trace: EventSource, mms: int) -> None:
@@ -67,7 +67,8 @@ class Regrouped:
                 part, begun = _snapshot(events)
                 found.append(part)
         whole = join(found)
-        self.read = bool((whole.flags & ev.REMEMBERED).any())
+        read = whole.part((whole.flags & ev.REMEMBERED) > 0)
+        self.read = np.unique(np.stack(_folios(read)), axis=1).shape[1]
         self._start = whole.part(np.lexsort((whole.page, -ends[whole.mm], *_folios(whole))))
 
     def as_read(self) -> Regrouped:

@@ -105,6 +105,7 @@ def replay(request: ReplayRequest, progress: Progress | None = None, partial: Pa
         if found.kinds[ev.PRESENT]:
             plan = replace(plan, trace=Regrouped(trace, found.mms))
         plan, known, remarks = _teardown(request, plan)
+        remarks += _slots_read(plan, request)
     except KeyboardInterrupt as stop:
         raise StoppedEarly("interrupted before anything was replayed") from stop
 
@@ -144,6 +145,19 @@ def _as_read(plan: Plan) -> Plan:
     if not isinstance(source, Regrouped) or not source.read:
         return plan
     return replace(plan, trace=source.as_read(), slots=SLOTS)
+
+
+def _slots_read(plan: Plan, request: ReplayRequest) -> list[str]:
+    """What it means that slots were read, if they were."""
+    source = plan.trace
+    names = [scheme.name for scheme in request.schemes if scheme.name in request.recorded]
+    if not isinstance(source, Regrouped) or not source.read or not names:
+        return []
+    some = f"{source.read:,} large folio{'s' * (source.read != 1)}"
+    return [
+        f"whom the kernel remembered of {some} when the trace began was read from its memory, and {', '.join(names)} "
+        "begins with that"
+    ]
 
 
 def _teardown(request: ReplayRequest, plan: Plan) -> tuple[Plan, dict[Scheme, Replayed], list[str]]:

@@ -362,3 +362,27 @@ def test_the_yardstick_is_the_policy_exact_whatever_else_claims_to_be_exact(trac
     found = replay(request(trace, claims, EXACT, MM_ID))
     of = {one.policy: (one.against, one.large) for one in found.spared}
     assert of == {"bold": ("exact", 20), "mm-id": ("exact", 20)}
+
+
+@pytest.mark.parametrize(
+    ("flags", "copies"), [(0, (0, 3)), (ev.REMEMBERED, (3, 3)), (ev.REMEMBERED | ev.HAS_SLOT, (0, 0))]
+)
+def test_slots_that_were_read_are_the_one_history(flags: int, copies: tuple[int, int], tmp_path: Path) -> None:
+    """One MM maps a folio that is older than the trace; whether it has a slot is unknown, or was read."""
+    path = tmp_path / "attached.folio"
+    kinds = np.array([ev.PRESENT, *[ev.WRITE] * 3])
+    start, outcome = (kinds == ev.PRESENT), np.where(kinds == ev.WRITE, ev.COPIED if copies[1] else ev.REUSED, flags)
+    page = HEAP + np.array([0, 0, 1, 2])
+    order, nr = 4 * start, np.where(start, 16, 1)
+    with Writer(path, Header(source="test", kernel="6.18.0", mm_id=True, no_page_mapcount=False)) as writer:
+        writer.append(
+            ev.columns(
+                time=1000 * np.arange(4), kind=kinds, mm=1, flags=outcome, order=order, page=page, nr=nr, other=160
+            )
+        )
+    done = replay(request(path, MM_ID, EXACT, recorded=frozenset({"mm-id"}), execution="interpreted"))
+    assert done.copies_of_older(done.policies[0]) == copies
+    assert any("whom the kernel remembered of 1 large folio when" in note for note in done.notes) == bool(flags)
+    other = replay(request(path, MM_ID, EXACT, execution="interpreted"))
+    assert other.copies_of_older(other.policies[0]) == (0, 3), "it models another kernel"
+    assert not any("whom the kernel remembered" in note for note in other.notes)
