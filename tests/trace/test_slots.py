@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from foliolab.framework.contract.trace_records import Fault
 from foliolab.framework.errors import KernelError
 from foliolab.framework.kernel.recording import btf, kernel_memory, slots, snapshots
 from foliolab.framework.kernel.recording.attachment import Attachment
@@ -279,7 +280,8 @@ def test_the_header_says_that_slots_were_read_and_when(
     attached.read()
     (note,) = attached.notes
     assert "the slots of 1 of 1 large folios" in note and "an image, twice within" in note and note.startswith("At ")
-    rows = list(attached.records([]))
+    rows = list(attached.records([Fault(attached.until + 1, 0, 30, 30, 0x7000, 7, False)]))
+    assert isinstance(rows.pop(), Fault), "all that was read is of an earlier time"
     assert [getattr(row, "kind", 0) for row in rows] == [ev.PRESENT, 0, ev.SLOTS]
     assert rows[-1].time == attached.until
 

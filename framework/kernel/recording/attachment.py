@@ -11,6 +11,7 @@ and processes that are new by then are read in further rounds. `trace.importers.
 
 from __future__ import annotations
 
+import heapq
 import time
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -116,24 +117,14 @@ class Attachment:
 
     def records(self, records: Iterable[Record]) -> Iterator[Record]:
         """The records of the target's processes, with rows of what each had mapped when it was read."""
-        chosen = iter(self._chosen(records) if self.whole_host else records)
-        for moment, rows in self._rows():
-            for record in chosen:
-                if record.time >= moment:
-                    yield from rows
-                    yield record
-                    break
-                yield record
-            else:
-                yield from rows
-        yield from chosen
+        chosen = self._chosen(records) if self.whole_host else records
+        yield from heapq.merge(self._rows(), chosen, key=lambda record: record.time)
 
-    def _rows(self) -> Iterator[tuple[int, Iterable[Record]]]:
-        """What was read, and when."""
+    def _rows(self) -> Iterator[Record]:
+        """What was read."""
         for process in sorted(self._processes, key=lambda process: process.time):
-            yield process.time, present(process.time, process)
-        if self._slots:
-            yield self.until, self._slots
+            yield from present(process.time, process)
+        yield from self._slots
 
     def _chosen(self, records: Iterable[Record]) -> Iterator[Record]:
         members = set(self._seen)
