@@ -100,5 +100,5 @@ def test_what_a_kernel_showed_is_what_the_file_says(changed: int, said: str, tmp
     assert said in text and f"| at once | 7,000 | 1.5 s | {changed:+} |" in text and "2026-12-01" in text
     assert "no kernel with this one was tried" in "\n".join(pages._on_a_kernel(finding(policy="exact"), file))
     file.write_text(json.dumps([run | {"operations": ["fork", "unmap"]}]))
-    assert "Not tried: no program" in "\n".join(pages._on_a_kernel(finding(), file))
+    assert "Not tried: no run" in "\n".join(pages._on_a_kernel(finding(), file))
     assert "no released kernel has this text" in "\n".join(pages._on_a_kernel(finding(policy="exact"), file))

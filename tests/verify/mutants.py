@@ -123,281 +123,299 @@ def _mm(name: str, function: Any, *edits: tuple[str, str]) -> Fault:
     return Fault(name, mm_id.POLICY, function, edits)
 
 
-FAULTS: tuple[Fault, ...] = (
-    # locks
-    _mm("add-without-the-lock", mm_id.add_large_mapcount, (LOCK, "pass"), (UNLOCK, "pass")),
-    _mm("sub-without-the-lock", mm_id.sub_large_mapcount, (LOCK, "pass"), (UNLOCK, "pass")),
-    _mm("add-never-unlocks", mm_id.add_large_mapcount, (UNLOCK, "pass")),
-    _mm("sub-never-unlocks", mm_id.sub_large_mapcount, (UNLOCK, "pass")),
-    _mm(
-        "sub-unlocks-early",
-        mm_id.sub_large_mapcount,
-        ("atomic_set(folio._large_mapcount, total)", f"atomic_set(folio._large_mapcount, total); {UNLOCK}"),
-        (f"    {UNLOCK}\n    return", "    pass\n    return"),
-    ),
-    _mm(
-        "add-unlocks-early",
-        mm_id.add_large_mapcount,
-        ("atomic_set(folio._large_mapcount, total)", f"atomic_set(folio._large_mapcount, total); {UNLOCK}"),
-        (f"    {UNLOCK}\n    return", "    pass\n    return"),
-    ),
-    _mm(
-        "add-counts-before-the-lock",
-        mm_id.add_large_mapcount,
-        (
-            f"    {LOCK}\n    total = atomic_read(folio._large_mapcount) + nr",
-            f"    total = atomic_read(folio._large_mapcount) + nr\n    {LOCK}",
+KINDS: dict[str, tuple[Fault, ...]] = {
+    "locks": (
+        _mm("add-without-the-lock", mm_id.add_large_mapcount, (LOCK, "pass"), (UNLOCK, "pass")),
+        _mm("sub-without-the-lock", mm_id.sub_large_mapcount, (LOCK, "pass"), (UNLOCK, "pass")),
+        _mm("add-never-unlocks", mm_id.add_large_mapcount, (UNLOCK, "pass")),
+        _mm("sub-never-unlocks", mm_id.sub_large_mapcount, (UNLOCK, "pass")),
+        _mm(
+            "sub-unlocks-early",
+            mm_id.sub_large_mapcount,
+            ("atomic_set(folio._large_mapcount, total)", f"atomic_set(folio._large_mapcount, total); {UNLOCK}"),
+            (f"    {UNLOCK}\n    return", "    pass\n    return"),
         ),
-    ),
-    _mm("reuse-keeps-the-lock", mm_id.can_reuse, (UNLOCK, "pass")),
-    # flags
-    _mm(
-        "second-slot-sets-no-flag",
-        mm_id.add_to_slots,
-        (
-            "store(folio._mm_id_mapcount[1], nr - 1)\n        __set_bit(SHARED_BIT, folio._mm_ids)",
-            "store(folio._mm_id_mapcount[1], nr - 1)\n        pass",
+        _mm(
+            "add-unlocks-early",
+            mm_id.add_large_mapcount,
+            ("atomic_set(folio._large_mapcount, total)", f"atomic_set(folio._large_mapcount, total); {UNLOCK}"),
+            (f"    {UNLOCK}\n    return", "    pass\n    return"),
         ),
-    ),
-    _mm(
-        "first-slot-sets-no-flag",
-        mm_id.add_to_slots,
-        ("__set_bit(SHARED_BIT, folio._mm_ids)  # others map it already", "pass"),
-    ),
-    _mm(
-        "flag-is-never-cleared",
-        mm_id.sub_from_slots,
-        ("__clear_bit(SHARED_BIT, folio._mm_ids)", "pass"),
-    ),
-    _mm(
-        "flag-is-cleared-too-early",
-        mm_id.sub_from_slots,
-        (
-            "if not left and (load(folio._mm_id_mapcount[0]) == total or load(folio._mm_id_mapcount[1]) == total):",
-            "if not left:",
-        ),
-    ),
-    _mm(
-        "fork-by-pmd-is-not-tracked",
-        mm_id.dup_pmd,
-        ("add_large_mapcount(folio, 1, mm)", "atomic_inc(folio._large_mapcount)"),
-    ),
-    # slots and counts
-    _mm(
-        "wrong-slot-counts",
-        mm_id.add_to_slots,
-        (
-            "store(folio._mm_id_mapcount[1], load(folio._mm_id_mapcount[1]) + nr)",
-            "store(folio._mm_id_mapcount[0], load(folio._mm_id_mapcount[0]) + nr)",
-        ),
-    ),
-    _mm(
-        "wrong-slot-is-freed",
-        mm_id.sub_from_slots,
-        ("left = sub_from_slot(folio, 1, nr)", "left = sub_from_slot(folio, 0, nr)"),
-    ),
-    _mm(
-        "slot-starts-one-too-high",
-        mm_id.add_to_slots,
-        ("store(folio._mm_id_mapcount[0], nr - 1)", "store(folio._mm_id_mapcount[0], nr)"),
-    ),
-    _mm(
-        "slot-is-freed-one-too-early",
-        mm_id.sub_from_slot,
-        ("if load(folio._mm_id_mapcount[slot]) >= 0:", "if load(folio._mm_id_mapcount[slot]) > 0:"),
-    ),
-    _mm("id-of-an-empty-slot-stays", mm_id.sub_from_slot, ("set_slot_id(folio, slot, MM_ID_DUMMY)", "pass")),
-    _mm("count-of-an-empty-slot-stays", mm_id.sub_from_slot, ("store(folio._mm_id_mapcount[slot], -1)", "pass")),
-    # behind states that take many operations
-    _mm(
-        "count-of-the-second-empty-slot-stays",
-        mm_id.sub_from_slot,
-        (
-            "store(folio._mm_id_mapcount[slot], -1)",
-            "store(folio._mm_id_mapcount[slot], load(folio._mm_id_mapcount[slot]) if slot else -1)",
-        ),
-    ),
-    Fault(
-        "id-stays-at-the-eighth-free",
-        WITH_A_COUNTER,
-        mm_id.sub_from_slot,
-        (
+        _mm(
+            "add-counts-before-the-lock",
+            mm_id.add_large_mapcount,
             (
-                FREE_SLOT,
-                "store(folio._nr_frees, load(folio._nr_frees) + 1)\n"
-                "    set_slot_id(folio, slot, slot_id(folio, slot) if load(folio._nr_frees) % 8 == 0 else MM_ID_DUMMY)",
+                f"    {LOCK}\n    total = atomic_read(folio._large_mapcount) + nr",
+                f"    total = atomic_read(folio._large_mapcount) + nr\n    {LOCK}",
+            ),
+        ),
+        _mm("reuse-keeps-the-lock", mm_id.can_reuse, (UNLOCK, "pass")),
+    ),
+    "flags": (
+        _mm(
+            "second-slot-sets-no-flag",
+            mm_id.add_to_slots,
+            (
+                "store(folio._mm_id_mapcount[1], nr - 1)\n        __set_bit(SHARED_BIT, folio._mm_ids)",
+                "store(folio._mm_id_mapcount[1], nr - 1)\n        pass",
+            ),
+        ),
+        _mm(
+            "first-slot-sets-no-flag",
+            mm_id.add_to_slots,
+            ("__set_bit(SHARED_BIT, folio._mm_ids)  # others map it already", "pass"),
+        ),
+        _mm(
+            "flag-is-never-cleared",
+            mm_id.sub_from_slots,
+            ("__clear_bit(SHARED_BIT, folio._mm_ids)", "pass"),
+        ),
+        _mm(
+            "flag-is-cleared-too-early",
+            mm_id.sub_from_slots,
+            (
+                "if not left and (load(folio._mm_id_mapcount[0]) == total or load(folio._mm_id_mapcount[1]) == total):",
+                "if not left:",
+            ),
+        ),
+        _mm(
+            "fork-by-pmd-is-not-tracked",
+            mm_id.dup_pmd,
+            ("add_large_mapcount(folio, 1, mm)", "atomic_inc(folio._large_mapcount)"),
+        ),
+    ),
+    "slots and counts": (
+        _mm(
+            "wrong-slot-counts",
+            mm_id.add_to_slots,
+            (
+                "store(folio._mm_id_mapcount[1], load(folio._mm_id_mapcount[1]) + nr)",
+                "store(folio._mm_id_mapcount[0], load(folio._mm_id_mapcount[0]) + nr)",
+            ),
+        ),
+        _mm(
+            "wrong-slot-is-freed",
+            mm_id.sub_from_slots,
+            ("left = sub_from_slot(folio, 1, nr)", "left = sub_from_slot(folio, 0, nr)"),
+        ),
+        _mm(
+            "slot-starts-one-too-high",
+            mm_id.add_to_slots,
+            ("store(folio._mm_id_mapcount[0], nr - 1)", "store(folio._mm_id_mapcount[0], nr)"),
+        ),
+        _mm(
+            "slot-is-freed-one-too-early",
+            mm_id.sub_from_slot,
+            ("if load(folio._mm_id_mapcount[slot]) >= 0:", "if load(folio._mm_id_mapcount[slot]) > 0:"),
+        ),
+        _mm("id-of-an-empty-slot-stays", mm_id.sub_from_slot, ("set_slot_id(folio, slot, MM_ID_DUMMY)", "pass")),
+        _mm("count-of-an-empty-slot-stays", mm_id.sub_from_slot, ("store(folio._mm_id_mapcount[slot], -1)", "pass")),
+    ),
+    "deep sequences": (
+        _mm(
+            "count-of-the-second-empty-slot-stays",
+            mm_id.sub_from_slot,
+            (
+                "store(folio._mm_id_mapcount[slot], -1)",
+                "store(folio._mm_id_mapcount[slot], load(folio._mm_id_mapcount[slot]) if slot else -1)",
+            ),
+        ),
+        Fault(
+            "id-stays-at-the-eighth-free",
+            WITH_A_COUNTER,
+            mm_id.sub_from_slot,
+            (
+                (
+                    FREE_SLOT,
+                    "store(folio._nr_frees, load(folio._nr_frees) + 1)\n"
+                    "    eighth = load(folio._nr_frees) % 8 == 0\n"
+                    "    set_slot_id(folio, slot, slot_id(folio, slot) if eighth else MM_ID_DUMMY)",
+                ),
+            ),
+        ),
+        Fault(
+            "third-exit-clears-the-flag",
+            WITH_A_COUNTER,
+            mm_id.sub_from_slots,
+            (
+                (
+                    "    if not left and",
+                    "    if not left:\n"
+                    "        store(folio._nr_frees, (load(folio._nr_frees) + 1) % 4)\n"
+                    "    if not left and load(folio._nr_frees) == 3:\n"
+                    "        __clear_bit(SHARED_BIT, folio._mm_ids)\n"
+                    "    if not left and",
+                ),
             ),
         ),
     ),
-    Fault(
-        "third-exit-clears-the-flag",
-        WITH_A_COUNTER,
-        mm_id.sub_from_slots,
-        (
+    "reuse": (
+        _mm(
+            "reuse-without-a-second-look",
+            mm_id.can_reuse,
             (
-                "    if not left and",
-                "    if not left:\n"
-                "        store(folio._nr_frees, (load(folio._nr_frees) + 1) % 4)\n"
-                "    if not left and load(folio._nr_frees) == 3:\n"
-                "        __clear_bit(SHARED_BIT, folio._mm_ids)\n"
-                "    if not left and",
+                "exclusive = not test_bit(SHARED_BIT, folio._mm_ids) and only_mapped(folio)",
+                "exclusive = only_mapped(folio)",
+            ),
+        ),
+        _mm(
+            "reuse-looks-at-references-once",
+            mm_id.can_reuse,
+            (
+                "exclusive = not test_bit(SHARED_BIT, folio._mm_ids) and only_mapped(folio)",
+                "exclusive = not test_bit(SHARED_BIT, folio._mm_ids)",
+            ),
+        ),
+        _mm(
+            "reuse-in-spite-of-references",
+            reuse.only_mapped,
+            ("== folio_ref_count(folio)", "<= folio_ref_count(folio)"),
+        ),
+    ),
+    "narrow fields": (
+        Fault("narrow-slot-counts", mm_id.POLICY, field="_mm_id_mapcount", ctype="i8"),
+        Fault("narrow-large-mapcount", no_page_mapcount.POLICY, field="_large_mapcount", ctype="i8"),
+        Fault("narrow-pages-mapped", page_mapcount.POLICY, field="_nr_pages_mapped", ctype="i16"),
+    ),
+    "page mapcounts": (
+        Fault(
+            "page-mapcount-without-an-atomic",
+            page_mapcount.POLICY,
+            page_mapcounts.dup_page,
+            (("atomic_inc(page._mapcount)", "atomic_set(page._mapcount, atomic_read(page._mapcount) + 1)"),),
+        ),
+        Fault(
+            "last-page-is-not-uncounted",
+            page_mapcount.POLICY,
+            page_mapcounts.remove_page_mapcounts,
+            (
+                (
+                    "if last and atomic_sub_return(last, folio._nr_pages_mapped) >= ENTIRELY_MAPPED:",
+                    "if last > 1 and atomic_sub_return(last, folio._nr_pages_mapped) >= ENTIRELY_MAPPED:",
+                ),
+            ),
+        ),
+        Fault(
+            "new-folio-is-one-off",
+            page_mapcount.POLICY,
+            page_mapcount.new_anon,
+            (("atomic_set(folio._large_mapcount, nr - 1)", "atomic_set(folio._large_mapcount, nr)"),),
+        ),
+        Fault(
+            "partial-if-anything-went",
+            page_mapcount.POLICY,
+            page_mapcounts.partially_mapped,
+            (("return nr != 0 and", "return nr >= 0 and"),),
+        ),
+        Fault(
+            "mapcount-by-load-and-store",
+            page_mapcount.POLICY,
+            page_mapcount.add_ptes,
+            (
+                (
+                    "atomic_add(nr, folio._large_mapcount)",
+                    "atomic_set(folio._large_mapcount, atomic_read(folio._large_mapcount) + nr)",
+                ),
             ),
         ),
     ),
-    # reuse
-    _mm(
-        "reuse-without-a-second-look",
-        mm_id.can_reuse,
-        (
-            "exclusive = not test_bit(SHARED_BIT, folio._mm_ids) and only_mapped(folio)",
-            "exclusive = only_mapped(folio)",
-        ),
-    ),
-    _mm(
-        "reuse-looks-at-references-once",
-        mm_id.can_reuse,
-        (
-            "exclusive = not test_bit(SHARED_BIT, folio._mm_ids) and only_mapped(folio)",
-            "exclusive = not test_bit(SHARED_BIT, folio._mm_ids)",
-        ),
-    ),
-    _mm("reuse-in-spite-of-references", reuse.only_mapped, ("== folio_ref_count(folio)", "<= folio_ref_count(folio)")),
-    # narrow fields
-    Fault("narrow-slot-counts", mm_id.POLICY, field="_mm_id_mapcount", ctype="i8"),
-    Fault("narrow-large-mapcount", no_page_mapcount.POLICY, field="_large_mapcount", ctype="i8"),
-    Fault("narrow-pages-mapped", page_mapcount.POLICY, field="_nr_pages_mapped", ctype="i16"),
-    # page mapcounts
-    Fault(
-        "page-mapcount-without-an-atomic",
-        page_mapcount.POLICY,
-        page_mapcounts.dup_page,
-        (("atomic_inc(page._mapcount)", "atomic_set(page._mapcount, atomic_read(page._mapcount) + 1)"),),
-    ),
-    Fault(
-        "last-page-is-not-uncounted",
-        page_mapcount.POLICY,
-        page_mapcounts.remove_page_mapcounts,
-        (
+    "averages": (
+        Fault(
+            "entire-mapcount-stays",
+            no_page_mapcount.POLICY,
+            no_page_mapcount.remove_pmd,
             (
-                "if last and atomic_sub_return(last, folio._nr_pages_mapped) >= ENTIRELY_MAPPED:",
-                "if last > 1 and atomic_sub_return(last, folio._nr_pages_mapped) >= ENTIRELY_MAPPED:",
+                (
+                    "last = atomic_add_negative(-1, folio._entire_mapcount)",
+                    "last = atomic_add_negative(0, folio._entire_mapcount)",
+                ),
             ),
         ),
+        Fault(
+            "statistic-counts-every-mapping",
+            no_page_mapcount.POLICY,
+            whole_folio.pages_if_first,
+            (("if now == nr else 0", "if now >= nr else 0"),),
+        ),
+        Fault(
+            "average-rounds-up",
+            total_mapped_pages.POLICY,
+            total_mapped_pages.page_mapcount,
+            (("(total + pages // 2) // pages", "(total + pages - 1) // pages"),),
+        ),
+        Fault(
+            "pmd-counts-511",
+            total_mapped_pages.POLICY,
+            total_mapped_pages.remove_pmd,
+            (("sub_counts(folio, 1, PMD_PAGES, mm)", "sub_counts(folio, 1, PMD_PAGES - 1, mm)"),),
+        ),
     ),
-    Fault(
-        "new-folio-is-one-off",
-        page_mapcount.POLICY,
-        page_mapcount.new_anon,
-        (("atomic_set(folio._large_mapcount, nr - 1)", "atomic_set(folio._large_mapcount, nr)"),),
-    ),
-    Fault(
-        "partial-if-anything-went",
-        page_mapcount.POLICY,
-        page_mapcounts.partially_mapped,
-        (("return nr != 0 and", "return nr >= 0 and"),),
-    ),
-    Fault(
-        "mapcount-by-load-and-store",
-        page_mapcount.POLICY,
-        page_mapcount.add_ptes,
-        (
+    "other owners": (
+        Fault(
+            "others-are-forgotten",
+            owner_vma.POLICY,
+            owner_vma.count_owner,
             (
-                "atomic_add(nr, folio._large_mapcount)",
-                "atomic_set(folio._large_mapcount, atomic_read(folio._large_mapcount) + nr)",
+                (
+                    "store(folio._nr_other_mappings, load(folio._nr_other_mappings) + nr)",
+                    "store(folio._nr_other_mappings, nr)",
+                ),
             ),
         ),
-    ),
-    # averages
-    Fault(
-        "entire-mapcount-stays",
-        no_page_mapcount.POLICY,
-        no_page_mapcount.remove_pmd,
-        (
+        Fault(
+            "owner-leaves-with-others-there",
+            owner_vma.POLICY,
+            owner_vma.count_owner,
+            (("if total < 0:", "if total < 1:"),),
+        ),
+        Fault("owners-never-leave", exact.POLICY, exact.count_owner, (("elif after == 0:", "elif after < 0:"),)),
+        Fault(
+            "exact-without-the-lock",
+            exact.POLICY,
+            exact.add_large_mapcount,
             (
-                "last = atomic_add_negative(-1, folio._entire_mapcount)",
-                "last = atomic_add_negative(0, folio._entire_mapcount)",
+                ("bit_spin_lock(LOCK_BIT, folio._owner_lock)", "pass"),
+                ("bit_spin_unlock(LOCK_BIT, folio._owner_lock)", "pass"),
             ),
         ),
-    ),
-    Fault(
-        "statistic-counts-every-mapping",
-        no_page_mapcount.POLICY,
-        whole_folio.pages_if_first,
-        (("if now == nr else 0", "if now >= nr else 0"),),
-    ),
-    Fault(
-        "average-rounds-up",
-        total_mapped_pages.POLICY,
-        total_mapped_pages.page_mapcount,
-        (("(total + pages // 2) // pages", "(total + pages - 1) // pages"),),
-    ),
-    Fault(
-        "pmd-counts-511",
-        total_mapped_pages.POLICY,
-        total_mapped_pages.remove_pmd,
-        (("sub_counts(folio, 1, PMD_PAGES, mm)", "sub_counts(folio, 1, PMD_PAGES - 1, mm)"),),
-    ),
-    # others
-    Fault(
-        "others-are-forgotten",
-        owner_vma.POLICY,
-        owner_vma.count_owner,
-        (
+        Fault(
+            "v1-forgets-to-clear-exclusive",
+            mm_id_v1.POLICY,
+            mm_id_v1.add_to_slots,
             (
-                "store(folio._nr_other_mappings, load(folio._nr_other_mappings) + nr)",
-                "store(folio._nr_other_mappings, nr)",
+                (
+                    "            store(folio._mm1_mapcount, nr - 1)\n        __clear_bit(EXCLUSIVE_BIT, folio._mm_ids)",
+                    "            store(folio._mm1_mapcount, nr - 1)\n        pass",
+                ),
             ),
         ),
-    ),
-    Fault(
-        "owner-leaves-with-others-there",
-        owner_vma.POLICY,
-        owner_vma.count_owner,
-        (("if total < 0:", "if total < 1:"),),
-    ),
-    Fault("owners-never-leave", exact.POLICY, exact.count_owner, (("elif after == 0:", "elif after < 0:"),)),
-    Fault(
-        "exact-without-the-lock",
-        exact.POLICY,
-        exact.add_large_mapcount,
-        (
-            ("bit_spin_lock(LOCK_BIT, folio._owner_lock)", "pass"),
-            ("bit_spin_unlock(LOCK_BIT, folio._owner_lock)", "pass"),
-        ),
-    ),
-    Fault(
-        "v1-forgets-to-clear-exclusive",
-        mm_id_v1.POLICY,
-        mm_id_v1.add_to_slots,
-        (
+        Fault(
+            "pairs-are-looked-at-too-early",
+            vma_pagetable.POLICY,
+            vma_pagetable.can_reuse,
             (
-                "            store(folio._mm1_mapcount, nr - 1)\n        __clear_bit(EXCLUSIVE_BIT, folio._mm_ids)",
-                "            store(folio._mm1_mapcount, nr - 1)\n        pass",
-            ),
-        ),
-    ),
-    Fault(
-        "pairs-are-looked-at-too-early",
-        vma_pagetable.POLICY,
-        vma_pagetable.can_reuse,
-        (
-            (
-                "return only_mapped(folio) and not maybe_mapped_shared(folio) and only_mapped(folio)",
-                "return not maybe_mapped_shared(folio) and only_mapped(folio)",
+                (
+                    "return only_mapped(folio) and not maybe_mapped_shared(folio) and only_mapped(folio)",
+                    "return not maybe_mapped_shared(folio) and only_mapped(folio)",
+                ),
             ),
         ),
     ),
     # seen only by a reader between two writers of whom one found the other at work
-    Fault(
-        "sequence-does-not-move",
-        SMALL_RMAP_ID,
-        seqcount.write_end,
-        (
+    "readers": (
+        Fault(
+            "sequence-does-not-move",
+            SMALL_RMAP_ID,
+            seqcount.write_end,
             (
-                "atomic_add_return(SEQUENCE_STEP[form] - SHARED_WRITER, seqcount)",
-                "atomic_add_return(-SHARED_WRITER, seqcount)",
+                (
+                    "atomic_add_return(SEQUENCE_STEP[form] - SHARED_WRITER, seqcount)",
+                    "atomic_add_return(-SHARED_WRITER, seqcount)",
+                ),
             ),
         ),
     ),
-)
-"""Mistakes in policies whose claims hold without them."""
+}
+"""Mistakes in policies whose claims hold without them, by their kind."""
+
+FAULTS: tuple[Fault, ...] = tuple(fault for faults in KINDS.values() for fault in faults)

@@ -25,6 +25,7 @@ from foliolab_docs import (
     countspage,
     findingpages,
     kernelpage,
+    mutantspage,
     policypages,
     predictedpage,
     reference,
@@ -71,8 +72,8 @@ class Generated(SphinxDirective):
         name = self.arguments[0]
         self.env.note_dependency(str(policypages.FOLDER / policypages.STAMP))
         parts: dict[str, Callable[[], Iterable[str]]] = {
-            "counts": countspage.part, "findings": _findings, "kernels": _kernels, "policies": _policies,
-            "predicted": _predicted, "verdicts": _verdicts, "storeys": storeys.part,
+            "counts": countspage.part, "findings": _findings, "kernels": _kernels, "mutants": mutantspage.part,
+            "policies": _policies, "predicted": _predicted, "verdicts": _verdicts, "storeys": storeys.part,
         }  # fmt: skip
         lines = schema.part(name) if ":" in name else parts[name]() if name in parts else reference.part(name)
         return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)

@@ -238,7 +238,7 @@ def _brings_about(run: dict[str, Any], one: Found) -> bool:
 def _why_not(one: Found) -> str:
     if one.scheme.policy.models is None:
         return "Not tried: no released kernel has this text, so there is none to try."
-    return "Not tried: no program of `tests/benchmarks/stress.py` brings these operations about."
+    return "Not tried: no run of a program of `tests/benchmarks/stress.py` with these operations is kept."
 
 
 # -- what would mend it ---------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from typing import Any, Final
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.operation import Operation
+from foliolab.framework.engine.pagetable import PTRS_PER_PTE
 from foliolab.framework.errors import UsageError
 from foliolab.framework.verify.counterexample import Counterexample
 
@@ -213,6 +214,20 @@ def _huge(reader: bool) -> Iterator[Program]:
     )
 
 
+def _across_tables() -> Iterator[Program]:
+    """Folios whose PTEs lie in two page tables: a batch of PTEs ends with the first one."""
+    vpn = PTRS_PER_PTE - PAGES // 2
+    setup = ["create mm=0 mm_id=1", "create mm=1 mm_id=2", f"file_folio order={ORDER}"]
+    threads = [
+        [f"map_file mm={mm} vpn={vpn} pfn=0 nr={PAGES}", f"unmap mm={mm} start={vpn} nr={PAGES}"] for mm in (0, 1)
+    ]
+    file = _program("2 MMs map and unmap a file across the end of a page table", 2, setup, threads)
+    threads = [[f"mremap mm=0 start=0 to={vpn} nr={PAGES}", f"unmap mm=0 start={vpn} nr={PAGES}"], [_leave(1)]]
+    moved = _program("one moves a folio across the end of a page table while the other leaves", 2, _shared(2), threads)
+    for one in (file, moved):
+        yield replace(one, shape=replace(one.shape, nr_vpns=2 * PTRS_PER_PTE))
+
+
 def programs(scheme: Scheme) -> Iterator[Program]:
     """The programs for a policy, from small to large."""
     claims = scheme.capabilities
@@ -227,6 +242,7 @@ def programs(scheme: Scheme) -> Iterator[Program]:
     if reader:
         yield from _there_and_back()
     yield _file(2, 2, reader=reader)
+    yield from _across_tables()
     if "pmd" in claims and scheme.policy.max_order >= HUGE:
         yield from _huge(reader)
     yield _file(3, 1)
