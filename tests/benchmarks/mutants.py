@@ -45,9 +45,9 @@ def line(one: dict[str, Any]) -> str:
     )
 
 
-def _save(rows: list[dict[str, Any]], seconds: float) -> None:
-    """Write rows into the file of the documentation; those of other mutants stay."""
-    kept = json.loads(SAVED.read_text("utf-8"))["mutants"] if SAVED.exists() else []
+def _save(rows: list[dict[str, Any]], seconds: float, path: Path) -> None:
+    """Write rows into a file; those of other mutants stay."""
+    kept = json.loads(path.read_text("utf-8"))["mutants"] if path.exists() else []
     known = {one["name"]: one for one in (*kept, *rows)}
     here, load = describe_host(), os.getloadavg()[0]
     found: dict[str, Any] = {
@@ -57,7 +57,7 @@ def _save(rows: list[dict[str, Any]], seconds: float) -> None:
         "seconds": seconds,
         "mutants": [known[one.name] for one in catalogue() if one.name in known],
     }
-    write_atomically(SAVED, json.dumps(found, indent=1).encode() + b"\n")
+    write_atomically(path, json.dumps(found, indent=1).encode() + b"\n")
 
 
 def main() -> None:
@@ -65,17 +65,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", metavar="WORD")
     parser.add_argument("--seconds", type=float, default=SECONDS, help=f"for each of them [{SECONDS:g}]")
-    parser.add_argument("--save", action="store_true", help="write docs/data/mutants.json")
+    parser.add_argument("--save", nargs="?", type=Path, const=SAVED, metavar="FILE", help="[docs/data/mutants.json]")
     asked = parser.parse_args()
     chosen = [one for one in catalogue() if asked.only in one.kind or asked.only in one.name]
     rows = []
     for mutant in chosen:
         rows.append(row(mutant, asked.seconds))
         print(line(rows[-1]), flush=True)
+        if asked.save:
+            _save(rows, asked.seconds, asked.save)
     refuted = sum("attack" in one for one in rows)
     print(f"{refuted} of {len(rows)} refuted, each within {asked.seconds:g} s")
-    if asked.save:
-        _save(rows, asked.seconds)
     sys.exit(refuted < len(rows))
 
 

@@ -102,3 +102,17 @@ def test_what_a_kernel_showed_is_what_the_file_says(changed: int, said: str, tmp
     file.write_text(json.dumps([run | {"operations": ["fork", "unmap"]}]))
     assert "Not tried: no run" in "\n".join(pages._on_a_kernel(finding(), file))
     assert "no released kernel has this text" in "\n".join(pages._on_a_kernel(finding(policy="exact"), file))
+
+
+def test_what_the_kernels_own_text_does_is_what_the_file_says(tmp_path: Path) -> None:
+    one = finding()
+    row = {
+        "law": "statistics", "program": pages.program_key(one), "kernel": "7.3.4", "options": "MM_ID=y",
+        "verdict": "refuted", "states": 1560, "date": "2026-12-01",
+    }  # fmt: skip
+    file = tmp_path / "texts.json"
+    file.write_text(json.dumps([row, row | {"verdict": "held", "options": ""}, row | {"law": "safe", "kernel": "6.1"}]))
+    text = "\n".join(pages._kernel_texts(one, file))
+    assert "| Linux 7.3.4 | `MM_ID=y` | the law is broken, too | 1,560 | 2026-12-01 |" in text
+    assert "| Linux 7.3.4 | – | the law holds |" in text and "6.1" not in text
+    assert list(pages._kernel_texts(finding(None), file)) == []

@@ -37,10 +37,12 @@ FOLDER: Final = Path(__file__).parents[2] / "findings"
 DATA: Final = Path(__file__).parents[2] / "data"
 STRESS: Final = DATA / "stress.json"
 """What `python tests/benchmarks/stress.py` counted on running kernels."""
+KERNEL_TEXTS: Final = DATA / "kernel-texts.json"
+"""What `python tests/benchmarks/kernel_texts.py` found of the kernel's own C."""
 MENDS: Final = DATA / "mends.py"
 """A plugin with a variant of each text that was mended; its name ends with MENDED."""
 MENDED: Final = "-mended"
-SOURCES: Final = (STRESS, MENDS, DATA / "mends-findings.json")
+SOURCES: Final = (STRESS, KERNEL_TEXTS, MENDS, DATA / "mends-findings.json")
 MAIL_LINES: Final = 60
 SECONDS: Final = 30.0
 """For the search of one program on one other text."""
@@ -83,6 +85,12 @@ def of(scheme: Scheme, kept: KeptVerdict) -> list[Found]:
     """The findings of one refuted claim, one for each law that broke."""
     examples = [_example(one) for one in kept.counterexamples]
     return [Found(scheme, kept, one.law, one) for one in examples] or [Found(scheme, kept, kept.law, None)]
+
+
+def program_key(one: Found) -> str:
+    """The set-up and the threads of a finding, as a key: findings about several policies have the same program."""
+    example = one.example
+    return json.dumps([example.setup, example.threads] if example else [])
 
 
 def _example(kept: dict[str, Any]) -> Counterexample:
@@ -198,10 +206,34 @@ def _kernels(one: Found, every: Sequence[Found], witnesses: Witnesses) -> Iterat
         yield ""
         yield from (f"- {prose(reference)}" for reference in one.scheme.policy.references)
     yield ""
+    yield from _kernel_texts(one)
     others = [other for other in every if other.law == one.law and other.scheme is not one.scheme]
     if others:
         links = ", ".join(f"[{other.scheme.policy.name}]({other.name}.md)" for other in others)
         yield from (f"The same law is broken in {links}.", "")
+
+
+def _kernel_texts(one: Found, stored: Path = KERNEL_TEXTS) -> Iterator[str]:
+    """What the program does in the kernel's own C, translated from sources."""
+    rows = [
+        row
+        for row in json.loads(stored.read_text("utf-8"))
+        if (row["law"], row["program"]) == (one.law, program_key(one))
+    ]
+    if not rows:
+        return
+    words = {"refuted": "the law is broken, too", "held": "the law holds", "not claimed": "the text does not claim it"}
+    yield "The same program in the kernel's own C (`foliolab verify tree:PATH --program`):"
+    yield ""
+    yield from table(
+        ("kernel", "options", "every interleaving", "states", "date"),
+        (
+            (f"Linux {row['kernel']}", code(row["options"]) if row["options"] else "–",
+             words.get(row["verdict"], "not decided"), f"{row['states']:,}", row["date"])
+            for row in rows
+        ),
+        right=3,
+    )  # fmt: skip
 
 
 def _on_a_kernel(one: Found, stored: Path = STRESS) -> Iterator[str]:
