@@ -13,7 +13,9 @@ import typer
 from foliolab.framework.cli import application
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = sorted(file for file in DOCS.rglob("*.md") if "policies" not in file.parts)
+PAGES = sorted(
+    file for file in DOCS.rglob("*.md") if not {"policies", "findings"} & {*file.parts}
+)  # what is made lies there
 WORDS = re.compile(r"^(?:\$ )?(foliolab [a-z].*?)(?: +#.*)?$|`(foliolab [a-z][^`]*)`", re.MULTILINE)
 STANDS_FOR = {"NAME": "mm-id", "POLICY": "mm-id", "FILE": "x.json", "FOLDER": "x"}
 

@@ -223,7 +223,7 @@ def _kernel_texts(one: Found, stored: Path = KERNEL_TEXTS) -> Iterator[str]:
     if not rows:
         return
     words = {"refuted": "the law is broken, too", "held": "the law holds", "not claimed": "the text does not claim it"}
-    yield "The same program in the kernel's own C (`foliolab verify tree:PATH --program`):"
+    yield "The same program in the kernel's own C (`foliolab verify tree:PATH --program FILE`):"
     yield ""
     yield from table(
         ("kernel", "options", "every interleaving", "states", "date"),
