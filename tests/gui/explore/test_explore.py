@@ -190,7 +190,7 @@ def test_a_field_leads_to_where_it_was_last_written(daemon: Any, qtbot: Any) -> 
 def wrote(inspector: Any) -> str:
     """The field that the selected access wrote."""
     item = inspector.accesses.currentItem()
-    access = inspector.now.accesses[item.data(0, 0x100)] if item is not None else None
+    access = inspector.now.accesses[item.number] if item is not None else None
     return access.field.rpartition(".")[2] if access is not None and access.writes else ""
 
 
