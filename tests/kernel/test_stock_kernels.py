@@ -127,7 +127,7 @@ def test_counts_repeat_and_are_those_of_the_policy(images: dict[str, store.Image
 
 
 def test_kernels_are_measured_in_turns(images: dict[str, store.Image], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guestbench, "require_kvm", lambda: None)  # what TCG takes is a time, too
+    monkeypatch.setattr(guestbench, "require_kvm", lambda request: None)  # what TCG takes is a time, too
     workloads = ("cow-byte", "child-reuse-byte")
     request = guestbench.Request([images[BASE], images[MM_ID]], workloads, [64], 2 << 20, 2, 1)
     result = guestbench.bench(request, lambda *news: None)
