@@ -133,7 +133,9 @@ def test_kernels_are_measured_in_turns(images: dict[str, store.Image], monkeypat
     result = guestbench.bench(request, lambda *news: None)
     assert result.complete and not result.lost and not result.failures
     assert [len(cell.samples) for cell in result.cells] == [2] * 4
-    assert result.config.baseline == images[BASE].name and len(result.notes) == 2
+    assert result.config.baseline == images[BASE].name
+    assert [note.partition(":")[0] for note in result.notes[:2]] == [images[BASE].name, images[MM_ID].name]
+    assert len(result.notes) == 3 and "whole kernels are compared" in result.notes[2]
 
 
 def test_a_page_that_is_read_back_from_swap(images: dict[str, store.Image], guest: Guest) -> None:
