@@ -84,7 +84,7 @@ RMAP_ID = replace(
 
 @hookimpl
 def foliolab_policies() -> list[Policy]:
-    """The variants."""
+    """The variants, which the registry takes as policies."""
     return [*(counted_with_its_sign(module.POLICY) for module in COUNTED), RMAP_ID]
 
 

@@ -84,9 +84,12 @@ def _held_by(verification: Verification) -> Iterator[str]:
     """By which attacks claims that are not refuted are held, each within its bounds, and who could not decide some."""
     shown = [one for one in verification.findings if verification.verdict(one.claim) in ("held", "partly")]
     for attack in dict.fromkeys(one.attack for one in shown):
-        bounds = [one.within or one.bound for one in shown if (one.attack, one.verdict) == (attack, "held")]
+        held = [one for one in shown if (one.attack, one.verdict) == (attack, "held")]
+        bounds = dict.fromkeys(  # several laws of a claim may have the same
+            part for one in held for part in (one.within.split(" and ") if one.within else [one.bound])
+        )
         if bounds:
-            yield f"held by {attack}: {' and '.join(dict.fromkeys(bounds))}"
+            yield f"held by {attack}: {' and '.join(bounds)}"
     unable = dict.fromkeys(one.attack for one in shown if one.verdict == "undecided")
     if unable:
         yield f"undecided by {', '.join(unable)}"

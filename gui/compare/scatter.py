@@ -114,11 +114,11 @@ class Scatter(Painted):
         return QRectF(xs[0], ys[0], xs[-1] - xs[0], ys[-1] - ys[0])
 
     def _seen(self) -> QRectF:
-        """What the axes show."""
+        """The two ranges that the axes show, in the units of the figures."""
         return self.part.seen or self._whole()
 
     def _ticks(self) -> tuple[list[float], list[float]]:
-        """The figures at the axes."""
+        """The axes' scales, from which the figures beside them are read."""
         seen = self._seen()
         xs, ys = ticks(seen.left(), seen.right()), ticks(seen.top(), seen.bottom())
         slack = 1e-9

@@ -42,7 +42,7 @@ class ShownPart(QObject):
             self.changed.emit()
 
     def fit(self) -> None:
-        """Show all."""
+        """The whole scatter is shown, and every policy with it."""
         self.see(None)
 
     def zoom(self, factor: float, at: QPointF, whole: QRectF) -> None:

@@ -140,5 +140,5 @@ class Chooser(QWidget):
             control.setEnabled(kind == "pattern")
 
     def begin(self) -> None:
-        """Start what is chosen."""
+        """The choice is sent to be played, as by the button Start."""
         self.wanted.emit(self.choice())

@@ -147,7 +147,7 @@ class StepTable(QTableView):
         part.changed.connect(self._follow)
 
     def remember(self, settings: Settings) -> None:
-        """See `Columns.remember`."""
+        """The table keeps its order and widths under a name, as `Columns.remember` does."""
         self.columns.remember(settings)
         self._sort()
 

@@ -108,7 +108,7 @@ class CellTable(QTableWidget, Themed):
         self.columns.fit(self.resizeColumnsToContents)
 
     def remember(self, settings: Settings) -> None:
-        """See `Columns.remember`."""
+        """The table keeps its order and widths under a name, as `Columns.remember` does."""
         self.columns.remember(settings)
         self._show_order()
 

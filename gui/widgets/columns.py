@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 NARROWEST: Final = 20
 WIDEST: Final = 2000
-"""Pixels of a column."""
+"""A column is NARROWEST to WIDEST pixels wide, also where a file of settings says otherwise."""
 
 
 class Columns(QObject):

@@ -35,7 +35,7 @@ class Key(Painted):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
 
     def draw_sign(self, painter: QPainter, number: int, box: QRectF) -> None:
-        """Draw the sign of a name."""
+        """A subclass draws the sign of the name with this number into a box."""
         raise NotImplementedError
 
     def hasHeightForWidth(self) -> bool:

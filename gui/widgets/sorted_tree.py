@@ -43,7 +43,7 @@ class SortedTree(QTreeWidget):
         self._tops: list[SortedItem] = []
 
     def remember(self, settings: Settings) -> None:
-        """See `Columns.remember`."""
+        """The tree keeps its order and widths under a name, as `Columns.remember` does."""
         self.columns.remember(settings)
         self.sort()
 

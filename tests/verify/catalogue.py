@@ -68,7 +68,7 @@ class Refuted:
 
 
 def catalogue() -> Iterator[Mutant]:
-    """Every mutant."""
+    """All mutants, those of policies first, then those of callers."""
     faults = [(kind, one) for kinds in (KINDS, RACING) for kind, many in kinds.items() for one in many]
     yield from (_of_fault(kind, fault) for kind, fault in faults)
     right = broken.PETERSON.with_parameters()

@@ -33,7 +33,7 @@ from foliolab.framework.verify.timeline import Timeline
 from foliolab_docs.markdown import code, fenced, prose, table
 
 FOLDER: Final = Path(__file__).parents[2] / "findings"
-"""The folder of the pages."""
+"""The pages are written to this folder below the documentation."""
 DATA: Final = Path(__file__).parents[2] / "data"
 STRESS: Final = DATA / "stress.json"
 """What `python tests/benchmarks/stress.py` counted on running kernels."""
@@ -67,7 +67,7 @@ class Found:
 
     @property
     def name(self) -> str:
-        """The page's name."""
+        """The page's name in its folder: the policy and the law."""
         return f"{self.scheme.policy.name}-{self.law}"
 
 

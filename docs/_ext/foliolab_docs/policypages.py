@@ -31,7 +31,7 @@ from foliolab_docs import findingpages, picture, states
 from foliolab_docs.markdown import code, fenced, prose, table
 
 FOLDER: Final = Path(__file__).parents[2] / "policies"
-"""The folder of the pages."""
+"""The pages are written to this folder below the documentation."""
 STAMP: Final = "made-from"
 """A file beside the pages with the digest of their sources. Generated parts of other pages depend on it, too."""
 MARKS: Final = {"held": "✓", "partly": "◐", "refuted": "✗", "undecided": "?"}

@@ -121,7 +121,7 @@ class Attachment:
         yield from heapq.merge(self._rows(), chosen, key=lambda record: record.time)
 
     def _rows(self) -> Iterator[Record]:
-        """What was read."""
+        """The processes that were read, with what they map, by time; then the slots of their folios."""
         for process in sorted(self._processes, key=lambda process: process.time):
             yield from present(process.time, process)
         yield from self._slots
