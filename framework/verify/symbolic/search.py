@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -17,8 +18,6 @@ from foliolab.framework.verify.playback import confirm
 from foliolab.framework.verify.symbolic import algebra, term
 from foliolab.framework.verify.symbolic.additive import AdditiveState
 from foliolab.framework.verify.symbolic.attack import NAME
-from foliolab.framework.verify.symbolic.induction import BOUND, Induction
-from foliolab.framework.verify.symbolic.induction import SHORT as BY_OPERATIONS
 from foliolab.framework.verify.symbolic.laws import (
     LawClaim,
     Query,
@@ -27,12 +26,11 @@ from foliolab.framework.verify.symbolic.laws import (
     truth_of_mappings,
     truth_of_steps,
 )
+from foliolab.framework.verify.symbolic.proofs import Proofs
 from foliolab.framework.verify.symbolic.solver import Reply, solve
-from foliolab.framework.verify.symbolic.space import FOLIO
+from foliolab.framework.verify.symbolic.space import FOLIO, is_unknown
 from foliolab.framework.verify.symbolic.symmetry import Partition
 from foliolab.framework.verify.symbolic.term import Term
-from foliolab.framework.verify.symbolic.threads import SHORT as BY_THREADS
-from foliolab.framework.verify.symbolic.threads import Threads
 from foliolab.framework.verify.symbolic.unrolling import Unrolling
 from foliolab.framework.verify.symbolic.witness import Witness
 
@@ -45,8 +43,8 @@ FEW_OWNERS: Final = 2
 FEW_OWNERS_SECONDS: Final = 0.5
 LARGEST_FOLIO_SECONDS: Final = 3.0
 """Computing time for few MMs, and for the largest folio of a class."""
-INDUCTION_SHARE: Final = 0.4
-"""The share of a class's time for induction."""
+PROOFS_SHARE: Final = 0.8
+"""The share of the time for proofs, which come first: what they prove needs no unrolling."""
 SAMPLE_STEPS: Final = 2
 """Steps after which orders with the same terms are one class."""
 LATE: Final = "the time was over"
@@ -62,7 +60,7 @@ class Outcome:
         verdict: see `finding.Finding`.
         folios: the class, such as "files' folios of order 6 to 9".
         bound: the bound of the verdict, or the reason why the claim is undecided.
-        within: the same in a few words, where it is a proof for any number.
+        within: the same in a few words, where it is a proof for any number (`induction.Proof`).
         example: the counterexample of a refuted claim.
         queries: how often z3 was asked.
         suspected: whether the solver found a state that breaks the law, and the interpreted run of it did not break it.
@@ -126,6 +124,9 @@ class Search:
                     break
         others = [search for search in classes if search not in additive]
         for number, search in enumerate(others):
+            with suppress(InterruptedError):
+                search.prove(self.budget.part(PROOFS_SHARE / (len(others) - number)))
+        for number, search in enumerate(others):
             search.budget = self.budget.part(1 / (len(others) - number))
             try:
                 yield from search.by_steps()
@@ -170,7 +171,7 @@ class _ClassSearch:
         undecided: the claims that are not followed further, and why.
         timed_out: those of `undecided` that more time may decide.
         suspected: those of `undecided` that the solver breaks and the interpreted run does not.
-        proved: the claims that hold for any number of operations.
+        proved: the claims that hold for any number of operations, and the bound of each in a few words.
     """
 
     def __init__(self, search: Search, order_class: OrderClass, budget: Budget) -> None:
@@ -182,7 +183,7 @@ class _ClassSearch:
         self.undecided: dict[LawClaim, str] = {}
         self.timed_out: set[LawClaim] = set()
         self.suspected: set[LawClaim] = set()
-        self.proved: set[LawClaim] = set()
+        self.proved: dict[LawClaim, str] = {}
         self.queries: dict[LawClaim, Query] = {}
         self.seconds = ADDITIVE_SECONDS[-1]
         self.mappings: list[tuple[Term, Term]] = []
@@ -205,12 +206,12 @@ class _ClassSearch:
             verdict: Verdict = "undecided" if reason else "held"
             text = f"{reason} (held for {bound})" if reason and bound else reason or bound
             suspected = (law, claim) in self.suspected
-            within = next((short for short in (BY_THREADS, BY_OPERATIONS) if text.startswith(short)), "")
+            within = self.proved.get((law, claim), "")
             yield Outcome(law, claim, verdict, str(self.folios), text, None, self.search.queries, suspected, within)
 
     def interrupt(self) -> None:
         """The time was over during a step."""
-        for key in self.bounds.keys() - self.proved:
+        for key in self.bounds.keys() - self.proved.keys():
             self.undecided.setdefault(key, LATE)
 
     # -- additive states ---------------------------------------------------------------------------------
@@ -267,19 +268,21 @@ class _ClassSearch:
         return algebra.any_(*(algebra.eq(pages, term.const(1 << order)) for order in self.folios.orders))
 
     # -- other states ------------------------------------------------------------------------------------
-    def by_steps(self) -> Iterator[Outcome]:
-        """Try induction, then ask the remaining laws after each step of an unrolling."""
+    def prove(self, budget: Budget) -> None:
+        """Prove what can be proved for any number of operations."""
         self.search.progress(f"{self.folios}, by induction", 1)
+        proofs = Proofs(self.search.unrolling(self.folios), [self._pages_of_class()], budget)
+        for proof in proofs.proved(set(self.bounds)):
+            self.bounds[proof.law, proof.claim] = proof.bound
+            self.proved[proof.law, proof.claim] = proof.within
+        self.search.queries += proofs.queries
+
+    def by_steps(self) -> Iterator[Outcome]:
+        """Ask the laws that are not proved after each step of an unrolling."""
         given = [self._pages_of_class()]
-        for way in (Threads, Induction):
-            proof = way(self.search.unrolling(self.folios), given, self.budget.part(INDUCTION_SHARE))
-            for key in proof.proved(self.bounds.keys() - self.proved):
-                self.bounds[key] = proof.bounds.get(key, BOUND)
-                self.proved.add(key)
-            self.search.queries += proof.queries
         unrolling = self.search.unrolling(self.folios)
         for number in range(1, self.search.steps + 1):
-            if self.bounds and self.bounds.keys() <= self.undecided.keys() | self.proved:
+            if self.bounds and self.bounds.keys() <= self.undecided.keys() | self.proved.keys():
                 return
             unrolling.step()
             bound = f"{number} operations in a row" if number > 1 else "1 operation"
@@ -290,7 +293,7 @@ class _ClassSearch:
                 query = Query(fault.law, OWED, fault.when)
                 yield from self._ask(query, given, bound, partial(_steps_witness, unrolling, ""))
             given += [algebra.not_(fault.when) for fault in faults]
-            wanted = self.bounds.keys() - self.undecided.keys() - self.proved
+            wanted = self.bounds.keys() - self.undecided.keys() - self.proved.keys()
             for query in queries(unrolling, truth_of_steps(unrolling), wanted):
                 self.search.progress(f"{self.folios}, {query.law}", number)
                 writer = "asking" if query.law == "reuse" else ""
@@ -323,6 +326,8 @@ class _ClassSearch:
             yield from self._confirmed(witness, broken, bound)
             if key in self.bounds and any((violation.law, violation.claim) == key for violation in broken):
                 self.undecided[key] = f"{bound}: it breaks, but only after {broken[0].law} did"
+            elif key in self.bounds and is_unknown(query.broken):
+                self.undecided[key] = f"{bound}: it depends on fields of single pages, which are not modelled"
             elif key in self.bounds:
                 self.undecided[key] = f"{bound}: a state was found in which it breaks, but the interpreted run does not"
                 self.suspected.add(key)

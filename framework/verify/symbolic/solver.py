@@ -18,7 +18,7 @@ import z3
 
 from foliolab.framework.verify.attack import Budget
 from foliolab.framework.verify.symbolic.diophantine import TooMany, groups, solutions
-from foliolab.framework.verify.symbolic.term import FALSE, Op, Term
+from foliolab.framework.verify.symbolic.term import FALSE, Op, Term, subterms
 from foliolab.framework.verify.symbolic.z3_terms import Translator, Unsolvable, split_variables
 
 LISTED: Final = 64
@@ -48,7 +48,27 @@ class Reply:
     reason: str = ""
 
 
-def solve(question: Term, given: Iterable[Term], budget: Budget, seconds: float) -> Reply:
+class Translations:
+    """What z3 got so far of some queries: terms that occur again are not translated again."""
+
+    def __init__(self) -> None:
+        self._translators: dict[frozenset[Term], Translator] = {}
+
+    def translator(self, terms: list[Term]) -> Translator:
+        """The translator for the terms of a query; which bits they use decides how they look in z3."""
+        in_bits = split_variables(terms)
+        if in_bits not in self._translators:
+            self._translators[in_bits] = Translator(z3.Context(), in_bits)
+        return self._translators[in_bits]
+
+    def forget(self) -> None:
+        """Begin anew: an interruption of z3 may reach the next query of its context."""
+        self._translators.clear()
+
+
+def solve(
+    question: Term, given: Iterable[Term], budget: Budget, seconds: float, translations: Translations | None = None
+) -> Reply:
     """Whether a question can be true together with all given terms.
 
     Args:
@@ -56,10 +76,19 @@ def solve(question: Term, given: Iterable[Term], budget: Budget, seconds: float)
         given: the assumptions.
         budget: ends the query early.
         seconds: of computing; not of wall-clock time, so that a busy host changes no answer.
+        translations: of queries with the same terms; by default each query has its own.
     """
     if question is FALSE:
         return Reply("unsatisfiable")
-    query = _Query([question, *given], budget, time.process_time() + seconds)
+    translations = translations or Translations()
+    reply = _reply([question, *given], budget, time.process_time() + seconds, translations)
+    if reply.answer == "unknown":
+        translations.forget()
+    return reply
+
+
+def _reply(terms: list[Term], budget: Budget, until: float, translations: Translations) -> Reply:
+    query = _Query(terms, budget, until, translations.translator(terms))
     try:
         found = query.run()
     except Unsolvable as fault:
@@ -98,14 +127,15 @@ class _Equation:
 
 
 class _Query:
-    def __init__(self, terms: list[Term], budget: Budget, until: float) -> None:
+    def __init__(self, terms: list[Term], budget: Budget, until: float, translate: Translator) -> None:
         self.terms = terms
+        self.parts = subterms(terms)
         self.budget = budget
         self.until = until
         self.checks = 0
-        self.context = z3.Context()
+        self.translate = translate
+        self.context = translate.context
         self.solver = z3.SimpleSolver(ctx=self.context)  # faster here than the solver with all tactics
-        self.translate = Translator(self.context, split_variables(terms))
 
     @property
     def _is_late(self) -> bool:
@@ -113,16 +143,12 @@ class _Query:
 
     def run(self) -> Any:
         """Values by name if the terms are satisfiable, else z3's answer."""
-        question, *given = self.terms
-        for term in given:
-            translated = self.translate(term)
-            self.solver.add(*self.translate.take_definitions(), translated)
-        translated = self.translate(question)
-        self.solver.add(*self.translate.take_definitions())
+        question, *given = [self.translate(term) for term in self.terms]
+        self.solver.add(*self.translate.definitions(self.parts), *given)
         self.solver.push()  # selects z3's incremental core, which is faster here
-        self.solver.add(translated)
+        self.solver.add(question)
         answer = self._check()
-        if answer != z3.sat or not self.translate.equations:
+        if answer != z3.sat or self.translate.equations.keys().isdisjoint(self.parts):
             return self._values() if answer == z3.sat else answer
         equations = self._solved_equations()
         if equations is None:
@@ -138,8 +164,8 @@ class _Query:
 
     def _values(self) -> dict[str, int]:
         model = self.solver.model()
-        variables = self.translate.variables.items()
-        return {name: model.eval(variable, model_completion=True).as_long() for name, variable in variables}
+        variables = {str(part.args[0]): self.translate(part) for part in self.parts if part.op == Op.VAR}
+        return {name: model.eval(variable, model_completion=True).as_long() for name, variable in variables.items()}
 
     def _check(self) -> Any:
         """z3's answer. A thread interrupts z3 when the time is over."""
@@ -182,12 +208,14 @@ class _Query:
     def _solved_equations(self) -> list[_Equation] | None:
         """All equations with their solutions within the bounds of their numbers; None if there are too many."""
         found = []
-        for term, boolean in self.translate.equations.items():
+        for term in (part for part in self.parts if part in self.translate.equations):
+            boolean = self.translate.equations[term]
             modulus = 1 << (term.args[1] if term.op == Op.CONGRUENT else _bits_beyond(term.args[0]))
             factors, numbers = groups(term.args[0], modulus)
             expressions = [self.translate(number) for number in numbers]
             found.append(_Equation(boolean, modulus, factors, numbers, expressions))
-        self.solver.add(*self.translate.take_definitions())
+        numbers = [number for equation in found for number in equation.numbers]
+        self.solver.add(*self.translate.definitions(subterms(numbers)))
         bound = self._bound(found)
         if bound is None:
             return None

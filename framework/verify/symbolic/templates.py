@@ -1,14 +1,15 @@
 """Templates of invariant candidates: formulas over the IDs, counts and flags that a policy stores.
 
-A candidate may be false. `induction` keeps those that hold in the first state and that every operation preserves.
+A candidate may be false. `invariants` keeps those that hold in the first state and that every operation preserves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 
+from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.verify.symbolic import algebra, term
 from foliolab.framework.verify.symbolic.term import Term
 
@@ -25,6 +26,7 @@ class AbstractState:
         counts: the values of the stored counts, minus their initial values.
         flags: the values of the stored bits.
         total: all mappings of the folio.
+        pmds: those of them that are by a PMD.
         mapped: the mappings of the MM with an ID.
     """
 
@@ -32,6 +34,7 @@ class AbstractState:
     counts: list[Term]
     flags: list[Term]
     total: Term
+    pmds: Term
     mapped: Callable[[Term], Term]
 
 
@@ -43,14 +46,14 @@ class Template:
     """An invariant candidate: a formula about a state and any MMs.
 
     Args:
-        text: what the formula says.
+        text: what the formula says; it differs for different formulas.
         mms: how many MMs it is about, 0 to 2.
         formula: the formula for a state and two MMs; it ignores those that it is not about.
     """
 
     text: str
     mms: int
-    formula: Formula
+    formula: Formula = field(compare=False)
 
     def instances(self, state: AbstractState, mms: list[Term]) -> Iterator[Term]:
         """The formula for each choice of MMs, given by their IDs; it holds if an ID is 0."""
@@ -79,6 +82,11 @@ def templates(ids: int, counts: int, flags: int) -> list[Template]:
     return found
 
 
+def _pages(state: AbstractState) -> Term:
+    """The pages that all mappings map: a page counts for each of them."""
+    return term.add(state.total, term.times(state.pmds, (1 << PMD_ORDER) - 1))
+
+
 def _maps(state: AbstractState, mm_id: Term) -> Term:
     return algebra.le(ONE, state.mapped(mm_id))
 
@@ -99,6 +107,8 @@ def _about_id(i: int) -> Iterator[Template]:
 def _about_count(c: int) -> Iterator[Template]:
     yield Template(f"count {c} is the total", 0, lambda s, x, y: algebra.eq(s.counts[c], s.total))
     yield Template(f"count {c} is at most the total", 0, lambda s, x, y: algebra.le(s.counts[c], s.total))
+    yield Template(f"count {c} is the mappings by PMDs", 0, lambda s, x, y: algebra.eq(s.counts[c], s.pmds))
+    yield Template(f"count {c} is the pages that are mapped", 0, lambda s, x, y: algebra.eq(s.counts[c], _pages(s)))
 
 
 def _about_id_and_count(i: int, c: int) -> Iterator[Template]:
@@ -129,9 +139,19 @@ def _about_flag(f: int, value: int) -> Iterator[Template]:
         f"flag {f} is {value} if nothing maps", 0, lambda s, x, y: implies(algebra.eq(s.total, ZERO), flag(s))
     )
     yield Template(
+        f"flag {f} is {value} if one MM has all mappings",
+        1,
+        lambda s, x, y: implies(_maps(s, x), algebra.eq(s.mapped(x), s.total), flag(s)),
+    )
+    yield Template(
         f"at most one MM maps if flag {f} is {value}",
         2,
         lambda s, x, y: implies(flag(s), _maps(s, x), _maps(s, y), algebra.eq(x, y)),
+    )
+    yield Template(
+        f"every MM that maps is named by an ID if flag {f} is {value}",
+        1,
+        lambda s, x, y: implies(flag(s), _all_named(s, x, y)),
     )
 
 

@@ -48,47 +48,46 @@ def _two_variables(difference: Term) -> tuple[Term, Term] | None:
 
 
 class Translator:
-    """Translates terms into one z3 context.
+    """Translates terms into one z3 context, each of them once.
 
     Args:
         context: the z3 context.
         in_bits: variables that are compared bit by bit.
 
     Attributes:
-        definitions: constraints on the new z3 variables; `take_definitions` hands them over.
         equations: z3 Booleans that stand for congruences and for equations with large factors. The caller constrains
             them.
-        variables: the z3 integers of the free variables, by name.
     """
 
     def __init__(self, context: z3.Context, in_bits: frozenset[Term] = frozenset()) -> None:
         self.context = context
         self.in_bits = in_bits
         self.equations: dict[Term, Any] = {}
-        self.definitions: list[Any] = []
-        self.variables: dict[str, Any] = {}
         self._done: dict[Term, Any] = {}
         self._bits: dict[Term, list[Any]] = {}
+        self._definitions: dict[Term, list[Any]] = {}
+        self._new_definitions: list[Any] = []
         self._fresh = 0
 
     def __call__(self, term: Term) -> Any:
         """The z3 expression of a term."""
         for part in subterms([term]):
             if part not in self._done:
+                self._new_definitions = []
                 self._done[part] = self._translate(part)
+                self._definitions.setdefault(part, []).extend(self._new_definitions)
         return self._done[term]
 
-    def take_definitions(self) -> list[Any]:
-        """The constraints since the last call."""
-        taken, self.definitions = self.definitions, []
-        return taken
+    def definitions(self, parts: Iterable[Term]) -> list[Any]:
+        """The constraints on the z3 variables that stand for some translated terms, of which no subterm is missing."""
+        return [constraint for part in parts for constraint in self._definitions.get(part, ())]
 
     def number(self, value: int) -> Any:
         return z3.IntVal(value, self.context)
 
     def _variable(self, name: str, lo: int, hi: int) -> Any:
         variable = z3.Int(name, self.context)
-        self.definitions += [variable >= lo, variable <= hi]
+        self._new_definitions += [variable >= lo, variable <= hi]
         return variable
 
     def _new(self, lo: int, hi: int) -> Any:
@@ -102,9 +101,7 @@ class Translator:
         if op == Op.TRUTH:
             return z3.BoolVal(args[0], self.context)
         if op == Op.VAR:
-            name, lo, hi = args
-            self.variables[name] = self._variable(name, lo, hi)
-            return self.variables[name]
+            return self._variable(*args)
         if op == Op.SUM:
             return self._sum(args[0], args[1])
         if op == Op.ITE:
@@ -138,7 +135,7 @@ class Translator:
             inner = args[0]
             rest = self._new(floor, floor + unit - 1)
             quotient = self._new((inner.lo - floor) // unit, (inner.hi - floor) // unit)
-            self.definitions.append(self._done[inner] == quotient * unit + rest)
+            self._new_definitions.append(self._done[inner] == quotient * unit + rest)
             if op == Op.CONGRUENT:
                 return rest == 0
             return quotient if op == Op.SHR else rest
@@ -154,17 +151,17 @@ class Translator:
         result = self._new(term.lo, term.hi)
         if a.lo >= 0 and b.lo >= 0:
             both = result if op == Op.AND else self._new(0, min(a.hi, b.hi))
-            self.definitions += [both <= x, both <= y]
+            self._new_definitions += [both <= x, both <= y]
             if op == Op.OR:
-                self.definitions.append(result == x + y - both)
+                self._new_definitions.append(result == x + y - both)
             elif op == Op.XOR:
-                self.definitions.append(result == x + y - 2 * both)
+                self._new_definitions.append(result == x + y - 2 * both)
         if op == Op.XOR:
-            self.definitions.append((result == 0) == (x == y))
+            self._new_definitions.append((result == 0) == (x == y))
         elif op == Op.OR:
-            self.definitions.append((result == 0) == z3.And(x == 0, y == 0))
+            self._new_definitions.append((result == 0) == z3.And(x == 0, y == 0))
         elif a.lo < 0 or b.lo < 0:
-            self.definitions.append(z3.Implies(z3.Or(x == 0, y == 0), result == 0))
+            self._new_definitions.append(z3.Implies(z3.Or(x == 0, y == 0), result == 0))
         return result
 
     def _equation(self, term: Term) -> Any:
@@ -183,7 +180,8 @@ class Translator:
         if variable not in self._bits:
             name, _, hi = variable.args
             bits = self._bits[variable] = [z3.Bool(f"{name}.{i}", self.context) for i in range(hi.bit_length())]
-            self.definitions.append(self._done[variable] == self._sum_of_bits(bits))
+            whole = self._done[variable] == self._sum_of_bits(bits)
+            self._definitions.setdefault(variable, []).append(whole)  # not those of the term that asks for the bits
         return self._bits[variable]
 
     def _sum_of_bits(self, bits: list[Any]) -> Any:

@@ -62,7 +62,7 @@ def test_two_slots_are_safe_for_all_ids_and_counts_within_the_bound(attack: Atta
 
 
 def test_what_induction_does_not_prove_is_asked_after_each_operation(attack: Attack) -> None:
-    found = attack(policy_of("mm-id-v1"), range(2, 5), steps=3)
+    found = attack(policy_of("exact"), range(2, 5), steps=3)
     assert not [verdict for _, verdict in found if verdict == "refuted"]
     assert "3 operations in a row" in found["", "held"].bound
 

@@ -15,21 +15,27 @@ from foliolab.framework.engine.machine import Machine
 from foliolab.framework.verify.attack import Budget
 from foliolab.framework.verify.symbolic import term
 from foliolab.framework.verify.symbolic.laws import claimed
+from foliolab.framework.verify.symbolic.proofs import Proofs
 from foliolab.framework.verify.symbolic.search import OrderClass, Search
 from foliolab.framework.verify.symbolic.threads import Threads
-from foliolab.policies import mm_id, no_page_mapcount, owner_vma, page_mapcount
+from foliolab.policies import mm_id, mm_id_v1, no_page_mapcount, owner_vma, page_mapcount, total_mapped_pages
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from mutants import LOCK, UNLOCK, Fault, planted
 
 
-def proofs(policy: Policy, anon: bool = False) -> set[str]:
-    """The laws that are proved for any number of threads, for folios of order 9."""
+def proved(policy: Policy, anon: bool = False) -> dict[str, str]:
+    """The laws that are proved for folios of order 9, and within which bound."""
     scheme = policy.with_parameters({})
     term.reset()
     search = Search(scheme, Budget(120), 8, range(9, 10), lambda news: None)
-    found = Threads(search.unrolling(OrderClass(anon, (9,))), [], Budget(120))
-    return {law for law, _ in found.proved(set(claimed(scheme, anon)))}
+    found = Proofs(search.unrolling(OrderClass(anon, (9,))), [], Budget(120))
+    return {proof.law: proof.within for proof in found.proved(set(claimed(scheme, anon)))}
+
+
+def proofs(policy: Policy, anon: bool = False) -> set[str]:
+    """The laws that are proved for any number of threads, PMDs or not, for folios of order 9."""
+    return {law for law, within in proved(policy, anon).items() if within == Threads.within}
 
 
 @pytest.mark.slow
@@ -37,6 +43,25 @@ def proofs(policy: Policy, anon: bool = False) -> set[str]:
 @pytest.mark.parametrize("module", [mm_id, no_page_mapcount], ids=["mm-id", "no-page-mapcount"])
 def test_two_slots_are_proved(module: Any, anon: bool) -> None:
     assert proofs(module.POLICY, anon) == {"safe", "mapcount", "exact-up-to", "deadlock"}
+
+
+def test_stale_ids_are_proved() -> None:
+    """The IDs of `mm-id-v1` stay in their slots, and the second one changes only after several operations."""
+    assert proofs(mm_id_v1.POLICY) == {"mapcount", "deadlock"}
+
+
+def test_a_count_of_mapped_pages_is_proved() -> None:
+    """A PMD adds 512 to a count of `total-mapped-pages`, and 1 to another one."""
+    assert proofs(total_mapped_pages.POLICY) == {*TWO_SLOTS, "initial-values"}
+
+
+def test_what_pmds_break_is_proved_for_ptes_and_says_so() -> None:
+    """A PMD that adds more than it removes leaves no invariant."""
+    edit = ("add_counts(folio, 1, PMD_PAGES, mm)", "add_counts(folio, 1, 1 + PMD_PAGES, mm)")
+    fault = Fault("pmd-adds-one-page-more", total_mapped_pages.POLICY, total_mapped_pages.add_pmd, (edit,))
+    found = proved(planted(fault))
+    assert found.keys() >= TWO_SLOTS
+    assert set(found.values()) == {f"{Threads.within} by PTEs only"}
 
 
 def test_an_owner_and_a_count_of_the_others_are_proved() -> None:
@@ -50,11 +75,17 @@ def test_nothing_is_proved_without_a_lock() -> None:
 TWO_SLOTS = {"safe", "mapcount", "exact-up-to", "deadlock"}
 FLAG = "    return test_bit(SHARED_BIT, folio._mm_ids)"
 BEGIN = "    left = False\n"
+SET_TOTAL = "    atomic_set(folio._large_mapcount, total)\n"
 NOT_PROVED = {
     "the flag is away for a moment": (
         mm_id.sub_from_slots,
         ((BEGIN, f"{BEGIN}    __clear_bit(SHARED_BIT, folio._mm_ids)\n    __set_bit(SHARED_BIT, folio._mm_ids)\n"),),
         {"mapcount", "deadlock"},
+    ),
+    "the total is away for a moment": (
+        mm_id.add_large_mapcount,
+        ((SET_TOTAL, f"    atomic_set(folio._large_mapcount, -100)\n{SET_TOTAL}"),),
+        TWO_SLOTS - {"safe"},
     ),
     "two counts of two moments are compared": (
         mm_id.maybe_mapped_shared,
@@ -124,7 +155,7 @@ class Counted:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
-        self.counts: dict[tuple[int, int], int] = {}
+        self.counts: dict[tuple[int, int, bool], int] = {}
         self.calls = 0
         entries = list(machine.vm.policy)
         for number, entry in enumerate(calls.ENTRIES):
@@ -135,8 +166,9 @@ class Counted:
     def _watched(self, name: str, call: Any) -> Any:
         def watched(folio: Any, page: Any, nr: int, mm: Any, vpn: int) -> int:
             self.calls += 1
-            key = (folio.off, mm.off)
-            changed = 1 if name.endswith("pmd") else nr
+            by_pmd = name.endswith("pmd")
+            key = (folio.off, mm.off, by_pmd)
+            changed = 1 if by_pmd else nr
             if name not in self.ADDS:
                 self.counts[key] -= changed
             self.look()
@@ -149,19 +181,22 @@ class Counted:
         return watched
 
     def look(self) -> None:
-        """No MM has more entries of a folio than were counted."""
+        """No MM has more entries of a folio than were counted, by PTEs and by PMDs."""
         machine = self.machine
         for mm in range(machine.shape.nr_mms):
-            entries: dict[int, int] = {}
-            for value in [int(one) for one in machine.ptes(mm) if one & 1] + [
-                int(one) for one in machine.pmds(mm) if one
-            ]:
-                link = machine.page(value >> 12).compound_head.peek()
-                head = link >> 1 if link & 1 else value >> 12
-                entries[head] = entries.get(head, 0) + 1
-            for head, number in entries.items():
-                if machine.folio(head)._nr_pages.peek() > 1:
-                    assert number <= self.counts.get((machine.folio(head).off, machine.map.mms[mm]), 0)
+            self._look(mm, False, [int(one) for one in machine.ptes(mm) if one & 1])
+            self._look(mm, True, [int(one) for one in machine.pmds(mm) if one])
+
+    def _look(self, mm: int, by_pmd: bool, values: list[int]) -> None:
+        machine = self.machine
+        entries: dict[int, int] = {}
+        for value in values:
+            link = machine.page(value >> 12).compound_head.peek()
+            head = link >> 1 if link & 1 else value >> 12
+            entries[head] = entries.get(head, 0) + 1
+        for head, number in entries.items():
+            if machine.folio(head)._nr_pages.peek() > 1:
+                assert number <= self.counts.get((machine.folio(head).off, machine.map.mms[mm], by_pmd), 0)
 
 
 def test_the_engine_counts_a_mapping_before_its_entry_and_until_the_entry_is_gone() -> None:
