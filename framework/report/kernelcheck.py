@@ -111,7 +111,7 @@ def render_situations(found: Situations, out: Plain) -> None:
         out.line(f"  {kind:<{width}}" + "".join(f"{number:>10}" for number in numbers))
     if found.never:
         sought = np.count_nonzero(found.sought)
-        out.item("!", f"never met, {len(found.never)} of {sought}: {'; '.join(found.never)}", style="doubtful")
+        out.item("!", f"never met, {len(found.never)} of {sought}: {found.never_text}", style="doubtful")
 
 
 def _disagreement(one: Disagreement, out: Plain) -> None:

@@ -140,7 +140,7 @@ def _situations(row: Row, out: Plain, whole: bool) -> None:
     least = f", {rarest} by the fewest steps ({met[rarest]})" if rarest else ""
     out.item("·", f"situations: {sought - len(never)} of {sought} were met{least}", style="quiet")
     if never:
-        out.item("!", f"never met: {'; '.join(never)}", style="doubtful")
+        out.item("!", f"never met: {found.situations.never_text}", style="doubtful")
 
 
 def by_outcome(found: Agreement) -> str:

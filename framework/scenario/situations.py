@@ -317,6 +317,24 @@ class Situations:
         return [] if self.sought is None else [NAMES[at] for at in np.flatnonzero(self.sought & (self.counts == 0))]
 
     @property
+    def never_text(self) -> str:
+        """Those that no step met, by operation ("fork: hole, pinned; zap: none of its 14 was met"), or "all"."""
+        if self.sought is None or not self.counts[self.sought].any():
+            return "all"
+        sought = self.sought.reshape(len(KINDS), len(OPERATIONS))
+        missed = sought & (self.counts.reshape(sought.shape) == 0)
+        kinds, parts = list(KINDS), []
+        for column, operation in enumerate(OPERATIONS):
+            names = [kinds[row] for row in np.flatnonzero(missed[:, column])]
+            number = int(sought[:, column].sum())
+            if names:
+                parts.append(
+                    f"{operation}: "
+                    + (f"none of its {number} was met" if len(names) == number > 1 else ", ".join(names))
+                )
+        return "; ".join(parts)
+
+    @property
     def by_name(self) -> dict[str, int]:
         """Steps by the name of the situation."""
         return dict(zip(NAMES, self.counts.tolist(), strict=True))

@@ -119,7 +119,10 @@ def test_what_no_step_met_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     header, *rows, never = capsys.readouterr().out.splitlines()
     assert header.split() == ["steps", "that", "met", *OPERATIONS]
     assert [row.split()[-6:] for row in rows] == [["1,200", "0", "0", "0", "0", "-"]] * len(KINDS)
-    assert never.startswith("  ! never met, 56 of 70: zap: writable first; mremap: writable first;")
+    assert never.startswith("  ! never met, 56 of 70: zap: none of its 14 was met; mremap: none of its 14 was met;")
+    found.add([NAMES.index("zap: hole")])
+    assert found.never_text.startswith("zap: writable first, read-only first,")
+    assert Situations(found.sought).never_text == "all"
     assert found.by_name["fork: hole"] == 1200 and found.by_name["pageout: hole"] == 0
     kernelcheck.render_situations(Situations(), Plain())
     assert capsys.readouterr().out == ""
