@@ -72,9 +72,20 @@ def _ordinary(command: str) -> bool:
     return "--quick" not in command and command != "foliolab compare" and not asks_the_machine
 
 
+LONG = (
+    "precision",
+    "compare --cpu",
+    'compare --policies "page-mapcount:large_mapcount=0',
+    "consequences last-child --askers",
+)
+"""Commands that take ten seconds of a processor: all patterns, all policies, each instruction, or nine variants."""
+
+
 def _long(command: str) -> Any:
-    """A command that plays every pattern to every policy, which takes ten seconds, is a slow test."""
-    return pytest.param(command, marks=pytest.mark.slow) if command == "foliolab precision" else command
+    """A command that takes ten seconds is a slow test."""
+    arguments = command.removeprefix("foliolab ")
+    long = arguments == LONG[0] or arguments.startswith(LONG[1:])
+    return pytest.param(command, marks=pytest.mark.slow) if long else command
 
 
 @pytest.mark.parametrize("command", [_long(c) for c in COMMANDS if _ordinary(c)])
