@@ -14,7 +14,9 @@ if sys.version_info < (3, 11):  # noqa: UP036  (this file is what an older Pytho
     sys.stderr.write("foliolab: Python 3.11 or newer is needed; on Debian 12 or later: apt-get install python3.\n")
     sys.exit(3)
 
-ON_ALL_PROCESSORS = ("-n", "logical", "--dist", "loadgroup")
+WORKERS = 1 + (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+"""One more than processors: every fourth second of a worker is a wait, for a child or for the window."""
+ON_ALL_PROCESSORS = ("-n", str(WORKERS), "--dist", "loadgroup")
 """For pytest-xdist; groups, since some tests must not run beside each other (see conftest.py)."""
 IN_THIS_PROCESS = ("-n", "--numprocesses", "--dist", "--pdb", "--trace", "-s", "--capture=no")
 
