@@ -250,6 +250,8 @@ def writable(path: Path | None) -> None:
         return
     folder = path.parent
     if not os.path.isdir(folder):
+        if folder.exists():
+            raise UsageError(f"{path} cannot be written: {folder} is no folder", "choose another path")
         raise UsageError(f"{path} cannot be written: there is no folder {folder}", "create it first")
     if os.path.isdir(path):
         raise UsageError(f"{path} cannot be written: it is a folder", "name a file in it")

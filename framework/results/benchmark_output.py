@@ -109,7 +109,7 @@ def read(named: str | os.PathLike[str]) -> list[Measured]:
         ResultFileError: the file cannot be read, or has no output of these benchmarks.
     """
     path, behind = _parted(os.fspath(named))
-    data = intake.read(path, "output of a benchmark", "check its path", MOST_BYTES)
+    data = intake.read(path, "benchmark's output", "check its path", MOST_BYTES)
     reader = _Reader(path, settings_of(behind, f"--beside {path}"))
     for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
         reader.line(number, line)

@@ -115,6 +115,7 @@ def test_without_numba_it_is_interpreted_and_says_so(
         (["--memory", "2M"], "--memory"),
         (["--execution", "fast"], "choose native or interpreted"),
         (["--json", "/no/such/folder/x.json"], "there is no folder /no/such/folder"),
+        (["--json", "/dev/null/x.json"], "/dev/null is no folder"),
         (["--csv", "/tmp"], "it is a folder"),
     ],
 )

@@ -30,7 +30,7 @@ def test_what_cannot_be_counted_is_refused(
 ) -> None:
     monkeypatch.setenv("FOLIOLAB_CACHE", str(tmp_path))
     image = tmp_path / "bzImage"
-    image.touch()
+    image.write_bytes(bytes(514) + b"HdrS")
     done = foliolab("kernel", "count", *(word.format(image=image) for word in words))
     assert done.code == code
     assert said in done.err

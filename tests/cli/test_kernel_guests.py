@@ -169,6 +169,8 @@ def test_scenarios_are_played_and_kept(foliolab: Run, kernels: None, tmp_path: P
         (["--kernel", "6.12"], 3, "there is no kernel 6.12 at hand"),
         (["--matrix"], 3, "no kernel is at hand"),
         (["--image", "/there/is/none"], 2, "/there/is/none cannot be read"),
+        (["--image", "/"], 2, "/ cannot be read"),
+        (["--image", __file__], 2, "test_kernel_guests.py is no kernel for x86-64"),
         (["--initrd", "/there/is/none"], 2, "--initrd goes with a kernel"),
     ],
 )

@@ -90,13 +90,15 @@ def test_a_folder_that_others_can_write_to_is_refused(own_cache: Path) -> None:
 
 def test_a_kernel_of_ones_own(tmp_path: Path) -> None:
     kernel = tmp_path / "bzImage"
-    kernel.write_bytes(b"x")
+    kernel.write_bytes(bytes(514) + b"HdrS")
     assert store.of_file(kernel).options is None
     (tmp_path / ".config").write_bytes(gzip.compress(CONFIG.encode()))
     found = store.of_file(kernel, kernel)
     assert found.options and found.options["CONFIG_MM_ID"] == "y" and found.initrd == kernel
     with pytest.raises(UsageError, match=r"cannot be read"):
         store.of_file(tmp_path / "none")
+    with pytest.raises(UsageError, match=r"\.config is no kernel for x86-64"):
+        store.of_file(tmp_path / ".config")
 
 
 # -- modules -------------------------------------------------------------------------------------------

@@ -23,6 +23,8 @@ from foliolab.framework.ownership import distrust, make_private
 BUILT: Final = "built from "
 """How the origin of a kernel begins that was built here."""
 RELEASE: Final = re.compile(r"[0-9]+\.[0-9]+[A-Za-z0-9.+~_-]*")
+BEGINNINGS: Final = ((514, b"HdrS"), (0, b"\x7fELF"))
+"""(offset, bytes) that a bzImage, or a vmlinux, has there (Documentation/arch/x86/boot.rst; ELF)."""
 MODULE: Final = re.compile(r"(\d\d)-[\w-]+\.ko")
 
 
@@ -121,11 +123,15 @@ def of_file(vmlinuz: Path, initrd: Path | None = None) -> Image:
     """The image of a user's own kernel. Its configuration is known if `config` or `.config` lies beside it.
 
     Raises:
-        UsageError: a file cannot be read.
+        UsageError: a file cannot be read, or the kernel is no kernel.
     """
     for path in (vmlinuz, initrd):
-        if path is not None and not os.access(path, os.R_OK):
+        if path is not None and not (path.is_file() and os.access(path, os.R_OK)):
             raise UsageError(f"{path} cannot be read", "name a kernel such as arch/x86/boot/bzImage")
+    with vmlinuz.open("rb") as file:
+        begin = file.read(1024)
+    if not any(begin[at:].startswith(magic) for at, magic in BEGINNINGS):
+        raise UsageError(f"{vmlinuz} is no kernel for x86-64", "name one such as arch/x86/boot/bzImage")
     beside = (vmlinuz.with_name(name) for name in ("config", ".config", vmlinuz.name.replace("vmlinuz", "config")))
     options = next((found for path in beside if path != vmlinuz and (found := options_of(path))), None)
     return Image(vmlinuz.name, vmlinuz, options, initrd=initrd, origin=os.fspath(vmlinuz))
