@@ -1,6 +1,7 @@
 """How fast `foliolab import` reads long texts, and in how much memory: a recording multiplied, through a pipe.
 
-    python tests/benchmarks/importing.py                              # half a GB each of perf script and strace
+    python tests/benchmarks/importing.py                   # half a GB of each kind of text
+    python tests/benchmarks/importing.py --kind strace     # of one
     python tests/benchmarks/importing.py --gigabytes 10 --text build.strace.txt --text build.perf.txt
 
 A text is written again and again, with later times, and with new PIDs for all processes that end in it; the others are
@@ -27,7 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 SAMPLES: Final = Path(__file__).resolve().parents[1] / "trace" / "samples"
-TEXTS: Final = (SAMPLES / "phases.perf.txt", SAMPLES / "phases.strace.txt")
+KINDS: Final = ("perf", "strace", "bpftrace", "trace_pipe", "trace-cmd")
+"""The last two are made of the text of perf script."""
 FIRST_PID: Final = 1 << 20
 """All PIDs have seven decimal and six hexadecimal digits, so that a line keeps its length."""
 LAST_PID: Final = 1 << 22
@@ -38,41 +40,57 @@ CHUNK: Final = 1 << 22
 EACH: Final = 1.0
 """Seconds between two looks at the memory."""
 
-# groups: PID, TID (perf only), seconds, fraction
-PERF: Final = re.compile(rb"\s(\d+)/(\d+)\s+\[\d+\]\s+(\d+)\.(\d+):")
-STRACE: Final = re.compile(rb"(\d+)()\s+(\d+)\.(\d+) ")
+# groups: PID, TID (0 to 2), seconds, fraction
+LINES: Final = (
+    re.compile(rb"\s(?P<pid>\d+)/(?P<tid>\d+)\s+\[\d+\]\s+(?P<s>\d+)(?P<dot>\.)(?P<part>\d+):"),  # perf script
+    re.compile(
+        rb".*-(?P<tid>\d+)\s+\( *(?P<pid>\d+)\)\s+\[\d+\]\s+(?:\S+ )?(?P<s>\d+)(?P<dot>\.)(?P<part>\d+):"
+    ),  # ftrace
+    re.compile(rb"(?P<s>\d{1,10})(?P<dot>)(?P<part>\d{9}) \d+ \w (?P<pid>\d+) (?P<tid>\d+)\b"),  # bpftrace
+    re.compile(rb"(?P<pid>\d+)(?P<tid>)\s+(?P<s>\d+)(?P<dot>\.)(?P<part>\d+) "),  # strace
+)
 TOLD: Final = re.compile(
-    rb"task_newtask: pid=(\d+)|sys_exit_wait4: 0x([0-9a-f]+)"  # perf: a new task, and a child that was waited for
-    rb"|(?:clone3?\(|fork\(|wait4\(|resumed>).*\) = (\d+)"  # strace: the same
+    rb"task_newtask: +pid=(\d+)|sys_exit_wait4: +0x([0-9a-f]+)"  # tracepoints: a new task, and a waited one
+    rb"|^\d+ \d+ T \d+ \d+ (\d+)|^\d+ \d+ W \d+ \d+ ([0-9a-f]+)"  # bpftrace: the same
+    rb"|(?:clone3?\(|fork\(|wait4\(|resumed>).*\) = (\d+)"  # strace
 )
 """Where else a line has a PID."""
-BEGINS: Final = re.compile(rb"task_newtask: pid=(\d+)|(?:clone3?|fork)(?:\(| resumed).*\) = (\d+)")
-ENDS: Final = re.compile(rb"sched_process_exit|\+\+\+ (?:exited|killed)")
+FROM_PERF: Final = re.compile(rb"^\s*(\S+) (\d+)/(\d+) \[(\d+)\] (\d+)\.(\d+): +\w+:(\w+): ([^\n]*)", re.MULTILINE)
+BEGINS: Final = re.compile(
+    rb"task_newtask: +pid=(\d+)|^\d+ \d+ T \d+ \d+ (\d+)|(?:clone3?|fork)(?:\(| resumed).*\) = (\d+)"
+)
+ENDS: Final = re.compile(rb"sched_process_exit|^\d+ \d+ X |\+\+\+ (?:exited|killed)")
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line: its text, its time in ns, and where it has its time and PIDs: the span, the value, the base."""
+    """A line: its text, its time in ns, and where it has its time and PIDs.
+
+    Attributes:
+        clock: the span of the time; `dot` separates its seconds from their fraction.
+        pids: span, value and base of each.
+    """
 
     text: bytes
     time: int
     clock: tuple[int, int]
+    dot: bytes
     pids: tuple[tuple[int, int, int, int], ...]
 
 
 def parsed(text: bytes) -> Line | None:
-    """A line of perf script or strace; None for one without a time."""
-    found = PERF.search(text) or STRACE.match(text)
+    """A line of a tracer's text; None for one without a time."""
+    found = next(filter(None, (LINES[0].search(text), *(one.match(text) for one in LINES[1:]))), None)
     if found is None:
         return None
-    at = int(found[3]) * SECOND + int(found[4].ljust(9, b"0"))
-    pids = [(*found.span(group), int(found[group]), 10) for group in (1, 2) if found[group]]
-    if told := TOLD.search(text, found.end()):
+    at = int(found["s"]) * SECOND + int(found["part"].ljust(9, b"0"))
+    pids = [(*found.span(name), int(found[name]), 10) for name in ("pid", "tid") if found[name]]
+    if told := TOLD.search(text):
         group = told.lastindex or 1
-        base = 16 if group == 2 else 10
+        base = 16 if group in (2, 4) else 10
         if int(told[group], base) > 0:
             pids.append((*told.span(group), int(told[group], base), base))
-    return Line(text, at, (found.start(3), found.end(4)), tuple(pids))
+    return Line(text, at, (found.start("s"), found.end("part")), found["dot"], tuple(pids))
 
 
 def lifetimes(lines: list[Line]) -> tuple[set[int], set[int]]:
@@ -90,13 +108,13 @@ class Template:
     """A text whose times and PIDs can be set: the bytes, and where which digits are.
 
     Args:
-        text: of perf script or strace.
+        text: of a tracer.
     """
 
     def __init__(self, text: bytes) -> None:
         lines = [line for each in text.splitlines(keepends=True) if (line := parsed(each)) is not None]
         if not lines:
-            raise SystemExit("no line of perf script or strace is in this text: strace -f -ttt -o, or perf script")
+            raise SystemExit("no line of a tracer is in this text: strace -f -ttt -o, perf script, trace_pipe")
         begun, ended = lifetimes(lines)
         # a process that goes on behind the end would be one more that never ends, in each repetition
         lines = [line for line in lines if not any(pid in begun - ended for *_, pid, _ in line.pids)]
@@ -106,7 +124,9 @@ class Template:
         self.fresh = np.array([pid in ended for pid in self.numbers])
         self.lines = len(lines)
         self.span = max(line.time for line in lines) - min(line.time for line in lines) + 1000
-        self.digits = len(lines[0].text[slice(*lines[0].clock)].partition(b".")[2])
+        self.dot = lines[0].dot
+        self.digits = len(lines[0].text[slice(*lines[0].clock)].rpartition(b".")[2]) if self.dot else 9
+        self.head = text.partition(b"\n")[0] + b"\n" if text.startswith(b"#") else b""
         self._begin = min(line.time for line in lines)
         self._build(lines)
 
@@ -121,7 +141,7 @@ class Template:
                 if value < 0:
                     times.append(line.time)
                     clocks.append(len(out))
-                    out += b"0" * 10 + b"." + b"0" * self.digits
+                    out += b"0" * 10 + self.dot + b"0" * self.digits
                 else:
                     pids.append((len(out), self.numbers[value], base))
                     out += b"0" * (7 if base == 10 else 6)
@@ -140,7 +160,7 @@ class Template:
         out = self.bytes.copy()
         whole, part = np.divmod(self.times + number * self.span, SECOND)
         _write(out, self.clocks, whole + FIRST_SECOND, 10, 10)
-        _write(out, self.clocks + 11, part // 10 ** (9 - self.digits), self.digits, 10)
+        _write(out, self.clocks + 10 + len(self.dot), part // 10 ** (9 - self.digits), self.digits, 10)
         size = len(self.fresh)
         shift = np.where(self.fresh, (number + 1) * size, 0) % (LAST_PID - FIRST_PID - size)
         pid = FIRST_PID + np.arange(size) + shift
@@ -197,7 +217,7 @@ def chunks(template: Template, size: int) -> Iterator[tuple[bytes, int]]:
     """The text until it has `size` bytes, and how many lines each part has."""
     done = number = 0
     while done < size:
-        text, lines = b"", 0
+        text, lines = b"" if done else template.head, 0
         while len(text) < CHUNK:
             text += template.repeated(number)
             lines += template.lines
@@ -206,9 +226,30 @@ def chunks(template: Template, size: int) -> Iterator[tuple[bytes, int]]:
         yield text, lines
 
 
-def measure(path: Path, size: int, folder: Path) -> None:
+def of_ftrace(text: bytes, padded: bool) -> bytes:
+    """The text of ftrace that says what a text of perf script says; `padded` as trace-cmd report pads it."""
+
+    def line(found: re.Match[bytes]) -> bytes:
+        comm, pid, tid, cpu, time, part, event, rest = found.groups()
+        if padded:
+            before, event = b"", (event + b":").ljust(21)
+        else:
+            before, event = b"..... ", event + b":"
+        return b"%16s-%-7s (%7s) [%s] %s%s.%s: %s %s" % (comm, tid, pid, cpu, before, time, part[:6], event, rest)
+
+    return FROM_PERF.sub(line, text)
+
+
+def sample(kind: str) -> bytes:
+    """A recording's text of a kind."""
+    if kind in ("perf", "strace", "bpftrace"):
+        return (SAMPLES / f"phases.{kind}.txt").read_bytes()
+    return of_ftrace(sample("perf"), kind == "trace-cmd")
+
+
+def measure(name: str, content: bytes, size: int, folder: Path) -> None:
     """Import a multiplied text, and print what it took."""
-    template = Template(path.read_bytes())
+    template = Template(content)
     out = folder / "out.folio"
     command = [str(Path(sys.executable).with_name("foliolab")), "import", "-", "-o", str(out)]
     began, before = time.monotonic(), os.times()
@@ -226,9 +267,7 @@ def measure(path: Path, size: int, folder: Path) -> None:
     wall, after = time.monotonic() - began, os.times()
     processor = after.children_user + after.children_system - before.children_user - before.children_system
     print(said, end="")
-    print(
-        f"{path.name}: {memory.written / 1e9:.1f} GB, {lines:,} lines in {wall:,.0f} s, {processor:,.0f} s of processor"
-    )
+    print(f"{name}: {memory.written / 1e9:.1f} GB, {lines:,} lines in {wall:,.0f} s, {processor:,.0f} s of processor")
     print(f"  {lines / processor:,.0f} lines a second of processor time, {lines / wall:,.0f} a second of wall time")
     print(f"  resident, MiB, in each tenth of the text: {', '.join(map(str, memory.tenths()))}")
     print(f"  the trace has {out.stat().st_size / 1e9:.2f} GB")
@@ -239,12 +278,14 @@ def measure(path: Path, size: int, folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gigabytes", type=float, default=0.5, help="of each text")
-    parser.add_argument("--text", type=Path, action="append", help="of perf script, or of strace -f -ttt; repeatable")
+    parser.add_argument("--kind", choices=KINDS, action="append", help="of the samples; repeatable; all without it")
+    parser.add_argument("--text", type=Path, action="append", help="a text of one's own instead; repeatable")
     parser.add_argument("--into", type=Path, help="folder of the trace while it is made")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.into) as folder:
-        for path in options.text or TEXTS:
-            measure(path, int(options.gigabytes * 1e9), Path(folder))
+        texts = {path.name: path.read_bytes() for path in options.text or ()}
+        for name, content in (texts or {kind: sample(kind) for kind in options.kind or KINDS}).items():
+            measure(name, content, int(options.gigabytes * 1e9), Path(folder))
 
 
 if __name__ == "__main__":

@@ -134,7 +134,7 @@ def test_an_allocation_of_another_thread_or_after_a_system_call_is_no_copy(tmp_p
 
 
 def test_a_silent_thread_does_not_hold_the_others_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "MOST", 100)
+    monkeypatch.setattr(batch, "FEW", 100)
     taken: list[ev.Events] = []
     assembly = Assembly(taken, AddressSpaces(os.devnull), Shows(allocations=True))
     assembly.run([Fault(0, 0, 7, 7, 0x10000, 7, False)])

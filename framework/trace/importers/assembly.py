@@ -43,8 +43,8 @@ from foliolab.framework.contract.trace_records import Row as ReadyRow
 from foliolab.framework.trace import events
 from foliolab.framework.trace.addressspaces import AddressSpaces
 from foliolab.framework.trace.header import NOT_KNOWN, Shows
-from foliolab.framework.trace.importers.batch import DROPPED, MOST, OPEN, Batch, EventRow, Sink
-from foliolab.framework.trace.importers.calls import PAGE_SHIFT, Calls
+from foliolab.framework.trace.importers.batch import DROPPED, FEW, MOST, OPEN, Batch, EventRow, Sink
+from foliolab.framework.trace.importers.calls import PAGE_SHIFT, Call, Calls
 from foliolab.framework.trace.importers.diagnosis import RECORD
 from foliolab.framework.trace.importers.spaces import Space, Spaces
 
@@ -53,7 +53,7 @@ WRITE_BIT: Final = 2
 USER_END: Final = 1 << 56
 FAULT_TIMEOUT: Final = 50_000_000
 """ns after which a fault without an allocation counts as reused, if the thread has no further record."""
-ENDS_FAULT: Final = frozenset({Fault, Task, ExecBegin, Exec, Exit, Reaped, Enter, Leave})
+ENDS_FAULT: Final = frozenset({Fault, Task, ExecBegin, Exec, Exit, Reaped, Enter, Leave, Call})
 """Records that cannot belong to the pending fault of their thread."""
 EXPIRE_EVERY: Final = 1024
 """Number of records between two searches for faults and teardowns that timed out."""
@@ -63,14 +63,16 @@ EXPIRE_EVERY: Final = 1024
 class _PendingFault:
     """A write fault whose outcome is not known yet.
 
-    Two rows are open for it, since the event gets the time of its last record: one of them is dropped.
+    Its event gets the time of its last record. If rows of others came between the fault and the allocation, it has two
+    rows, one of which is dropped.
 
     Attributes:
         fault: the record.
         space: the address space.
         flags: of the event.
-        reused: the row with the time of the fault, for a fault without an allocation.
-        copied: the row with the time of the allocation.
+        reused: the row for a fault without an allocation.
+        began: the time of that row, before the allocation's.
+        copied: the row with the time of the allocation; it may be the same one.
         alloc: the record of the allocation.
     """
 
@@ -78,6 +80,7 @@ class _PendingFault:
     space: Space
     flags: int
     reused: EventRow
+    began: int
     copied: EventRow | None = None
     alloc: Alloc | None = None
 
@@ -115,38 +118,42 @@ class Assembly:
         self.undecided = 0
         self.large = False
         self._declared = declared
-        self._kinds: set[type] = set()
+        self._seen: dict[type, Callable[[Any], None]] = {}
         self._row_kinds: set[int] = set()
         self._sees_allocations = bool(declared.allocations)
         self._perhaps_reused: deque[EventRow] = deque(maxlen=2 * MOST)
+        if declared.allocations is None:
+            self.batch.most = 2 * MOST  # the first allocation says what the faults before it were
         self._now = 0
         self._pending: dict[int, _PendingFault] = {}
         self._queue: deque[_PendingFault] = deque()
         self._handlers: dict[type, Callable[[Any], None]] = {
             Fault: self._fault, Alloc: self._alloc, Cached: self._cached, Task: self.spaces.task,
             ExecBegin: self.spaces.exec_begin, Exec: self.spaces.exec, Exit: self.spaces.exit, Torn: self.spaces.torn,
-            Reaped: self.spaces.reaped, Enter: self.calls.enter, Leave: self._leave, Lost: self._lost,
-            Hint: self._hint, Name: self.spaces.name, ReadyRow: self._row,
+            Reaped: self.spaces.reaped, Enter: self.calls.enter, Leave: self._leave, Call: self._call,
+            Lost: self._lost, Hint: self._hint, Name: self.spaces.name, ReadyRow: self._row,
         }  # fmt: skip
 
     def run(self, records: Iterable[Record]) -> None:
         """Process records in the order of time."""
-        handlers = self._handlers
-        undecided, kinds, pending = self.spaces.undecided, self._kinds, self._pending
-        record: Any  # of any type, told by `kind`
-        for record in records:
-            self._now = record.time
-            kind = type(record)
-            if kind not in kinds:
-                self._first_of(kind)
-            if undecided and (tid := getattr(record, "tid", 0)):
-                self.spaces.seen(getattr(record, "pid", 0), tid)
-            if pending and kind in ENDS_FAULT and record.tid in pending:
-                self._resolve(record.tid)
-            handlers[kind](record)
-            self.records += 1
-            if not self.records % EXPIRE_EVERY:
-                self._expire()
+        seen = self._seen
+        undecided, pending = self.spaces.undecided, self._pending
+        record: Any = None  # of any type, told by `kind`
+        try:
+            for record in records:
+                kind = record.__class__
+                handler = seen.get(kind) or self._first_of(kind)
+                if undecided and (tid := getattr(record, "tid", 0)):
+                    self.spaces.seen(getattr(record, "pid", 0), tid)
+                if pending and kind in ENDS_FAULT and record.tid in pending:
+                    self._resolve(record.tid)
+                handler(record)
+                self.records += 1
+                if not self.records % EXPIRE_EVERY:
+                    self._now = record.time
+                    self._expire()
+        finally:
+            self._now = record.time if record is not None else self._now
 
     def close(self) -> None:
         """Decide all pending faults and teardowns, and write all events."""
@@ -161,7 +168,7 @@ class Assembly:
         Args:
             times: whether it has times.
         """
-        kinds, rows, spaces = self._kinds, self._row_kinds, self.spaces
+        kinds, rows, spaces = self._seen, self._row_kinds, self.spaces
         whole = rows & {events.PRESENT, events.NEW, events.MAP}
         ended, ends = bool(spaces.ended or events.GONE in rows), Exit in kinds or events.EXIT in rows
         shows = self._declared.or_else(
@@ -170,21 +177,23 @@ class Assembly:
                 allocations=bool(self._sees_allocations or whole),
                 threads=True if spaces.flagged else None,
                 teardown=ended if ends else None,
-                ranges=bool(Leave in kinds or events.UNMAP in rows),
+                ranges=bool({Leave, Call} & kinds.keys() or events.UNMAP in rows),
                 history=not spaces.earlier,
                 times=times,
             )
         )
         return msgspec.structs.replace(shows, threads=False) if spaces.unflagged else shows
 
-    def _first_of(self, kind: type) -> None:
-        """Note that the source shows records of this kind."""
-        self._kinds.add(kind)
+    def _first_of(self, kind: type) -> Callable[[Any], None]:
+        """Note that the source shows records of this kind; what handles them."""
+        handler = self._seen[kind] = self._handlers[kind]
         if kind is Alloc:
             self._sees_allocations = True
+            self.batch.most = FEW
             for row in self._perhaps_reused:
                 row[3] |= events.REUSED  # a row that is written already stays unknown
             self._perhaps_reused.clear()
+        return handler
 
     def nothing(self, names: str) -> tuple[str, str]:
         """What happened, and what to do, if the records of these texts made no event."""
@@ -213,10 +222,10 @@ class Assembly:
         if self.spaces.uncertain(space):
             flags |= events.UNCERTAIN
         page = fault.address >> PAGE_SHIFT
-        if page in space.ranges:
+        if space.ranges.starts and page in space.ranges:
             flags |= events.FILE
         row = self.batch.add(fault.time, space.number, OPEN, flags, 0, fault.cpu, page, 1)
-        pending = self._pending[fault.tid] = _PendingFault(fault, space, flags, row)
+        pending = self._pending[fault.tid] = _PendingFault(fault, space, flags, row, row[0])
         self._queue.append(pending)
 
     def _alloc(self, alloc: Alloc) -> None:
@@ -225,15 +234,20 @@ class Assembly:
             self.calls.alloc(alloc)
         elif pending.alloc is None:
             pending.alloc = alloc
-            pending.copied = self.batch.add(
-                alloc.time, pending.space.number, OPEN, pending.flags, 0, alloc.cpu, pending.reused[6], 1
-            )
+            row = pending.reused
+            if not self.batch.postponed(row, alloc.time):
+                row = self.batch.add(alloc.time, pending.space.number, OPEN, pending.flags, 0, 0, row[6], 1)
+            row[5] = alloc.cpu
+            pending.copied = row
 
     def _cached(self, cached: Cached) -> None:
         pending = self._pending.get(cached.tid)
         if pending and pending.alloc and pending.alloc.pfn == cached.pfn:
             assert pending.copied is not None
-            pending.copied[2] = DROPPED
+            if pending.copied is pending.reused:
+                pending.reused[0], pending.reused[5] = pending.began, pending.fault.cpu
+            else:
+                pending.copied[2] = DROPPED
             pending.copied = pending.alloc = None
 
     def _resolve(self, tid: int) -> None:
@@ -277,6 +291,11 @@ class Assembly:
             self._queue.popleft()
 
     # -- calls, names and hints --------------------------------------------------------------------
+    def _call(self, record: Call) -> None:
+        space = self.spaces.of(record.pid)
+        space.untouched = False
+        self.calls.call(space, record)
+
     def _leave(self, record: Leave) -> None:
         space = self.spaces.of(record.pid)
         space.untouched = False

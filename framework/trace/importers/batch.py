@@ -20,6 +20,8 @@ DROPPED: Final = 0
 """The kind of a row that is not written."""
 MOST: Final = 65536
 """The largest number of rows of a block."""
+FEW: Final = 8192
+"""Rows in memory, if nothing asks for more: a row takes some 350 bytes."""
 
 
 class Sink(Protocol):
@@ -32,11 +34,13 @@ class Batch:
     """Collects rows and writes them in blocks.
 
     Attributes:
+        most: rows in memory before those that are decided are written.
         backwards: rows whose time was earlier than that of the row before; they got its time.
     """
 
     def __init__(self, sink: Sink) -> None:
         self.sink = sink
+        self.most = FEW
         self.backwards = 0
         self._rows: deque[EventRow] = deque()
         self._last = 0
@@ -55,9 +59,20 @@ class Batch:
         self._last = time
         row = [time, mm, kind, flags, order, cpu, page, nr, other]
         self._rows.append(row)
-        if len(self._rows) >= 2 * MOST:
+        if len(self._rows) >= self.most:
             self._write_decided()
         return row
+
+    def postponed(self, row: EventRow, time: int) -> bool:
+        """Give a row of kind OPEN a later time, unless another row was added behind it."""
+        rows = self._rows
+        if not rows or rows[-1] is not row:
+            return False
+        if time < self._last:
+            self.backwards += 1
+            time = self._last
+        row[0] = self._last = time
+        return True
 
     def close(self) -> None:
         """Drop rows that are still OPEN and write the rest."""

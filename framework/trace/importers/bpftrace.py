@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import Final
 
 from foliolab.framework.contract import trace_records as rec
@@ -21,6 +22,8 @@ FIRST_FIELD: Final = 5
 """Number of words before the letter's fields."""
 _SIGN: Final = 1 << 63
 
+_task: Final = lru_cache(4096)(int)
+"""The number of a task: many records wait to be sorted, and those of a task have one number in memory."""
 Context = tuple[int, int, int, int]
 Make = Callable[[Context, Sequence[str]], "Record | None"]
 
@@ -86,7 +89,7 @@ def read(source: TraceSource) -> Iterator[Record]:
             if len(words) < FIRST_FIELD + needed:
                 raise ValueError(f"{words[2]} has {len(words) - FIRST_FIELD} words, not {needed}")
             newest = int(words[0])
-            record = make((newest, int(words[1]), int(words[3]), int(words[4])), words[FIRST_FIELD:])
+            record = make((newest, int(words[1]), _task(words[3]), _task(words[4])), words[FIRST_FIELD:])
         except (ValueError, KeyError, OverflowError) as why:
             source.unreadable(line, f"this record cannot be read ({why})")
             continue

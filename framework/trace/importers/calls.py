@@ -6,7 +6,7 @@ The constants are those of Linux's uapi (asm-generic/mman-common.h) and of x86-6
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from foliolab.framework.contract.trace_records import Alloc, Enter, Leave
 from foliolab.framework.trace import events
@@ -33,6 +33,18 @@ UNMODELLED: Final = {
 
 ARGUMENTS: Final = {"mmap": 4, "munmap": 2, "madvise": 3, "mremap": 4, "mprotect": 3, "brk": 1}
 """The calls that are followed, and how many of their arguments are needed."""
+
+
+class Call(NamedTuple):
+    """A system call that is over: Enter and Leave in one, of a text that has both in a line."""
+
+    time: int
+    cpu: int
+    pid: int
+    tid: int
+    call: str
+    args: tuple[int, ...]
+    result: int
 
 
 def pages(start: int, length: int) -> tuple[int, int]:
@@ -62,7 +74,7 @@ class Calls:
         self.huge = False
         self._open: dict[int, Enter] = {}
         self._populating: dict[int, list[Alloc]] = {}
-        self._on: dict[str, Callable[[Space, Enter, Leave], None]] = {
+        self._on: dict[str, Callable[[Space, Enter | Call, Leave | Call], None]] = {
             "mmap": self._mmap, "munmap": self._munmap, "madvise": self._madvise, "mremap": self._mremap,
             "mprotect": self._mprotect, "brk": self._brk,
         }  # fmt: skip
@@ -82,6 +94,13 @@ class Calls:
         if record.tid in self._populating:
             self._populating[record.tid].append(record)
 
+    def call(self, space: Space, record: Call) -> None:
+        """Make the events of a call that is over; none if it failed."""
+        if self._open:
+            self._open.pop(record.tid, None)
+        if not -4096 < record.result < 0:
+            self._on[record.call](space, record, record)
+
     def leave(self, space: Space, record: Leave) -> None:
         """Make the events of a call that returned; none if it failed or its entry was not recorded."""
         began = self._open.pop(record.tid, None)
@@ -90,7 +109,7 @@ class Calls:
         self._populating.pop(record.tid, None)
 
     # -- the calls ---------------------------------------------------------------------------------
-    def _mmap(self, space: Space, began: Enter, record: Leave) -> None:
+    def _mmap(self, space: Space, began: Enter | Call, record: Leave | Call) -> None:
         _, length, _, flags = began.args[:4]
         start, end = pages(record.result, length)
         if flags & MAP_FIXED:
@@ -102,12 +121,12 @@ class Calls:
             if flags & MAP_POPULATE:
                 self._populated(space, record, start, end)
 
-    def _munmap(self, space: Space, began: Enter, record: Leave) -> None:
+    def _munmap(self, space: Space, began: Enter | Call, record: Leave | Call) -> None:
         start, end = pages(*began.args[:2])
         self._unmap(space, record, start, end)
         space.ranges.remove(start, end)
 
-    def _madvise(self, space: Space, began: Enter, record: Leave) -> None:
+    def _madvise(self, space: Space, began: Enter | Call, record: Leave | Call) -> None:
         address, length, advice = began.args[:3]
         start, end = pages(address, length)
         if advice in DROPPING:
@@ -118,7 +137,7 @@ class Calls:
             name = UNMODELLED[advice]
             self.unmodelled[name] = self.unmodelled.get(name, 0) + 1
 
-    def _mremap(self, space: Space, began: Enter, record: Leave) -> None:
+    def _mremap(self, space: Space, began: Enter | Call, record: Leave | Call) -> None:
         address, old, new = began.args[:3]
         start, end = pages(address, old)
         kept = min(end - start, pages(address, new)[1] - start)
@@ -131,20 +150,20 @@ class Calls:
             self.batch.add(record.time, space.number, events.MOVE, 0, 0, record.cpu, start, kept, to)
             space.ranges.move(start, kept, to)
 
-    def _mprotect(self, space: Space, began: Enter, record: Leave) -> None:
+    def _mprotect(self, space: Space, began: Enter | Call, record: Leave | Call) -> None:
         self._split(space, record, *pages(*began.args[:2]))
 
-    def _brk(self, space: Space, began: Enter, record: Leave) -> None:
+    def _brk(self, space: Space, began: Enter | Call, record: Leave | Call) -> None:
         if space.brk and record.result < space.brk:
             self._unmap(space, record, pages(0, record.result)[1], pages(0, space.brk)[1])
         space.brk = record.result
 
     # -- events ------------------------------------------------------------------------------------
-    def _unmap(self, space: Space, record: Leave, start: int, end: int) -> None:
+    def _unmap(self, space: Space, record: Leave | Call, start: int, end: int) -> None:
         if end > start:
             self.batch.add(record.time, space.number, events.UNMAP, 0, 0, record.cpu, start, end - start)
 
-    def _split(self, space: Space, record: Leave, start: int, end: int) -> None:
+    def _split(self, space: Space, record: Leave | Call, start: int, end: int) -> None:
         """SPLIT events for PMDs that the range covers in part: at most the first and the last one."""
         if not self.huge:
             return
@@ -154,7 +173,7 @@ class Calls:
             if start > first or end < first + PMD_PAGES:
                 self.batch.add(record.time, space.number, events.SPLIT, 0, 0, record.cpu, edge, 1)
 
-    def _populated(self, space: Space, record: Leave, start: int, end: int) -> None:
+    def _populated(self, space: Space, record: Leave | Call, start: int, end: int) -> None:
         """NEW events of a populated range, if the allocations of the call fill the range exactly and aligned."""
         found = self._populating.get(record.tid, [])
         page, rows = start, []

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from operator import index
+from itertools import repeat, takewhile
+from operator import index, rshift
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 from foliolab.framework.contract import trace_records as rec
 from foliolab.framework.contract.trace_reader import TraceReader, TraceSource
@@ -22,6 +23,7 @@ from foliolab.framework.isolation.blame import location_of_frame, location_outsi
 from foliolab.framework.isolation.limits import OURS, Patience, TooSlow
 from foliolab.framework.plugins.declaration import location_of
 from foliolab.framework.trace import events
+from foliolab.framework.trace.importers.calls import Call
 
 MOST_TEXT: Final = 1024
 """Characters of a name. The kernel's have 15."""
@@ -54,9 +56,12 @@ def _arguments(value: object) -> bool:
     return True
 
 
+_RESULTS: Final = 1 << 63
+
+
 def _result(value: object) -> bool:
     """Whether a system call can return this: an error down to -4095, a number, or an address."""
-    return isinstance(value, int) and -4096 < value < 1 << 63
+    return isinstance(value, int) and -4096 < value < _RESULTS
 
 
 def _row_kind(value: object) -> bool:
@@ -86,12 +91,46 @@ LIMITS: Final[dict[type, tuple[Limit, ...]]] = {
     rec.Reaped: (*_WHO, TASK),
     rec.Enter: (*_WHO, _text, _arguments),
     rec.Leave: (*_WHO, _text, _result),
+    Call: (*_WHO, _text, _arguments, _result),
     rec.Lost: (TIME, 1 << 62),
     rec.Hint: (TIME, FRAME, _text),
     rec.Name: (TIME, TASK, _text),
     rec.Row: (TIME, TASK, _row_kind, 1 << 8, ORDER, FRAME, COUNT, 1 << 64),
 }
 """Of each field the number that it must be below, or the function that says whether it is possible."""
+
+
+def _bits(limit: Limit) -> int:
+    """How many bits a field may have, whose limit is a power of two; 0 if its limit is a function."""
+    return 1 if limit is _flag else limit.bit_length() - 1 if isinstance(limit, int) else 0
+
+
+_BITS: Final = {kind: tuple(takewhile(bool, map(_bits, limits))) for kind, limits in LIMITS.items()}
+_NUMBERS: Final = frozenset(kind for kind, limits in LIMITS.items() if len(_BITS[kind]) == len(limits))
+"""Records that have nothing but numbers."""
+_ADDRESS_BITS: Final = repeat(_bits(ADDRESS))
+
+
+def _surely_possible(record: Any) -> bool:
+    """Whether a record of FolioLab's own readers is possible; decides nearly always, and in a third of the time.
+
+    A number that is too large, or below 0, shifted by its bits, is not 0.
+    """
+    kind = record.__class__
+    try:
+        if kind is Call:
+            time, cpu, pid, tid, _, args, result = record
+            for arg in args:
+                if not 0 <= arg < ADDRESS:
+                    return False
+            return 0 <= time < TIME and cpu < CPU and pid < TASK and tid < TASK and -4096 < result < _RESULTS
+        if any(map(rshift, record, _BITS[kind])):
+            return False
+    except (KeyError, TypeError):
+        return False
+    if kind is rec.Enter:
+        return not any(map(rshift, record[5], _ADDRESS_BITS))
+    return kind in _NUMBERS or (kind is rec.Leave and -4096 < record[5] < _RESULTS)
 
 
 def problem(record: Record) -> str:
@@ -156,7 +195,7 @@ def records_of(reader: TraceReader, source: TraceSource, foreign: bool = False) 
             yield from _watched(reader, source, Patience(READ_SECONDS, TOLD_SECONDS, tell))
         else:
             for record in reader.read(source):
-                if why := problem(record):
+                if not _surely_possible(record) and (why := problem(record)):
                     source.refuse(why)
                 yield record
     except TooSlow as fault:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from foliolab.framework.trace.importers.tracepoints import Layout, Parts
+from foliolab.framework.trace.importers.tracepoints import USUAL, Layout, Parts
 
 # Every repetition has a bound, so that the time for a line grows with its length and no faster.
 LINE: Final = re.compile(
@@ -18,6 +18,14 @@ LINE: Final = re.compile(
 )
 """What follows the name of the thread."""
 
+USUAL_LINE: Final = re.compile(
+    r"(?>\s{0,32}(\S.{0,63}?)-(?:(?=\d{1,9}\s{1,32}\(\s{0,16}(\d{1,9})\))|)(\d{1,9})\s{1,32}(?:\([^)]{1,16}\)\s{1,32})?"
+    r"\[(\d{1,6})\]\s{1,32}(?:[^\s:]{1,16}\s{1,32})?(\d{1,10})\.(\d{6}|\d{9}): {1,64})"
+    rf"(?:{USUAL}|(\w{{1,64}})(?::|(?=\()|(?= ->)))",
+    re.ASCII,
+)
+"""The PID, if there is one, stands behind the TID, and is looked ahead for."""
+
 
 def _parts(found: re.Match[str], line: str) -> Parts:
     tid, tgid, cpu, seconds, fraction, event = found.groups()
@@ -25,4 +33,4 @@ def _parts(found: re.Match[str], line: str) -> Parts:
     return line[: found.start()].strip(), pid, tid, cpu, seconds, fraction, event
 
 
-LAYOUT: Final = Layout(LINE, _parts, "ftrace", "the option record-tgid of ftrace")
+LAYOUT: Final = Layout(LINE, _parts, "ftrace", "the option record-tgid of ftrace", usual=USUAL_LINE.match)

@@ -11,7 +11,7 @@ from typing import Final
 
 from foliolab.framework.trace.importers.calls import ARGUMENTS
 from foliolab.framework.trace.importers.opening import PERF_FIELDS
-from foliolab.framework.trace.importers.tracepoints import Layout, Parts
+from foliolab.framework.trace.importers.tracepoints import USUAL, Layout, Parts
 
 EVENTS: Final = (
     "exceptions:page_fault_user", "exceptions:page_fault_kernel", "kmem:mm_page_alloc",
@@ -36,10 +36,17 @@ LINE: Final = re.compile(
 """What follows the name of the thread. perf prints the CPU and the period only of some events, unless told to, and
 with some options flags of the processor or the time of day."""
 
+USUAL_LINE: Final = re.compile(
+    r"(?>\s{0,32}(\S.{0,63}?)\s{1,32}(\d{1,9})(?:/(\d{1,9}))?\s{1,32}\[(\d{1,6})\]\s{1,32}"
+    r"(\d{1,10})\.(\d{6}|\d{9}): {1,64})"
+    rf"(?:{USUAL}|(\S{{1,128}}): ?)",
+    re.ASCII,
+)
+
 
 def _parts(found: re.Match[str], line: str) -> Parts:
     pid, tid, cpu, seconds, fraction, event = found.groups()
     return line[: found.start()].strip(), pid, tid, cpu, seconds, fraction, event
 
 
-LAYOUT: Final = Layout(LINE, _parts, "perf script", f"perf script -F {PERF_FIELDS}")
+LAYOUT: Final = Layout(LINE, _parts, "perf script", f"perf script -F {PERF_FIELDS}", usual=USUAL_LINE.match)

@@ -35,12 +35,10 @@ class FileRanges:
 
     def remove(self, start: int, end: int) -> None:
         """Remove the pages from `start` up to `end`, which are unmapped, or mapped anonymously."""
-        if end <= start:
-            return
         first = bisect_right(self.ends, start)
-        behind = bisect_left(self.starts, end)
-        if first >= behind:
+        if end <= start or first == len(self.starts) or self.starts[first] >= end:
             return
+        behind = bisect_left(self.starts, end, first)
         self._own()
         left, right = self.starts[first], self.ends[behind - 1]
         pieces = [(left, start)] * (left < start) + [(end, right)] * (right > end)
@@ -53,7 +51,7 @@ class FileRanges:
             return
         self.remove(start, end)
         self._own()
-        index = bisect_left(self.starts, start)
+        index = bisect_right(self.ends, start)
         self.starts.insert(index, start)
         self.ends.insert(index, end)
 

@@ -9,22 +9,21 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Final
+from string import whitespace
+from typing import Final, cast
 
 from foliolab.framework.contract.trace_reader import TraceSource
 from foliolab.framework.contract.trace_records import (
-    Enter,
     Exec,
     ExecBegin,
     Exit,
-    Leave,
     Name,
     Reaped,
     Record,
     Task,
     Torn,
 )
-from foliolab.framework.trace.importers.calls import ARGUMENTS
+from foliolab.framework.trace.importers.calls import ARGUMENTS, Call
 from foliolab.framework.trace.importers.spaces import CLONE_THREAD, CLONE_VM
 from foliolab.framework.trace.importers.strace_lines import (
     MAKERS,
@@ -46,6 +45,10 @@ SUPERSEDED: Final = re.compile(r"\+\+\+ superseded by execve in pid (\d{1,10})",
 ALIASES: Final = {"mmap2": "mmap", "waitpid": "wait4"}
 """The names of the same calls on other architectures."""
 FOLLOWED: Final = {*ARGUMENTS, *MAKERS, "execve", "execveat", "wait4", "exit", "exit_group"}
+SPECIAL: Final = (FOLLOWED | ALIASES.keys()) - ARGUMENTS.keys()
+"""Calls that make, end or change tasks, and those by other names."""
+UNUSUAL: Final = frozenset(("", ">", *whitespace))
+"""How a call ends that is not over, or not as usual."""
 ROOT: Final = 0
 """The TID of the first process of a text whose lines name none: it is not known."""
 
@@ -144,24 +147,33 @@ class _Reader:
         self.unseen = 0
         self.unread = 0
         self.first_unread = ""
-        self.found: list[Record] = []
+        self.found: list[Record | Call] = []
         self._root = ROOT
         self._appeared = 0
         self._called_root: dict[int, int] = {}
 
-    def records(self) -> Iterator[Record]:
-        found = self.found
+    def records(self) -> Iterator[Record | Call]:
+        found, makers, threads = self.found, self.makers, self.threads
         for line in self.lines:
-            tid = self.whose(line)
+            number, tid, time, name, text = line
+            if not tid or self._called_root:
+                tid = self.whose(line)
+            thread = threads.get(tid)
+            if thread is not None and name and name not in SPECIAL and not makers and text[-1:] not in UNUSUAL:
+                thread.silent, thread.call = False, ""
+                if name in ARGUMENTS and (record := self.call((time, 0, thread.pid, tid), name, text, number)):
+                    yield record
+                continue
             self.line(line, tid)
             if found:
                 yield from found
                 found.clear()
-            thread = self.threads.get(tid)
-            if thread is not None and thread.call in MAKERS and not thread.child:
-                self.makers.add(tid)
-            elif self.makers:
-                self.makers.discard(tid)
+            if name in MAKERS or makers:
+                thread = threads.get(tid)
+                if thread is not None and thread.call in MAKERS and not thread.child:
+                    makers.add(tid)
+                else:
+                    makers.discard(tid)
         self.source.times = bool(self.lines.timed)
         self.source.notes += self.notes()
 
@@ -189,9 +201,8 @@ class _Reader:
 
     def line(self, line: StraceLine, tid: int) -> None:
         """Add the records of a line."""
-        number, _, time, text = line
-        kind = text[:1]
-        ends = kind == "+" and text.startswith("+++")
+        number, _, time, name, text = line
+        ends = not name and text.startswith("+++")
         if ends and (superseded := SUPERSEDED.match(text)):
             self.moved(int(superseded[1]), tid)
             return
@@ -201,23 +212,13 @@ class _Reader:
             tid = self.appear(time, tid)
         thread = self.threads[tid]
         thread.silent = False
-        if ends:
+        if name:
+            self.called(time, tid, thread, name, text.rstrip(), number)
+        elif ends:
             self.ended(time, tid, thread)
-        elif kind == "<" and (resumed := RESUMED.match(text)):
+        elif resumed := RESUMED.match(text):
             if resumed[1] == thread.call:
                 self.returned(time, tid, thread, thread.text + resumed[2], number)
-        elif kind != "-" and (bracket := text.find("(")) > 0:
-            name, rest = text[:bracket], text[bracket + 1 :].rstrip()
-            thread.call, thread.text, thread.child = name, rest, 0
-            if name in ("exit_group", "exit"):
-                self.leaving(time, tid, thread)
-            elif rest[-1:] == ">" and rest.endswith(UNFINISHED):
-                thread.text = rest.removesuffix(UNFINISHED)
-            elif rest[-1:] == ">" and (changed := CHANGED.search(rest)):
-                thread.text = rest[: changed.start()]
-                self.moved(tid, int(changed[1]))
-            else:
-                self.returned(time, tid, thread, rest, number)
         else:
             self.source.foreign += 1  # a signal
 
@@ -300,25 +301,48 @@ class _Reader:
             self.ended(time, tid, self.threads[tid])
 
     # -- calls -------------------------------------------------------------------------------------
+    def called(self, time: int, tid: int, thread: _Thread, name: str, rest: str, number: int) -> None:
+        """A call begins; most lines have its result, too."""
+        thread.call, thread.text, thread.child = name, rest, 0
+        if name in ("exit_group", "exit"):
+            self.leaving(time, tid, thread)
+        elif rest[-1:] == ">" and rest.endswith(UNFINISHED):
+            thread.text = rest.removesuffix(UNFINISHED)
+        elif rest[-1:] == ">" and (changed := CHANGED.search(rest)):
+            thread.text = rest[: changed.start()]
+            self.moved(tid, int(changed[1]))
+        else:
+            self.returned(time, tid, thread, rest, number)
+
+    def call(self, context: tuple[int, int, int, int], call: str, text: str, number: int) -> Call | None:
+        """The record of a call of ARGUMENTS; None if it cannot be read."""
+        found = result_of(text)
+        if found is None:
+            self.refuse(number, f"{call} has no result")
+            return None
+        result, end = found
+        needed = ARGUMENTS[call]
+        given = text[:end].rstrip(" ").removesuffix(")").split(",", needed)
+        if len(given) < needed:
+            self.refuse(number, f"{call} has {len(given)} arguments instead of {needed}")
+            return None
+        return Call(*context, call, tuple([_number(one) for one in given[:needed]]), result)
+
     def returned(self, time: int, tid: int, thread: _Thread, text: str, number: int) -> None:
         call, thread.call = ALIASES.get(thread.call, thread.call), ""
+        context = (time, 0, thread.pid, tid)
+        if call in ARGUMENTS:
+            if record := self.call(context, call, text, number):
+                self.found.append(record)
+            return
         if call not in FOLLOWED:
             return
         found = result_of(text)
         if found is None:
             self.refuse(number, f"{call} has no result")
             return
-        result, end = found
-        context = (time, 0, thread.pid, tid)
-        if call in ARGUMENTS:
-            needed = ARGUMENTS[call]
-            given = text[:end].rstrip(" ").removesuffix(")").split(",", needed)
-            if len(given) < needed:
-                self.refuse(number, f"{call} has {len(given)} arguments instead of {needed}")
-                return
-            self.found.append(Enter(*context, call, tuple(map(_number, given[:needed]))))
-            self.found.append(Leave(*context, call, result))
-        elif call in MAKERS and result > 0:
+        result, _ = found
+        if call in MAKERS and result > 0:
             if not thread.child:
                 thread.call, thread.text = call, text
                 self.made(time, tid, thread, result, silent=True)
@@ -340,7 +364,8 @@ class _Reader:
         self.first_unread = self.first_unread or f"line {number}: {why}"
 
 
-def read(source: TraceSource) -> Iterator[Record]:
+def read(source: TraceSource) -> Iterator[Record | Call]:
     """The records of a text."""
     source.notes.append("strace sees no faults: the trace has lifecycles and ranges, no writes.")
-    yield from _Reader(source).records()
+    # `Call` stands for Enter and Leave; the assembly knows it, and plugins need not
+    yield from cast(Iterator[Record], _Reader(source).records())

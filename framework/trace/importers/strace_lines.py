@@ -21,6 +21,8 @@ HALF_A_DAY: Final = 43_200_000_000_000
 DAY: Final = 2 * HALF_A_DAY
 EARLIEST: Final = 100_000_000
 """Seconds; what is less is the time since the line before (-r)."""
+SCALE: Final = tuple(10 ** (9 - digits) for digits in range(10))
+"""ns of the last of so many decimal digits."""
 WITHOUT_TIMES: Final = 1000
 """ns between two lines of a text without times."""
 
@@ -35,17 +37,18 @@ PREFIX: Final = re.compile(
 )
 USUAL: Final = re.compile(
     r"(?:(\d{1,7})\s{1,32})?(?:(\d{9,11})|(\d\d):(\d\d):(\d\d))\.(\d{1,9}) "
-    r"(?=\w{1,64}\(|<\.\.\. \w{1,64} resumed>|\+\+\+ |--- )",
+    r"(?:(\w{1,64})\(|(?=<\.\.\. \w{1,64} resumed>|\+\+\+ |--- ))",
     re.ASCII,
 )
 """PREFIX and TEXT at once, for the options that are used most; it takes a third of the time."""
-TEXT: Final = re.compile(r"\w{1,64}\(|<\.\.\. \w{1,64} resumed>|\+\+\+ |--- ", re.ASCII)
+TEXT: Final = re.compile(r"(\w{1,64})\(|<\.\.\. \w{1,64} resumed>|\+\+\+ |--- ", re.ASCII)
 """How the rest of a line begins."""
 CALL: Final = re.compile(r"(\w{1,64})\((.*)", re.ASCII | re.DOTALL)
 RESUMED: Final = re.compile(r"<\.\.\. (\w{1,64}) resumed>(.*)", re.ASCII | re.DOTALL)
 RESULT: Final = re.compile(
     r" = (0x[0-9a-f]{1,40}|-?\d{1,40}|\?)(?:<.{0,40}?>)?(?: /\* (\d{1,10}) in strace's PID NS \*/)?", re.ASCII
 )
+HEXADECIMAL: Final = re.compile(r"(?:0|0x[0-9a-f]{1,40})\Z", re.ASCII)
 MESSAGE: Final = re.compile(r"strace: (?:Process \d{1,10} |\[ Process |Exit of unknown)[^\n]{0,200}\n?", re.ASCII)
 """What strace itself says on a terminal; it may stand in the middle of a line, which then goes on in the next one."""
 MAKERS: Final = frozenset({"fork", "vfork", "clone", "clone3"})
@@ -60,17 +63,28 @@ def _prefix(line: str) -> re.Match[str]:
 
 
 class StraceLine(NamedTuple):
-    """A line: its number, the TID (0 if it names none), the time in ns, and the call or message."""
+    """A line.
+
+    Attributes:
+        number: of the line.
+        tid: 0 if the line names none.
+        time: in ns.
+        call: the name of the call that begins here; empty if none does.
+        text: what follows the bracket behind that name; without one the message, or the rest of an earlier call.
+    """
 
     number: int
     tid: int
     time: int
+    call: str
     text: str
 
 
 def result_of(text: str) -> tuple[int, int] | None:
     """The result of a call (-1 for "?"), and where in the text it begins; None if there is none."""
     start = text.rfind(" = ")
+    if HEXADECIMAL.match(text, start + 3):  # of most calls; the search behind them takes twice as long
+        return int(text[start + 3 :], 16), start
     found = RESULT.match(text, start) if start >= 0 else None
     if found is None:
         return None
@@ -99,19 +113,20 @@ class StraceLines:
 
     def __iter__(self) -> Iterator[StraceLine]:
         while True:
-            if self._ahead:
+            while self._ahead:
                 line = self._ahead.popleft()
                 if (answer := self._answer(line)) is not None:
                     self._made.pop(answer, None)
                     self._answered[line.tid] -= 1
                     if not self._answered[line.tid]:
                         del self._answered[line.tid]
+                yield line
+            for line in self._parsed:
+                yield line
+                if self._ahead:
+                    break
             else:
-                following = next(self._parsed, None)
-                if following is None:
-                    return
-                line = following
-            yield line
+                return
 
     def maker_of(self, child: int, makers: Collection[int]) -> int:
         """Whose call made a task: a TID; 0 if none of the makers did; -1 if the text does not say it.
@@ -135,14 +150,19 @@ class StraceLines:
                 if answer == child:
                     return line.tid
                 open_calls.discard(line.tid)
-            elif line.text.startswith("+++"):
+            elif line.text.startswith("+++") and not line.call:
                 open_calls.discard(line.tid)
         return -1 if open_calls else 0
 
     @staticmethod
     def _answer(line: StraceLine) -> int | None:
         """The result of a resumed call that makes a task."""
-        if line.text.startswith("<...") and (resumed := RESUMED.match(line.text)) and resumed[1] in MAKERS:
+        if (
+            not line.call
+            and line.text.startswith("<...")
+            and (resumed := RESUMED.match(line.text))
+            and resumed[1] in MAKERS
+        ):
             found = result_of(resumed[2])
             return found[0] if found else None
         return None
@@ -152,8 +172,9 @@ class StraceLines:
         cut = ""
         for text in self.source:
             if not cut and (usual := USUAL.match(text)) and "strace: " not in text:
-                tid, *time = usual.groups()
-                yield StraceLine(self.source.number, int(tid or 0), self._time(*time), text[usual.end() :].rstrip("\n"))
+                tid, seconds, hour, minute, second, part, call = usual.groups()
+                now = self._time(seconds, hour, minute, second, part)
+                yield StraceLine(self.source.number, int(tid or 0), now, call or "", text[usual.end() :].rstrip("\n"))
                 continue
             message = MESSAGE.search(text) if "strace: " in text else None
             if message:
@@ -166,12 +187,13 @@ class StraceLines:
             elif cut:
                 self.incomplete += 1
             cut = ""
-            if not TEXT.match(line, prefix.end()):
+            if (begins := TEXT.match(line, prefix.end())) is None:
                 self.source.foreign += 1
                 continue
             boxed, plain, seconds, fraction, hour, minute, second, part = prefix.groups()
             now = self._time(seconds, hour, minute, second, fraction or part)
-            yield StraceLine(self.source.number, int(boxed or plain or 0), now, line[prefix.end() :].rstrip("\n"))
+            rest = line[begins.end() if begins[1] else prefix.end() :].rstrip("\n")
+            yield StraceLine(self.source.number, int(boxed or plain or 0), now, begins[1] or "", rest)
         self.incomplete += bool(cut)
         if result_of(self.source.text) is None:
             self.source.cut_off()
@@ -185,7 +207,8 @@ class StraceLines:
         fraction: str | None,
     ) -> int:
         """The time of a line in ns, of the groups of PREFIX or USUAL that have it."""
-        part = int((fraction or "0")[:9].ljust(9, "0"))
+        digits = (fraction or "0")[:9]
+        part = int(digits) * SCALE[len(digits)]
         if seconds:
             self.timed += 1
             whole = int(seconds)

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Final
+from typing import Any, Final
 
 from foliolab.framework.contract import trace_records as rec
 from foliolab.framework.contract.trace_reader import TraceSource
@@ -40,6 +40,7 @@ _ARGUMENT: Final = re.compile(r": (?:0x)?([0-9a-f]{1,40})\b")
 _DEAD: Final = re.compile(r"group_dead[=:] ?(\w{1,8})", re.ASCII)
 
 MIGRATE_MOVABLE: Final = 1
+MOVABLE: Final = str(MIGRATE_MOVABLE)
 GFP_ZERO: Final = 0x100
 KERNEL_ADDRESS: Final = 1 << 63
 _SIGN: Final = 1 << 63
@@ -56,9 +57,21 @@ ESR_PRESENT: Final = {2, 3}
 
 LIVES: Final = frozenset({rec.Task, rec.Exit})
 """Records of the life of a thread."""
+USUAL: Final = (
+    r"(?:exceptions:)?page_fault_(user|kernel): {1,32}address=0x([0-9a-f]{1,40}) ip=[^\s=:]{1,256}"
+    r" error_code=0x([0-9a-f]{1,40})\n?\Z"
+    r"|(?:kmem:)?mm_page_alloc: {1,32}page=[^\s=:]{1,40} pfn=(0x[0-9a-f]{1,40}|[1-9]\d{0,39}) order=(\d)"
+    r" migratetype=(\d) gfp_flags=(\S{0,1024})\n?\Z"
+)
+"""The two events that long texts have most, with all their fields at once.
+
+A layout's `usual` has it behind what the tool prints before an event. A line takes a third of the time that it takes to
+search for each field by its name.
+"""
+
 Context = tuple[int, int, int, int]
 """The time in ns, the CPU, the PID and the thread ID of an event."""
-Parse = Callable[[Context, str, str], "Record | None"]
+Parse = Callable[[Context, str, Any], "Record | None"]
 Parts = tuple[str, "str | None", "str | None", "str | None", str, "str | None", str]
 """comm, pid, tid, cpu, whole and decimal part of the time, event: as text. A tool may print one task number only."""
 
@@ -76,7 +89,8 @@ class _Repetitions:
 
     def __init__(self) -> None:
         self.count = 0
-        self._newest: dict[int, tuple[int, set[str]]] = {}
+        self._newest: dict[int, tuple[int, str]] = {}  # by thread: the time and the first line of it
+        self._more: dict[int, set[str]] = {}  # the further lines, of threads that have several at one time
 
     def __call__(self, tid: int, time: int, line: str) -> bool:
         """Whether the line was delivered before."""
@@ -84,10 +98,14 @@ class _Repetitions:
         if newest is None or newest[0] != time:
             if newest is None and len(self._newest) >= REMEMBERED:
                 self._newest.clear()
-            self._newest[tid] = time, {line}
+                self._more.clear()
+            self._newest[tid] = time, line
+            if self._more:
+                self._more.pop(tid, None)
             return False
-        repeated = line in newest[1]
-        newest[1].add(line)
+        more = self._more.setdefault(tid, set())
+        repeated = line == newest[1] or line in more
+        more.add(line)
         self.count += repeated
         return repeated
 
@@ -135,6 +153,8 @@ class Layout:
         tool: its name, for notes.
         better: the command whose output has PIDs and TIDs.
         digits: decimal digits of a unit of time in ns.
+        usual: matches most lines that have an event. Its groups are the parts, without the event; those of USUAL; and
+            the name of another event.
     """
 
     pattern: re.Pattern[str]
@@ -142,6 +162,7 @@ class Layout:
     tool: str
     better: str
     digits: int = 9
+    usual: Callable[[str], re.Match[str] | None] = lambda line: None
 
     def read(self, source: TraceSource) -> Iterator[Record]:
         """The records of the events in a text that the tool has printed.
@@ -152,27 +173,29 @@ class Layout:
         threads = _Threads()
         process_of, names = threads.process_of, threads.names
         repeated, without_pid, time = _Repetitions(), False, 0
-        search, parts, digits, parsers = self.pattern.search, self.parts, self.digits, PARSERS
+        usual, search, parts, digits, parsers = self.usual, self.pattern.search, self.parts, self.digits, PARSERS
         for line in source:
-            found = search(line)
-            split = parts(found, line) if found else None
-            parse = (parsers.get(split[6]) or parser_of(split[6])) if split else None
-            if found is None or split is None or parse is None:
-                if lost := _lost(line, time):
+            parse: Parse | None = None
+            fields: Any = None
+            if found := usual(line) if line[0] != "\t" else None:  # behind a tab stands a stack
+                comm, pid_text, tid_text, cpu, seconds, fraction, *fields, event = found.groups()
+                parse = _of_fields if event is None else parsers.get(event) or parser_of(event)
+            elif found := search(line):
+                comm, pid_text, tid_text, cpu, seconds, fraction, event = parts(found, line)
+                parse = parsers.get(event) or parser_of(event)
+            if found is None or parse is None:
+                if lost := _passed_over(source, line, time):
                     yield lost
-                else:
-                    source.foreign += 1
-                    source.cut_off()
                 continue
-            comm, pid_text, tid_text, cpu, seconds, fraction, event = split
             time = _time(seconds, fraction, digits)
             tid = int(tid_text or pid_text or 0)
             pid = int(pid_text) if tid_text and pid_text else process_of.get(tid, tid)
             if pid <= 0 or tid <= 0 or repeated(tid, time, line):
                 continue
             without_pid |= tid_text is None or pid_text is None
+            text = line[found.end() :].rstrip("\n") if event else fields
             try:
-                record = parse((time, int(cpu or 0), pid, tid), comm, line[found.end() :].rstrip("\n"))
+                record = parse((time, int(cpu or 0), pid, tid), comm, text)
             except Unreadable as why:
                 source.unreadable(line, f"{event} cannot be read, {why}")
                 continue
@@ -183,12 +206,14 @@ class Layout:
             if tid == pid and names.get(pid) != comm:
                 threads.name(pid, comm)
                 yield rec.Name(time, pid, comm)
-        if repeated.count:
-            source.notes.append(f"perf delivered {repeated.count} records twice; they were dropped.")
+        source.notes += self._notes(repeated.count, without_pid)
+
+    def _notes(self, repetitions: int, without_pid: bool) -> Iterator[str]:
+        """What was dropped or is doubtful, a sentence each."""
+        if repetitions:
+            yield f"perf delivered {repetitions} records twice; they were dropped."
         if without_pid:
-            source.notes.append(
-                f"Lines had no pid/tid, so threads that were there before look like processes; use {self.better}."
-            )
+            yield f"Lines had no pid/tid, so threads that were there before look like processes; use {self.better}."
 
     def recognise(self, head: str) -> bool:
         """Whether a line near the beginning of a text is an event of `PARSERS`."""
@@ -196,19 +221,27 @@ class Layout:
         return any(parser_of(self.parts(found, line)[6]) for line in lines if (found := self.pattern.search(line)))
 
 
-def _lost(line: str, time: int) -> rec.Lost | None:
-    """The record of a line that says how many events were lost; at `time` if it has none of its own."""
+def _passed_over(source: TraceSource, line: str, time: int) -> rec.Lost | None:
+    """Count a line without a known event, unless it says how many were lost; at `time` if it has none of its own."""
     found = _LOST.search(line.upper()) if "LOST" in line else None
     if found is None:
+        source.foreign += 1
+        if source.last:
+            source.cut_off()
         return None
     return rec.Lost(_time(found[1], found[2], 9) if found[1] else time, int(found[3] or found[4]))
+
+
+_UNIT: Final = {digits: int(10**digits) for digits in (6, 9)}
 
 
 def _time(whole: str, fraction: str | None, digits: int) -> int:
     """ns of a time in seconds (9 digits) or milliseconds (6); without a fraction it counts what a clock counts."""
     if fraction is None:
         return int(whole)
-    return int(whole) * int(10**digits) + int(fraction[:digits].ljust(digits, "0"))
+    if len(fraction) == digits:
+        return int(whole) * _UNIT[digits] + int(fraction)
+    return int(whole) * _UNIT[digits] + int(fraction[:digits].ljust(digits, "0"))
 
 
 # -- fields ----------------------------------------------------------------------------------------------
@@ -252,13 +285,31 @@ def _fault(kernel: bool) -> Parse:
     return parse
 
 
+def _of_fields(context: Context, comm: str, fields: Sequence[str | None]) -> Record | None:
+    """The record of the fields of USUAL."""
+    mode, address, code, frame, order, migratetype, gfp = fields
+    if address and code:
+        error = int(code, 16)
+        return rec.Fault(
+            *context, int(address, 16), error if error < ESR_LENGTH else _error("error_code", error), mode == "kernel"
+        )
+    assert frame and order and gfp is not None
+    pfn = int(frame, 0) if migratetype == MOVABLE else 0
+    return rec.Alloc(*context, pfn, int(order), _cleared(gfp)) if pfn else None
+
+
 def _alloc(context: Context, comm: str, text: str) -> Record | None:
     if _field("migratetype", text) != MIGRATE_MOVABLE:
         return None
     frame, order = _field("pfn", text), _field("order", text)
-    gfp = _matched(_GFP, text)[1].rstrip(",)")
-    zero = int(gfp, 0) & GFP_ZERO != 0 if gfp.isdecimal() or gfp.startswith("0x") else "__GFP_ZERO" in gfp
-    return rec.Alloc(*context, frame, order, zero) if frame > 0 else None
+    return rec.Alloc(*context, frame, order, _cleared(_matched(_GFP, text)[1])) if frame > 0 else None
+
+
+@lru_cache(1024)
+def _cleared(gfp: str) -> bool:
+    """Whether the flags of an allocation have __GFP_ZERO."""
+    gfp = gfp.rstrip(",)")
+    return int(gfp, 0) & GFP_ZERO != 0 if gfp.isdecimal() or gfp.startswith("0x") else "__GFP_ZERO" in gfp
 
 
 def _task(context: Context, comm: str, text: str) -> Record:
