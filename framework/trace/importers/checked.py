@@ -123,7 +123,7 @@ def _surely_possible(record: Any) -> bool:
             for arg in args:
                 if not 0 <= arg < ADDRESS:
                     return False
-            return 0 <= time < TIME and cpu < CPU and pid < TASK and tid < TASK and -4096 < result < _RESULTS
+            return bool(0 <= time < TIME and cpu < CPU and pid < TASK and tid < TASK and -4096 < result < _RESULTS)
         if any(map(rshift, record, _BITS[kind])):
             return False
     except (KeyError, TypeError):

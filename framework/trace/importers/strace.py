@@ -39,6 +39,7 @@ __all__ = ["read", "recognise"]
 PROGRAM: Final = re.compile(r'"([^"]{0,4096})"')
 ENDED: Final = re.compile(r"WIFEXITED|WIFSIGNALED")
 FLAGS: Final = re.compile(r"flags=([^,})]{1,2048})")
+USUAL_CALL: Final = re.compile(r"([^)\n]{0,1024})\) {1,64}= (0|0x[0-9a-f]{1,40})\Z", re.ASCII)
 UNFINISHED: Final = "<unfinished ...>"
 CHANGED: Final = re.compile(r"<pid changed to (\d{1,10}) \.\.\.>\Z", re.ASCII)
 SUPERSEDED: Final = re.compile(r"\+\+\+ superseded by execve in pid (\d{1,10})", re.ASCII)
@@ -316,17 +317,21 @@ class _Reader:
 
     def call(self, context: tuple[int, int, int, int], call: str, text: str, number: int) -> Call | None:
         """The record of a call of ARGUMENTS; None if it cannot be read."""
-        found = result_of(text)
-        if found is None:
+        if usual := USUAL_CALL.match(text):
+            given_text, result = usual[1], int(usual[2], 16)
+        elif found := result_of(text):
+            given_text, result = text[: found[1]].rstrip(" ").removesuffix(")"), found[0]
+        else:
             self.refuse(number, f"{call} has no result")
             return None
-        result, end = found
         needed = ARGUMENTS[call]
-        given = text[:end].rstrip(" ").removesuffix(")").split(",", needed)
+        given = given_text.split(",", needed)
         if len(given) < needed:
             self.refuse(number, f"{call} has {len(given)} arguments instead of {needed}")
             return None
-        return Call(*context, call, tuple([_number(one) for one in given[:needed]]), result)
+        return Call(
+            *context, call, tuple([_named(one) if one.isupper() else _number(one) for one in given[:needed]]), result
+        )
 
     def returned(self, time: int, tid: int, thread: _Thread, text: str, number: int) -> None:
         call, thread.call = ALIASES.get(thread.call, thread.call), ""
@@ -364,7 +369,7 @@ class _Reader:
         self.first_unread = self.first_unread or f"line {number}: {why}"
 
 
-def read(source: TraceSource) -> Iterator[Record | Call]:
+def read(source: TraceSource) -> Iterator[Record]:
     """The records of a text."""
     source.notes.append("strace sees no faults: the trace has lifecycles and ranges, no writes.")
     # `Call` stands for Enter and Leave; the assembly knows it, and plugins need not

@@ -48,7 +48,6 @@ RESUMED: Final = re.compile(r"<\.\.\. (\w{1,64}) resumed>(.*)", re.ASCII | re.DO
 RESULT: Final = re.compile(
     r" = (0x[0-9a-f]{1,40}|-?\d{1,40}|\?)(?:<.{0,40}?>)?(?: /\* (\d{1,10}) in strace's PID NS \*/)?", re.ASCII
 )
-HEXADECIMAL: Final = re.compile(r"(?:0|0x[0-9a-f]{1,40})\Z", re.ASCII)
 MESSAGE: Final = re.compile(r"strace: (?:Process \d{1,10} |\[ Process |Exit of unknown)[^\n]{0,200}\n?", re.ASCII)
 """What strace itself says on a terminal; it may stand in the middle of a line, which then goes on in the next one."""
 MAKERS: Final = frozenset({"fork", "vfork", "clone", "clone3"})
@@ -83,8 +82,6 @@ class StraceLine(NamedTuple):
 def result_of(text: str) -> tuple[int, int] | None:
     """The result of a call (-1 for "?"), and where in the text it begins; None if there is none."""
     start = text.rfind(" = ")
-    if HEXADECIMAL.match(text, start + 3):  # of most calls; the search behind them takes twice as long
-        return int(text[start + 3 :], 16), start
     found = RESULT.match(text, start) if start >= 0 else None
     if found is None:
         return None
