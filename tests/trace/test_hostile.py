@@ -22,6 +22,7 @@ from foliolab.framework.trace import events as ev
 from foliolab.framework.trace import importers
 from foliolab.framework.trace.file import Trace, Writer
 from foliolab.framework.trace.header import Header
+from foliolab.framework.trace.importers import checked
 from foliolab.framework.trace.importers.ranges import FileRanges
 from foliolab.framework.trace.importers.summary import summarise
 
@@ -33,6 +34,7 @@ SNAPSHOTS = '{"foliolab": "snapshots", "version": 1}\n'
 RUNS = '{"time":%d,"processes":[{"pid":7,"parent":1,"start":5,"comm":"x","runs":%s}]}\n'
 AGAIN = FAULT.replace("10.000010000", "10.000020000")
 GOOD = RUNS % (1, "[[16, 1, 5, 0]]")
+USUAL_VALUE: dict[str, object] = {"_text": "brk", "_arguments": (7,), "_row_kind": ev.NEW}
 STRACE = "7 1700000000.000001 munmap(0x10000, 4096) = 0\n"
 
 
@@ -220,6 +222,21 @@ def test_a_reader_that_yields_nonsense_is_told_so(record: rec.Record, says: str,
     (tmp_path / "text").write_text("1\n")
     with pytest.raises(TraceFileError, match=f"line 1: {says}"):
         importers.convert(tmp_path / "text", tmp_path / "out", readers=a_reader(read))
+
+
+def test_what_is_surely_possible_is_possible() -> None:
+    surely = 0
+    for kind, limits in checked.LIMITS.items():
+        usual = [limit - 1 if isinstance(limit, int) else USUAL_VALUE.get(limit.__name__, 1) for limit in limits]
+        for at, limit in enumerate(limits):
+            if limit is checked._text:
+                continue  # FolioLab's own readers make texts of texts
+            beyond = limit if isinstance(limit, int) else 1 << 70
+            for value in (usual[at], -5000, beyond, None, 0.5, (1, -1), (1 << 70,)):
+                record = kind(*usual[:at], value, *usual[at + 1 :])
+                surely += (said := checked._surely_possible(record))
+                assert not (said and checked.problem(record)), record
+    assert surely > len(checked.LIMITS)
 
 
 def test_integers_of_numpy_are_integers(tmp_path: Path) -> None:

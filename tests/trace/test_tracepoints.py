@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from texts import COPIED, alloc, convert, fault, only, perf
+from texts import COPIED, SAMPLES, alloc, convert, fault, only, perf
 
+from foliolab.framework.contract.trace_reader import TraceSource
 from foliolab.framework.trace import events as ev
 from foliolab.framework.trace.importers import tracepoints
+from foliolab.framework.trace.importers.ftrace import LAYOUT as ftrace_layout
+from foliolab.framework.trace.importers.perf import LAYOUT as perf_layout
 
 FTRACE = """\
 CPU:1 [LOST 3 EVENTS]
@@ -41,6 +45,17 @@ def test_ftrace_is_read_as_perf_is(report: str, tmp_path: Path) -> None:
         ("lost", 0, 0), ("write", COPIED, 0x10), ("unmap", 0, 0x20),
     ]  # fmt: skip
     assert {row["mm"] for row in only(found, ev.WRITE, ev.UNMAP)} == {1}  # 8 is a thread of 7
+
+
+def test_usual_lines_are_read_as_lines_by_their_fields() -> None:
+    text = (SAMPLES / "phases.perf.txt").read_text()
+    as_ftrace = re.sub(r"(?m)^(\S+) (\d+)/(\d+) (\S+) +(\d+\.\d{6})\d*: +\w+:", r"\1-\3 (\2) \4 d.... \5: ", text)
+    as_ftrace = re.sub(r"(?m): sys_(enter|exit)_(.*?): (.*)$", r": sys_\2 -> \3", as_ftrace)
+    for layout, lines in ((perf_layout, text), (ftrace_layout, as_ftrace), (ftrace_layout, FTRACE)):
+        by_fields = replace(layout, usual=lambda line: None)
+        records = [list(one.read(TraceSource("x", lines.splitlines(True)))) for one in (layout, by_fields)]
+        assert records[0] == records[1] and len(records[0]) >= 6
+        assert sum(layout.usual(line) is not None for line in lines.splitlines(True)) >= 6
 
 
 @pytest.mark.parametrize(

@@ -118,19 +118,13 @@ def _surely_possible(record: Any) -> bool:
     """
     kind = record.__class__
     try:
-        if kind is Call:
-            time, cpu, pid, tid, _, args, result = record
-            for arg in args:
-                if not 0 <= arg < ADDRESS:
-                    return False
-            return bool(0 <= time < TIME and cpu < CPU and pid < TASK and tid < TASK and -4096 < result < _RESULTS)
         if any(map(rshift, record, _BITS[kind])):
             return False
+        if kind is Call or kind is rec.Enter:
+            return not any(map(rshift, record[5], _ADDRESS_BITS)) and (kind is rec.Enter or _result(record[6]))
+        return kind in _NUMBERS or (kind is rec.Leave and _result(record[5]))
     except (KeyError, TypeError):
         return False
-    if kind is rec.Enter:
-        return not any(map(rshift, record[5], _ADDRESS_BITS))
-    return kind in _NUMBERS or (kind is rec.Leave and -4096 < record[5] < _RESULTS)
 
 
 def problem(record: Record) -> str:
