@@ -62,8 +62,8 @@ BUCKETS: Final = MOST_OWNERS + 3
 BUCKET_CELLS: Final = 5
 
 # -- write faults: class × kernel × policy × certainty
-CLASSES: Final = ("large", "small", "unknown", "disturbed", "earlier")
-LARGE, SMALL, UNKNOWN, DISTURBED, EARLIER = range(5)
+CLASSES: Final = ("large", "small", "unknown", "disturbed", "earlier", "read")
+LARGE, SMALL, UNKNOWN, DISTURBED, EARLIER, READ = range(6)
 KERNEL: Final = ("unknown", "reused", "copied")
 POLICY: Final = ("unchanged", "reused", "copied", "new page", "not mapped")
 MATRIX: Final = (len(CLASSES), len(KERNEL), len(POLICY), 2)

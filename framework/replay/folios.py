@@ -156,6 +156,8 @@ def _history(vm: Memory, base: int, head: int) -> tuple[int, int]:
         kind = cells.DISTURBED
     elif state & owners.IS_EARLIER:
         kind = cells.EARLIER
+    elif state & owners.IS_READ:
+        kind = cells.READ
     uncertain = 0
     if state & owners.IS_UNSURE:
         uncertain = 1

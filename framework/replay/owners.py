@@ -27,7 +27,9 @@ IS_UNSURE = 1 << 23
 """The order of events on the folio is not certain: it was forked or written to during another MM's teardown."""
 IS_EARLIER = 1 << 24
 """It was mapped before the trace began, so that nobody knows which MM came first."""
-ORDER_SHIFT = 25
+IS_READ = 1 << 25
+"""It was mapped before, and the MMs with a slot were read from the kernel's memory."""
+ORDER_SHIFT = 26
 LISTED, GAINED, LOST = range(3)
 FOUR: Final = sum(1 << cells.COUNT_BITS * i for i in range(cells.COUNTS))
 """One mapping of each of the pages that are counted in one cell."""
@@ -322,10 +324,10 @@ def doubt(vm: Memory, base: int, head: int) -> None:
     put(vm, at, cell(vm, at) | IS_UNSURE)
 
 
-def older(vm: Memory, base: int, head: int) -> None:
-    """Mark a large folio that was mapped before the trace began: which MMs have a slot in it is not known."""
+def older(vm: Memory, base: int, head: int, was_read: int) -> None:
+    """Mark a large folio that was mapped before the trace began: who has a slot in it is not known, or was read."""
     at = folio_at(vm, base, head)
-    put(vm, at, cell(vm, at) | IS_EARLIER)
+    put(vm, at, cell(vm, at) | (IS_READ if was_read else IS_EARLIER))
 
 
 def touch_listed(vm: Memory, base: int, listed: int) -> None:

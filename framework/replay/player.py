@@ -21,6 +21,7 @@ from foliolab.framework.replay.account import MOST, Account
 from foliolab.framework.replay.cells import Cells, Sizes
 from foliolab.framework.replay.histories import PREDECESSORS
 from foliolab.framework.replay.loop import CLUSTER_SHIFT, PREDECESSORS_SHIFT, replay_chunk
+from foliolab.framework.replay.snapshot import WAS_READ
 from foliolab.framework.replay.survey import MOST_FRAMES, MOST_WINDOWS, Progress, Survey
 from foliolab.framework.trace import events as ev
 from foliolab.framework.trace.events import Events, EventSource
@@ -303,7 +304,7 @@ class ChunkLoader:
         if rows.size:
             flags = events.flags[rows]
             read = (flags & ev.REMEMBERED > 0) & (self.plan.slots > 0)
-            self.head[rows, FIRST] = np.where(read, flags & PREDECESSORS, self.plan.predecessors)
+            self.head[rows, FIRST] = np.where(read, flags & PREDECESSORS | WAS_READ, self.plan.predecessors)
         if rows.size and cluster.size > 1:
             mms = events.mm[rows]
             numbers = cluster[np.minimum(mms, cluster.size - 1)] * (mms < cluster.size)

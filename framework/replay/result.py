@@ -12,6 +12,10 @@ from foliolab.framework.results.run_result import Figures, RunResult
 from foliolab.framework.trace.header import Header
 
 PAGE_BYTES: Final = 4096
+OF_KNOWN_HISTORY: Final = ("large", "read")
+"""Classes of large folios of which it is known whom the kernel remembers."""
+OLDER: Final = ("earlier", "read")
+"""Classes of large folios that are older than the trace."""
 YARDSTICK: Final = "exact"
 """The policy that knows every owner and reuses by the kernel's rule: what others cost is what they cost beyond it."""
 
@@ -22,7 +26,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     Attributes:
         of: large or small folios; unknown: the trace does not say what was mapped there; disturbed: a large folio
             that the kernel itself migrated, split, collapsed or swapped before; earlier: a large folio that was mapped
-            before the trace began, so that it is not known which MM came first.
+            before the trace began, so that it is not known which MM came first; read: such a folio, if the MMs that the
+            kernel remembered of it were read, and the policy models that kernel.
         kernel: what the kernel did: reused, copied, unknown.
         policy: what the policy did: reused, copied, unchanged (the MM could write already), new page (the kernel
             copied a page that the trace does not know), not mapped.
@@ -185,7 +190,7 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             if of in ("", fault.of) and kernel in ("", fault.kernel) and policy in ("", fault.policy)
         )
 
-    def agreement(self, certain: bool | None = None, classes: Sequence[str] = ("large",)) -> tuple[int, int]:
+    def agreement(self, certain: bool | None = None, classes: Sequence[str] = OF_KNOWN_HISTORY) -> tuple[int, int]:
         """(how many write faults had the kernel's outcome, how many have a recorded outcome).
 
         Args:
@@ -316,7 +321,7 @@ class ReplayResult(RunResult, frozen=True, kw_only=True):
 
     def copies_of_older(self, one: Replayed) -> tuple[int, int]:
         """Copies of pages of large folios older than the trace that a policy makes, at least and at most."""
-        counts = [side.count("earlier", policy="copied") for side in self.sides(one)]
+        counts = [sum(side.count(of, policy="copied") for of in OLDER) for side in self.sides(one)]
         return min(counts), max(counts)
 
     @property

@@ -17,7 +17,15 @@ from foliolab.framework.plugins.registry import Registry
 from foliolab.framework.replay.costs import measured_costs
 from foliolab.framework.replay.histories import SLOTS, Regrouped, predecessors
 from foliolab.framework.replay.player import Plan, Player
-from foliolab.framework.replay.result import YARDSTICK, Costs, Recording, Replayed, ReplayResult, Spared
+from foliolab.framework.replay.result import (
+    OF_KNOWN_HISTORY,
+    YARDSTICK,
+    Costs,
+    Recording,
+    Replayed,
+    ReplayResult,
+    Spared,
+)
 from foliolab.framework.replay.survey import Progress, Survey, survey
 from foliolab.framework.results import provenance
 from foliolab.framework.trace import events as ev
@@ -176,7 +184,7 @@ def _teardown(request: ReplayRequest, plan: Plan) -> tuple[Plan, dict[Scheme, Re
         return plan, {}, []
     at_exit, at_gone = (_whole(replay_one(one, models[0], True)) for one in (begun, replace(begun, late=True)))
     (exit_same, exit_of), (gone_same, gone_of) = (
-        replayed.agreement(classes=("large", "small")) for replayed in (at_exit, at_gone)
+        replayed.agreement(classes=(*OF_KNOWN_HISTORY, "small")) for replayed in (at_exit, at_gone)
     )
     fits = gone_same * exit_of > exit_same * gone_of and not at_gone.stopped
     better, replayed = (late, at_gone) if fits else (plan, at_exit)

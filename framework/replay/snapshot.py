@@ -33,6 +33,9 @@ from foliolab.framework.replay.folios import any_mapped, map_new, page_at
 from foliolab.framework.replay.recorded_frames import BY_FAULT, FRAME_MASK, recall_pfn, remember_pfn
 from foliolab.framework.replay.spaces import mm_of
 
+WAS_READ = 1 << 7
+"""Beside a number of predecessors: the MMs that the kernel remembered of the folio were read."""
+
 
 def _known_folio(vm: Memory, base: int, pfn: int, order: int) -> int:
     """The head frame of the folio of that order that the snapshot has shown at `pfn` before; -1 if it is new.
@@ -156,8 +159,10 @@ def present(
     """Map pages that were mapped when the trace began; MMs with the same recorded frames share folios.
 
     Args:
-        first: how many predecessors mapped a large folio before (`predecessors`).
+        first: how many predecessors mapped a large folio before (`predecessors`); with WAS_READ if its slots were read.
     """
+    was_read = first & WAS_READ
+    nr_first = first & (WAS_READ - 1)
     size = 1 << order
     who = mm_of(vm, base, slot)
     i = 0
@@ -172,8 +177,8 @@ def present(
             if head >= 0:
                 _map_more(vm, base, slot, vpn, head, index, part)
             else:
-                if order and first and part < PTRS_PER_PTE:
-                    head = predecessors.map_first(vm, contents, base, order, first)
+                if order and nr_first and part < PTRS_PER_PTE:
+                    head = predecessors.map_first(vm, contents, base, order, nr_first)
                     if head >= 0:
                         _map_more(vm, base, slot, vpn, head, index, part)
                 else:
@@ -182,7 +187,7 @@ def present(
                     return
                 remember_pfn(vm, base, pfn + i - index, head, 0)
             if order:
-                owners.older(vm, base, head)
+                owners.older(vm, base, head, was_read)
             bump(vm, reg(vm, base, cells.AT_TALLY) + 8 * cells.PRESENT_PAGES, part)
         i += part
 

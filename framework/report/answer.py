@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from foliolab.framework.replay.result import YARDSTICK, Replayed, ReplayResult, Spared
+from foliolab.framework.replay.result import OLDER, YARDSTICK, Replayed, ReplayResult, Spared
 from foliolab.framework.report.words import duration_text, share_text
 
 SEES_FAULTS: Final = frozenset({"perf", "bpftrace"})
@@ -40,7 +40,7 @@ def answer(results: Sequence[ReplayResult]) -> list[str]:
     if len(judged) < len(results) or len({one.policy.partition(":")[0] for one in judged}) > 1:
         judged = []  # there is not one policy that the sentences could be about
     else:
-        if any(_observer(result).count(of) for result in results for of in ("large", "earlier")):
+        if any(_observer(result).count(of) for result in results for of in ("large", *OLDER)):
             found.append(_cost(results, judged))
         if any(sum(_observer(result).owner_ns) for result in results):
             found.append(_wrong(results, judged))
@@ -75,6 +75,11 @@ def _sees(result: ReplayResult, what: str = "faults") -> bool:
 
 def _these(results: Sequence[ReplayResult]) -> str:
     return "this run" if len(results) == 1 else "these runs"
+
+
+def _older(one: Replayed, kernel: str = "", policy: str = "") -> int:
+    """Write faults on large folios older than the trace, by outcome."""
+    return sum(one.count(of, kernel, policy) for of in OLDER)
 
 
 def _has_older(results: Sequence[ReplayResult]) -> bool:
@@ -120,7 +125,7 @@ def _writes(results: Sequence[ReplayResult]) -> str:
     older = _older_writes(results)
     write = "write fault" if all(map(_sees, results)) else "known write"
     if not any(faults):
-        others = sum(one.count() - one.count("earlier") for one in seen)
+        others = sum(one.count() - _older(one) for one in seen)
         if others and not all(_sees(result, "allocations") for result in results):
             return (
                 f"{where}: {span}{older}{_counted([others], write)} fell on pages of which the trace cannot tell "
@@ -134,35 +139,35 @@ def _writes(results: Sequence[ReplayResult]) -> str:
     )
 
 
-def _did(seen: Sequence[Replayed], of: str) -> str:
-    """What the kernel did with write faults of a class, in words."""
-    parts = [
-        f"{outcome} {_numbers(one.count(of, outcome) for one in seen)}"
-        for outcome in ("copied", "reused")
-        if any(one.count(of, outcome) for one in seen)
-    ]
-    if any(one.count(of, "unknown") for one in seen):
-        parts.append(f"did what the trace does not show with {_numbers(one.count(of, 'unknown') for one in seen)}")
+def _did(seen: Sequence[Replayed], *classes: str) -> str:
+    """What the kernel did with write faults of some classes, in words."""
+    did = {
+        outcome: [sum(one.count(of, outcome) for of in classes) for one in seen]
+        for outcome in ("copied", "reused", "unknown")
+    }
+    parts = [f"{outcome} {_numbers(did[outcome])}" for outcome in ("copied", "reused") if any(did[outcome])]
+    if any(did["unknown"]):
+        parts.append(f"did what the trace does not show with {_numbers(did['unknown'])}")
     return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
 
 
 def _older_writes(results: Sequence[ReplayResult]) -> str:
     """What the kernel did with writes to large folios older than the trace, with a semicolon; empty without any."""
     seen = [_observer(result) for result in results]
-    older = [one.count("earlier") for one in seen]
+    older = [_older(one) for one in seen]
     if not any(older):
         return ""
-    copied = [one.count("earlier", "copied") for one in seen]
+    copied = [_older(one, "copied") for one in seen]
     bests = [result.yardstick for result in results]
-    alone = [best.count("earlier", "copied", "reused") for best in bests if best is not None]
+    alone = [_older(best, "copied", "reused") for best in bests if best is not None]
     pages = "pages of large folios older than the trace"
     if not (any(alone) and len(alone) == len(bests)):
-        return f"of {_numbers(older)} writes to {pages} the kernel {_did(seen, 'earlier')}; "
+        return f"of {_numbers(older)} writes to {pages} the kernel {_did(seen, *OLDER)}; "
     text = f"the kernel copied {_numbers(alone)} {pages} that one MM alone maps"
     shared = [every - of_one for every, of_one in zip(copied, alone, strict=True)]
     if any(shared):
         text += f" and {_numbers(shared)} others of such folios"
-    if any(reused := [one.count("earlier", "reused") for one in seen]):
+    if any(reused := [_older(one, "reused") for one in seen]):
         text += f", and reused {_numbers(reused)}"
     return f"{text}; "
 
@@ -199,17 +204,17 @@ def _cost(results: Sequence[ReplayResult], judged: Sequence[Replayed]) -> str:
 
 def _older_cost(results: Sequence[ReplayResult], judged: Sequence[Replayed]) -> str:
     """The least and the most copies of pages of folios older than the trace; empty if nothing was written there."""
-    if not any(_observer(result).count("earlier") for result in results):
+    if not any(_older(_observer(result)) for result in results):
         return ""
     pairs = [(result, one, best) for result, one in zip(results, judged, strict=True) if (best := result.yardstick)]
-    exact = [best.count("earlier", policy="copied") for _, _, best in pairs]
+    exact = [_older(best, policy="copied") for _, _, best in pairs]
     bounds = [result.copies_of_older(one) for result, one, _ in pairs]
     low = [least - of for (least, _), of in zip(bounds, exact, strict=True)]
     high = [most - of for (_, most), of in zip(bounds, exact, strict=True)]
     kernel = [
-        one.count("earlier", "copied") - of
+        _older(one, "copied") - of
         for one, of in zip((_observer(result) for result in results), exact, strict=True)
-        if one.count("earlier", "unknown") == 0
+        if _older(one, "unknown") == 0
     ]
     did = f"; the kernel made {_numbers(kernel)} more" if len(kernel) == len(results) else ""
     pages = f"of pages of folios older than the trace than {YARDSTICK}"
@@ -283,7 +288,7 @@ def _found(results: Sequence[ReplayResult], judged: Sequence[Replayed]) -> str:
     shows = "and shows" if len(results) == 1 else "and show"
     sides = [result.sides(one) for result, one in zip(results, judged, strict=True)]
     seen = [_observer(result) for result in results]
-    written = any(one.count(of) for one in seen for of in ("large", "earlier"))
+    written = any(one.count(of) for one in seen for of in ("large", *OLDER))
     idle = ", but no write fell on such a folio" if _writes_known(results) and not written else ""
     if any(all(map(_errs, one)) for one in sides):
         return f"{shows} that it errs{idle}"
@@ -311,7 +316,9 @@ def _agreement(results: Sequence[ReplayResult]) -> str:
     words = ("certain", certain), ("uncertain", unsure)
     parts = [f"{same:,} of {of:,} {word}" for word, (same, of) in words if of]
     linux = f"Linux {kernels[0]}" if len(kernels) == 1 and kernels[0] else "the kernel"
-    return f"{known[0].policy} decides {' and '.join(parts)} writes to large folios as {linux} did"
+    read = sum(one.count("read", outcome) for one in known for outcome in ("reused", "copied"))
+    among = f", among them {read:,} to folios older than the trace whose slots were read" if read else ""
+    return f"{known[0].policy} decides {' and '.join(parts)} writes to large folios as {linux} did{among}"
 
 
 def _summed(models: Sequence[Replayed], certain: bool) -> tuple[int, int]:
@@ -324,7 +331,7 @@ def _doubts(results: Sequence[ReplayResult]) -> list[str]:
     runs = len({(result.recording.header.started, result.recording.path) for result in results})
     found = ["this is one run, an example and no statistic" if runs == 1 else f"these are {runs} runs"]
     seen = [_observer(result) for result in results]
-    changed, older = (sum(one.count(of) for one in seen) for of in ("disturbed", "earlier"))
+    changed, older = sum(one.count("disturbed") for one in seen), sum(map(_older, seen))
     lost = sum(result.recording.header.lost for result in results)
     counts = (
         (lost, f"event{'s were' if lost != 1 else ' was'} lost"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from foliolab.framework.replay.result import YARDSTICK, Replayed, ReplayResult, ReplaySample
+from foliolab.framework.replay.result import OLDER, YARDSTICK, Replayed, ReplayResult, ReplaySample
 from foliolab.framework.report.answer import answer
 from foliolab.framework.report.pages.curves import Curves
 from foliolab.framework.report.pages.page import Column, Page, Style
@@ -25,6 +25,7 @@ CLASSES: Final = {
     "unknown": "not known to the trace",
     "disturbed": "large, changed by the kernel",
     "earlier": "large, older than the trace",
+    "read": "large, older, slots were read",
 }
 
 
@@ -268,10 +269,10 @@ def _spared(result: ReplayResult, page: Page) -> None:
 def _older(result: ReplayResult, page: Page) -> None:
     """Copies of pages of folios older than the trace: of each policy at least and at most, and the kernel's."""
     done = [one for one in result.policies if one.whole]
-    if not any(one.count("earlier") for one in done):
+    if not any(one.count(of) for one in done for of in OLDER):
         return
     bounds = [result.copies_of_older(one) for one in done]
-    kernel = max(one.count("earlier", "copied") for one in done)
+    kernel = max(sum(one.count(of, "copied") for of in OLDER) for one in done)
     columns = [
         Column("policy", [page.text(one.policy) for one in done]),
         Column("at least", [page.text(f"{low:,}") for low, _ in bounds], right=True),

@@ -60,7 +60,7 @@ def played(rows: list[Row], scheme: Scheme = MM_ID, forgetful: bool = False, as_
 def figures(player: Player) -> tuple[int, int]:
     """Copies of pages of large folios, and time for which a folio of one MM was called shared."""
     found = player.account.replayed("")
-    return sum(found.count(of, policy="copied") for of in ("large", "earlier")), found.false_shared.folio_ns
+    return sum(found.count(of, policy="copied") for of in ("large", "earlier", "read")), found.false_shared.folio_ns
 
 
 def family(rng: random.Random, length: int) -> list[Row]:

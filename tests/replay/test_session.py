@@ -19,6 +19,7 @@ from foliolab.framework.replay import costs
 from foliolab.framework.replay.result import Costs, ReplayResult
 from foliolab.framework.replay.session import INTERRUPTED, ReplayRequest, exit_code, replay
 from foliolab.framework.report import replay as report
+from foliolab.framework.report.answer import answer
 from foliolab.framework.report.pages.terminal import TerminalPage
 from foliolab.framework.results.result import Cell, Config, Result
 from foliolab.framework.trace import events as ev
@@ -383,6 +384,10 @@ def test_slots_that_were_read_are_the_one_history(flags: int, copies: tuple[int,
     done = replay(request(path, MM_ID, EXACT, recorded=frozenset({"mm-id"}), execution="interpreted"))
     assert done.copies_of_older(done.policies[0]) == copies
     assert any("whom the kernel remembered of 1 large folio when" in note for note in done.notes) == bool(flags)
+    assert done.policies[0].agreement() == ((3, 3) if flags else (0, 0))
+    assert done.policies[0].count("read" if flags else "earlier") == 3
+    last = "mm-id decides 3 of 3 certain writes to large folios as Linux 6.18.0 did, among them 3 to folios older than "
+    assert answer([done])[-1].startswith(last if flags else "The trace shows no decision of the kernel")
     other = replay(request(path, MM_ID, EXACT, execution="interpreted"))
     assert other.copies_of_older(other.policies[0]) == (0, 3), "it models another kernel"
     assert not any("whom the kernel remembered" in note for note in other.notes)
