@@ -6,6 +6,7 @@ freed, one for each pass of the shrinker that finds something on the queue, and 
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -69,37 +70,20 @@ class Stranded:
         self.pages += pages
 
 
-@dataclass
-class Counts:
-    """What a detector did. See `result.Detected`, which has the same fields."""
-
-    queued: int = 0
-    queued_whole: int = 0
-    walks: int = 0
-    entries_least: int = 0
-    entries_most: int = 0
-    scan_walks: int = 0
-    scan_entries_least: int = 0
-    scan_entries_most: int = 0
-    locks: int = 0
-    looks: int = 0
-    splits: int = 0
-    splits_in_vain: int = 0
-    freed_pages: int = 0
-    unsplit: int = 0
-
-
 @dataclass(eq=False)
 class Design:
     """One detector on the folios of one trace.
 
     Args:
         looks: folios at which the shrinker and the scan may look together at one time of memory pressure; 0: all.
+
+    Attributes:
+        counts: what the detector did, by the names of `result.Detected`.
     """
 
     detector: Detector
     looks: int = 0
-    counts: Counts = field(default_factory=Counts)
+    counts: Counter[str] = field(default_factory=Counter)
     stranded: Stranded = field(default_factory=Stranded)
 
     def __post_init__(self) -> None:
@@ -127,9 +111,9 @@ class Design:
             action = Action.QUEUE if folio.unmapped else Action.NOTHING
         if action == Action.QUEUE and folio not in self._queue:
             self._queue[folio] = None
-            self.counts.queued += 1
-            self.counts.queued_whole += not folio.unmapped
-            self.counts.locks += 1
+            self.counts["queued"] += 1
+            self.counts["queued_whole"] += not folio.unmapped
+            self.counts["locks"] += 1
         elif action == Action.SPLIT:
             self._splits(folio, now)
 
@@ -137,19 +121,19 @@ class Design:
         """A folio is freed, or (not `freed`) nothing more is known about it."""
         if folio in self._queue:
             del self._queue[folio]
-            self.counts.locks += freed
+            self.counts["locks"] += freed
         self._scanned.pop(folio, None)
         if folio in self._split:
             self._split.remove(folio)
             return
         self.stranded.add(-folio.unmapped, now)
-        self.counts.unsplit += folio.was_partial
+        self.counts["unsplit"] += folio.was_partial
 
     def pressure(self, now: int) -> None:
         """Memory is short: the shrinker runs, and reclaim scans."""
         left = self.looks or len(self._queue) + len(self._scanned)
         if self._queue and left:
-            self.counts.locks += 1
+            self.counts["locks"] += 1
         for folio in list(islice(self._queue, left)):
             del self._queue[folio]
             self._looked(folio, self.detector.in_shrinker, now, scan=False)
@@ -163,7 +147,7 @@ class Design:
                 self._scanned[folio] = None
 
     def _looked(self, folio: Folio, decide: Decide, now: int, scan: bool) -> None:
-        self.counts.looks += 1
+        self.counts["looks"] += 1
         action = self._asked(decide, folio)
         if action == Action.WALK:
             self._walk(folio, scan)
@@ -191,19 +175,19 @@ class Design:
         most = folio.pages * max(folio.owners, folio.walked)
         counts = self.counts
         if scan:
-            counts.scan_walks += 1
-            counts.scan_entries_least += least
-            counts.scan_entries_most += most
+            counts["scan_walks"] += 1
+            counts["scan_entries_least"] += least
+            counts["scan_entries_most"] += most
         else:
-            counts.walks += 1
-            counts.entries_least += least
-            counts.entries_most += most
+            counts["walks"] += 1
+            counts["entries_least"] += least
+            counts["entries_most"] += most
 
     def _splits(self, folio: Folio, now: int) -> None:
         self._queue.pop(folio, None)
         self._split.add(folio)
-        self.counts.locks += 1
-        self.counts.splits += 1
-        self.counts.splits_in_vain += not folio.unmapped
-        self.counts.freed_pages += folio.unmapped
+        self.counts["locks"] += 1
+        self.counts["splits"] += 1
+        self.counts["splits_in_vain"] += not folio.unmapped
+        self.counts["freed_pages"] += folio.unmapped
         self.stranded.add(-folio.unmapped, now)

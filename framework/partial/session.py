@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Final, Literal
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import msgspec
 
 from foliolab.framework.contract.detector import Detector
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.engine import Execution
 from foliolab.framework.errors import NothingMeasured, StoppedEarly, UsageError
 from foliolab.framework.partial.descent import Descent
-from foliolab.framework.partial.design import Design
+from foliolab.framework.partial.design import Design, Stranded
 from foliolab.framework.partial.result import Detected, Followed, PartialResult
 from foliolab.framework.partial.tracker import Tracker
 from foliolab.framework.replay.changes import collect
@@ -133,9 +136,7 @@ def _followed(request: PartialRequest, path: str, tell: Progress) -> Followed:
         teardown=request.teardown,
         detected=[_detected(design, shows) for design in tracker.designs],
         notes=notes,
-        page_ns=None if shows.times is False else tracker.stranded.page_ns,
-        peak_pages=None if shows.times is False else tracker.stranded.peak,
-        **asdict(tracker.seen),
+        **_figures(Followed, tracker.seen, None if shows.times is False else tracker.stranded),
     )
 
 
@@ -178,12 +179,14 @@ def _detected(design: Design, shows: Shows) -> Detected:
     """The figures of a detector; all of them depend on when memory is short, and so on the times of events."""
     if shows.times is False:
         return Detected(detector=design.detector.name)
-    return Detected(
-        detector=design.detector.name,
-        page_ns=design.stranded.page_ns,
-        peak_pages=design.stranded.peak,
-        **asdict(design.counts),
-    )
+    return Detected(detector=design.detector.name, **_figures(Detected, design.counts, design.stranded))
+
+
+def _figures(kind: type[Detected] | type[Followed], counts: Counter[str], stranded: Stranded | None) -> dict[str, Any]:
+    """The figures of a result that not every trace can tell: those that were counted, and what was stranded."""
+    found = {one.name: counts[one.name] for one in msgspec.structs.fields(kind) if one.default is None}
+    lasted, peak = (stranded.page_ns, stranded.peak) if stranded else (None, None)
+    return {**found, **counts, "page_ns": lasted, "peak_pages": peak}
 
 
 def _notes(trace: Trace, found: Survey) -> list[str]:

@@ -8,6 +8,7 @@ then on.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -27,20 +28,6 @@ BEFORE: Final = (ev.PRESENT, ev.MAP)
 """Kinds of events that map folios which were there before."""
 
 
-@dataclass
-class Seen:
-    """What happened to the folios, whatever detects it. See `result.Followed`, which has the same fields."""
-
-    folios: int = 0
-    earlier: int = 0
-    disturbed: int = 0
-    partial: int = 0
-    removals: int = 0
-    certain: int = 0
-    doubtful: int = 0
-    doubtful_partial: int = 0
-
-
 @dataclass(eq=False)
 class Tracker:
     """Follows the folios of one trace.
@@ -51,13 +38,14 @@ class Tracker:
         interval: ns between times of memory pressure.
 
     Attributes:
+        seen: what happened to the folios, whatever detects it, by the names of `result.Followed`.
         stranded: pages that nothing maps, until their folios are freed: if no folio were ever split.
     """
 
     designs: Sequence[Design]
     descent: Descent
     interval: int
-    seen: Seen = field(default_factory=Seen)
+    seen: Counter[str] = field(default_factory=Counter)
     stranded: Stranded = field(default_factory=Stranded)
 
     def __post_init__(self) -> None:
@@ -124,21 +112,21 @@ class Tracker:
             self.pass_time(now)
             self._leave(head, now, freed=False)
             self._folios[head] = None
-            self.seen.disturbed += 1
+            self.seen["disturbed"] += 1
 
     def _open(self, events: Events, index: int, head: int, order: int) -> None:
         """A folio is mapped for the first time; it is left out if it was there before, or is a file's."""
         kind, number, pfn = (int(column[index]) for column in (events.kind, events.mm, events.other))
         if order < 0 or kind in BEFORE:
             self._folios[head] = None
-            self.seen.earlier += kind == ev.PRESENT
+            self.seen["earlier"] += kind == ev.PRESENT
             return
         self.descent.see(kind, number, 0)
         folio = Folio(1 << order, pfn, self.descent.mm(number))
         self._folios[head] = folio
         if pfn:
             self._heads[pfn] = head
-        self.seen.folios += 1
+        self.seen["folios"] += 1
         for design in self.designs:
             design.opened(folio)
 
@@ -150,7 +138,7 @@ class Tracker:
         if more:
             if not folio.was_partial:
                 folio.was_partial = True
-                self.seen.partial += 1
+                self.seen["partial"] += 1
             self.stranded.add(more, now)
             for design in self.designs:
                 design.strand(folio, more, now)
@@ -160,10 +148,10 @@ class Tracker:
     def _removed(self, folio: Folio, now: int) -> None:
         folio.walked = self.descent.walked(folio.mm)
         known = folio.known(False, True)
-        self.seen.removals += 1
-        self.seen.certain += known.certain
-        self.seen.doubtful += known.doubtful
-        self.seen.doubtful_partial += known.doubtful and folio.unmapped > 0
+        self.seen["removals"] += 1
+        self.seen["certain"] += known.certain
+        self.seen["doubtful"] += known.doubtful
+        self.seen["doubtful_partial"] += known.doubtful and folio.unmapped > 0
         for design in self.designs:
             design.removed(folio, now)
 
