@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from foliolab.framework.kernel.recording import cgroups, probe, session
+from foliolab.framework.kernel.recording.session import Options
 from foliolab.framework.kernel.recording.target import Target
 from foliolab.framework.trace import events as ev
 from foliolab.framework.trace.file import Trace
@@ -19,6 +23,8 @@ HERE = Path(__file__).parent
 ENGINE = "podman"
 COMMON = ("--cgroup-manager", "cgroupfs")
 SECONDS = 120.0
+CHILDREN_FAULTS = 8
+"""The field of stat, behind the name, that counts the faults of the children that were waited for."""
 RUNTIMES = ("crun", "runc")
 
 
@@ -78,6 +84,22 @@ def container(stored: Path) -> Iterator[str]:
         run(ENGINE, *COMMON, "rmi", "--force", name)
 
 
+def once_it_has_forked(pid: int) -> None:
+    """End the recording, as Ctrl-C does, when two more children of a process have come and gone."""
+
+    def reaped() -> int:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[CHILDREN_FAULTS])
+
+    def watch() -> None:
+        for _ in range(2):
+            before = reaped()
+            while reaped() == before:
+                time.sleep(0.005)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 @pytest.mark.host
 @pytest.mark.slow
 def test_a_container_is_recorded_by_its_name(container: str, tmp_path: Path) -> None:
@@ -90,7 +112,8 @@ def test_a_container_is_recorded_by_its_name(container: str, tmp_path: Path) -> 
     (pid,) = (int(word) for word in [run(ENGINE, "inspect", "--format", "{{.State.Pid}}", container).stdout])
     assert pid in cgroups.pids(folder)
     out = tmp_path / "trace"
-    header, status = session.record(Target(container=container, seconds=2), out, "perf")
+    options = Options(tell=lambda said: once_it_has_forked(pid) if said.startswith("recording") else None)
+    header, status = session.record(Target(container=container, seconds=SECONDS), out, "perf", options)
     assert status == 0 and header.command == f"foliolab record --container {container}"
     kinds = [kind for block in Trace(out).blocks() for kind in block.kind.tolist()]
     assert min(kinds.count(kind) for kind in (ev.PRESENT, ev.FORK, ev.EXIT, ev.WRITE)) > 0
