@@ -30,6 +30,33 @@ def best(priority: Any, tried: int, turns: int) -> int:
     return found
 
 
+def shuffle(priority: Any, turns: int, seed: int) -> int:
+    """Give the turns random priorities; return the next seed. Seed 0 leaves them as they are."""
+    if seed != 0:
+        for turn in range(turns):
+            seed = next_random(seed)
+            priority[turn] = seed >> 8 & 0xFFFFFF
+    return seed
+
+
+def lower(
+    priority: Any, turn: int, threads: int, steps: int, seed: int, changed: int, changes: int, length: int
+) -> int:  # fmt: skip
+    """Lower the priority of what has just run, if it is time; return how often that was done so far.
+
+    Args:
+        steps: so far.
+        changed: see the result.
+        seed, changes, length: see `walk`.
+    """
+    if seed == 0 and steps == changes:
+        priority[turn % threads] = -1
+    elif seed != 0 and changed < changes and (seed >> 5 & 0xFFFFFF) % length == 0:
+        changed += 1
+        priority[turn] = -changed
+    return changed
+
+
 def walk(  # noqa: PLR0913  (native code takes arrays one by one)
     state: Any, node: Any, links: Any, waits: Any, broken: Any, path: Any, same: Any, ctl: Any, out: Any,
     priority: Any, words: int, depth: int, seed: int, changes: int, length: int,
@@ -38,9 +65,9 @@ def walk(  # noqa: PLR0913  (native code takes arrays one by one)
 
     Args:
         path: receives one row per step: the turn and the link.
-        priority: scratch space, one number per turn.
-        seed: of this schedule; not 0.
-        changes: the number of priority changes.
+        priority: one number per turn.
+        seed: of this schedule; 0 for the priorities that `priority` has.
+        changes: the number of priority changes; with seed 0 the step after which there is the only one.
         length: the estimated number of steps of a schedule.
 
     Returns:
@@ -49,9 +76,7 @@ def walk(  # noqa: PLR0913  (native code takes arrays one by one)
     threads = same.size
     turns = 2 * threads if depth else threads
     tables, shape = (node, links, waits, out), (words, threads, depth, -1)
-    for turn in range(turns):
-        seed = next_random(seed)
-        priority[turn] = seed >> 8 & 0xFFFFFF
+    seed = shuffle(priority, turns, seed)
     steps, changed = 0, 0
     while steps < path.shape[0]:
         ctl[breadth_first.POSITION], ctl[breadth_first.COUNT] = 0, 1
@@ -82,7 +107,5 @@ def walk(  # noqa: PLR0913  (native code takes arrays one by one)
         steps += 1
         out[1] = steps
         seed = next_random(seed)
-        if changed < changes and (seed >> 5 & 0xFFFFFF) % length == 0:
-            changed += 1
-            priority[turn] = -changed
+        changed = lower(priority, turn, threads, steps, seed, changed, changes, length)
     return breadth_first.PAUSED

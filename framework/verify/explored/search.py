@@ -11,7 +11,7 @@ from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.errors import FolioLabError, ModelError, UsageError
 from foliolab.framework.verify.attack import Budget, Progress
 from foliolab.framework.verify.counterexample import Counterexample
-from foliolab.framework.verify.explored.programs import Program
+from foliolab.framework.verify.explored.programs import HUGE, Program
 from foliolab.framework.verify.watchdog import Stuck
 
 if TYPE_CHECKING:
@@ -28,6 +28,10 @@ least."""
 
 Ended = Literal["complete", "broken", "memory", "time", "unconfirmed", "impossible", "failed"]
 """How a search ended. impossible: the policy has no such MM ID, or is not for so many mappings."""
+
+
+Way = Literal["whole", "by chance", "with one stop"]
+"""How a program is searched: exhaustively, by random schedules, or by those in which one thread stops once."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,8 @@ class Searcher:
             tso=means.tso, reduction=True, memory=self.budget.memory, ignore=task.ignore, compiled=means.compiled
         )
         whole = Budget(task.seconds, self.budget.memory, self.budget.seed, self.budget.stop)
+        if not task.deep and program.shape.max_order >= HUGE and self._cut(outcome, program, options, whole):
+            return
         while True:
             outcome.ended = self._once(outcome, program, options, whole.part(0.5 if task.deep else 1), program.name)
             laws = task.ignore | {example.law for example, _ in outcome.examples}
@@ -167,11 +173,28 @@ class Searcher:
             if ended != "complete" or not whole.left:
                 break
         if ended != "broken" and whole.left:
-            self._once(outcome, program, options, whole, f"{program.name}, random schedules", walk=True)
+            self._once(outcome, program, options, whole, f"{program.name}, random schedules", "by chance")
+
+    def _cut(self, outcome: Outcome, program: Program, options: Options, whole: Budget) -> bool:
+        """Stop each thread once, where the threads have too many steps for a short search; return whether they have."""
+        from foliolab.framework.verify.explored.cuts import Cuts
+
+        ignore = options.ignore
+        while whole.left:
+            ended = self._once(outcome, program, replace(options, ignore=ignore), whole, program.name, "with one stop")
+            if not isinstance(self._before, Cuts) or not self._before.is_long:
+                return False
+            laws = ignore | {example.law for example, _ in outcome.examples}
+            if ended != "broken" or laws <= ignore:
+                break
+            ignore = laws
+        outcome.ended = "broken" if outcome.examples else "unconfirmed" if outcome.unconfirmed else "time"
+        return True
 
     def _once(
-        self, outcome: Outcome, program: Program, options: Options, part: Budget, what: str, walk: bool = False
+        self, outcome: Outcome, program: Program, options: Options, part: Budget, what: str, way: Way = "whole"
     ) -> Ended:
+        from foliolab.framework.verify.explored.cuts import Cuts
         from foliolab.framework.verify.explored.exploration import Explorer
         from foliolab.framework.verify.explored.walker import Walker
         from foliolab.framework.verify.explored.world import World
@@ -195,16 +218,20 @@ class Searcher:
             raise
         except (Exception, Stuck):  # a policy's function may raise anything, or not end
             return "broken" if self._refuted_alone(outcome, program) else "unconfirmed"
-        if walk:
-            search: Explorer = Walker(world, options, self.budget.seed, self.means.schedules, before)
-        else:
-            search = Explorer(world, options, before)
+        search = Explorer(world, options, before)
+        if way == "by chance":
+            search = Walker(world, options, self.budget.seed, self.means.schedules, before)
+        elif way == "with one stop":
+            search = Cuts(world, options, before)
         found = search.run(keep_going)
+        if isinstance(search, Cuts) and not search.is_long:
+            self._before = None if search.is_symmetric else search
+            return "unconfirmed"
         if found.broken and search.reduces:
             search, found = self._shortest(search, options, keep_going)
         self._before = search
         keep_going(found)
-        outcome.schedules += found.states if walk else 0
+        outcome.schedules += found.states if way == "by chance" else 0
         outcome.states += found.states
         outcome.unjudged += found.unjudged
         outcome.interchangeable += found.symmetric

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
@@ -49,9 +50,9 @@ class Walker(Explorer):
         self.length = 50
         self.due = time.monotonic() + PATIENCE
         self.keep_going = keep_going
-        for number in range(self.found.states, self.most):
-            steps = self._walk(start, number)
-            self.found.states = number + 1
+        for seed, changes in self._schedules():
+            steps = self._walk(start, seed, changes)
+            self.found.states += 1
             self.found.transitions += steps
             self.found.depth = max(self.found.depth, steps)
             self.length = max(self.length, steps)
@@ -70,14 +71,19 @@ class Walker(Explorer):
             self.due = time.monotonic() + PATIENCE
         return bool(self.found.stopped)
 
-    def _walk(self, start: np.ndarray[tuple[int], np.dtype[np.int64]], number: int) -> int:
+    def _schedules(self) -> Iterator[tuple[int, int]]:
+        """The seed of each schedule, and its number of priority changes (see `pct.walk`)."""
+        for number in range(self.found.states, self.most):
+            seed = (self.seed * _MIX + (number + 1) * 0xD1B54A32D192ED03) & ((1 << 62) - 1) | 1
+            yield seed, ORDERINGS[number % len(ORDERINGS)]
+
+    def _walk(self, start: np.ndarray[tuple[int], np.dtype[np.int64]], seed: int, changes: int) -> int:
         """Run one schedule; return its number of steps."""
-        seed = (self.seed * _MIX + (number + 1) * 0xD1B54A32D192ED03) & ((1 << 62) - 1) | 1
-        changes = ORDERINGS[number % len(ORDERINGS)]
+        given = self.priority.copy()
         why = f.NEEDS_LINK
         while why == f.NEEDS_LINK and not self._is_late():
             nodes = self.nodes
-            self.state[0] = start
+            self.state[0], self.priority[:] = start, given
             self.ctl[f.BROKEN] = 0
             why = native("walk")(
                 self.state, nodes.table, nodes.links, nodes.waits, self.broken, self.walked, self.same, self.ctl,
