@@ -41,6 +41,7 @@ class Row:
         nr: how many pages of the same file folio.
         symmetry: whether interchangeable threads are taken for one another.
         reduction: whether with partial-order reduction.
+        sleep_sets: whether that has sleep sets beside persistent sets.
         target: seconds; 0: none.
     """
 
@@ -49,6 +50,7 @@ class Row:
     nr: int
     symmetry: bool = False
     reduction: bool = False
+    sleep_sets: bool = True
     target: float = 0.0
 
     @property
@@ -66,7 +68,7 @@ class Row:
     def name(self) -> str:
         """What it does."""
         pages = "page" if self.nr == 1 else "pages"
-        how = ", reduced" if self.reduction else ""
+        how = (", reduced" if self.sleep_sets else ", persistent sets only") if self.reduction else ""
         how += ", interchangeable" if self.symmetry else ""
         return f"{self.policy.name}, {self.threads} × (map + unmap), {self.nr} {pages}{how}"
 
@@ -78,8 +80,10 @@ ROWS: Final = (
     Row(no_page_mapcount.POLICY, 3, 2, target=MM_ID_S),
     Row(no_page_mapcount.POLICY, 3, 2, reduction=True, target=MM_ID_S),
     Row(_MM_ID, 3, 2),
+    Row(_MM_ID, 3, 2, reduction=True, sleep_sets=False),
     Row(_MM_ID, 3, 2, reduction=True),
     Row(_MM_ID, 4, 1),
+    Row(_MM_ID, 4, 1, reduction=True, sleep_sets=False),
     Row(_MM_ID, 4, 1, reduction=True),
     Row(_MM_ID, 4, 2, reduction=True),
     Row(_PAGES, 3, 2, target=PAGE_MAPCOUNT_S),
@@ -116,7 +120,7 @@ class Times:
 def measured(row: Row, runs: int) -> Times:
     """Explore a program several times, or once if it is large."""
     scheme, program = row.policy.with_parameters(), row.program
-    options = Options(symmetry=row.symmetry, reduction=row.reduction)
+    options = Options(symmetry=row.symmetry, reduction=row.reduction, sleep_sets=row.sleep_sets)
     found: list[Times] = []
     while len(found) < runs and not (found and found[0].found.states > LARGE):
         whole = explore(scheme, *program, options=options)

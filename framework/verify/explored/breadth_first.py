@@ -9,20 +9,22 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from foliolab.framework.verify.explored import nodes, persistent, stepping
+from foliolab.framework.verify.explored import nodes, persistent, sleeping, stepping
 from foliolab.framework.verify.explored import steps as s
 
-CONTROLS: Final = 22
+CONTROLS: Final = 27
 (
     POSITION, TURN, COUNT, TRANSITIONS, DEPTH, LEVEL_END, QUOTA, ENABLED, WANTED_NODE, WANTED_ANSWER, BROKEN, QUIESCENT,
-    CANONICAL, REFERENCES, REDUCES, EXPANDED, NEXT, WANTED_TURN,
+    CANONICAL, REFERENCES, REDUCES, EXPANDED, NEXT, WANTED_TURN, FRONT, AGAIN, BUSY, ASLEEP, NEXT_ASLEEP,
 ) = range(stepping.TABLES + 1, CONTROLS)  # fmt: skip
 """Elements of `ctl` behind those of `stepping`: the state that is expanded, and the next turn; the numbers of states
 and transitions; the depth, and the first state of the next level; transitions until the search returns; whether the
 present state has a successor, or a value that does not fit; the node and the result whose link is missing; the numbers
 of noted violations and quiescent states; whether threads are interchangeable; where the folio's reference count is (see
-`stepping.is_claimed`); whether the search reduces (see `persistent`); the threads of the present state that are
-expanded, and those of its successor; the thread whose link is missing."""
+`stepping.is_claimed`); 1 if the search reduces by persistent sets, 2 if by sleep sets, too; the threads of the present
+state that are expanded, and those of its successor; the thread whose link is missing; the first state that was never
+expanded; the number of the last state that must be expanded once more, counted from 1, or 0; whether a state is being
+expanded; the threads that sleep in the present state, and those in its successor (see `sleeping`)."""
 
 FINISHED, NEEDS_LINK, FULL, PAUSED, NEEDS_REHASH = range(5)
 """Why a search returns: all states are expanded; a link is missing; the memory for states is full; the quota is used
@@ -36,10 +38,16 @@ SHARED_REUSE: Final = 64
 CLAIMED_REUSE: Final = 128
 """Kinds of violations, beside the link flags EXCLUSIVE, LOST and FAULT."""
 PARENT_SHIFT: Final = 4
-EXPANDED_SHIFT: Final = 56
+EXPANDED_SHIFT: Final = 52
+SLEEP_SHIFT: Final = 56
 EVERYONE: Final = 0xF
-"""A state's `parent`: the turn that led to it, the state before from PARENT_SHIFT on, and from EXPANDED_SHIFT on the
-threads that must be expanded."""
+"""A state's `parent`: the turn that led to it, the state before from PARENT_SHIFT on, from EXPANDED_SHIFT on the
+threads that must be expanded, and from SLEEP_SHIFT on those that sleep."""
+AGAIN_SHIFT: Final = 4
+"""A state's `again`: the threads that have woken up since it was expanded, and from AGAIN_SHIFT on the number of the
+next such state."""
+SECOND: Final = 4
+"""The first bit of the second of two masks of threads."""
 _ROOM: Final = 8
 
 
@@ -52,23 +60,23 @@ def hashed(state: Any, at: int, width: int) -> int:
     return found
 
 
-def insert(state: Any, table: Any, at: int, width: int) -> bool:
-    """Put the state in row `at` into the hash table; return whether it is new."""
+def insert(state: Any, table: Any, at: int, width: int) -> int:
+    """Put the state in row `at` into the hash table; return the row of the same state, or -1 if it is new."""
     code = hashed(state, at, width)
     last = table.size - 1
     tag = code >> 40 & 0x7FFFFF
     slot = code & last
     while table[slot] != 0:
         if table[slot] >> 40 == tag:
-            other = (table[slot] & stepping.NODE_MASK) - 1
+            other: int = (table[slot] & stepping.NODE_MASK) - 1
             i = 0
             while i < width and state[other, i] == state[at, i]:
                 i += 1
             if i == width:
-                return False
+                return other
         slot = (slot + 1) & last
     table[slot] = tag << 40 | (at + 1)
-    return True
+    return -1
 
 
 def rehash(state: Any, table: Any, first: int, count: int) -> int:
@@ -88,17 +96,18 @@ def arrange(row: Any, at: int, words: int, same: Any, mask: int) -> int:
     """Sort interchangeable threads by their nodes: the canonical form of a state.
 
     Args:
-        mask: of threads.
+        mask: two masks of threads, the second from SECOND on.
 
     Returns:
-        the mask of the same threads afterwards.
+        the masks of the same threads afterwards.
     """
     for a in range(same.size):
         for b in range(a + 1, same.size):
             if same[a] == same[b] and row[at, words + a] > row[at, words + b]:
                 row[at, words + a], row[at, words + b] = row[at, words + b], row[at, words + a]
-                if (mask >> a ^ mask >> b) & 1:
-                    mask ^= 1 << a | 1 << b
+                for first in range(0, 2 * SECOND, SECOND):
+                    if (mask >> first + a ^ mask >> first + b) & 1:
+                        mask ^= (1 << a | 1 << b) << first
     return mask
 
 
@@ -246,7 +255,7 @@ def successor(
         turn: a thread, or, from `threads` on, a store buffer to flush.
 
     Returns:
-        0, BLOCKED (no successor) or UNKNOWN (the thread's next link is missing).
+        0, BLOCKED (no successor), UNKNOWN (the thread's next link is missing), or COVERED.
     """
     node, _, waits, out = tables
     words, threads, depth, bound = shape
@@ -254,6 +263,7 @@ def successor(
     whose = turn % threads
     current = 0
     ctl[NEXT], out[1] = -1, 1
+    ctl[NEXT_ASLEEP] = 0
     if bound >= 0:
         current = preemption(state, at, free, words, threads, depth, (node, waits, out), whose)
         if current >> 8 > bound:
@@ -265,7 +275,12 @@ def successor(
     if turn >= threads:
         return 0 if stepping.flush(state, free, words + threads + 1 + 2 * depth * whose, depth) else stepping.BLOCKED
     noted, steps, others = ctl[BROKEN], 0, 0
+    asleep = ctl[ASLEEP]
     while others == 0:
+        out[1] = steps
+        still = sleeping.behind(state, free, words, threads, node, masks, turn, asleep)
+        if still == sleeping.COVERED:
+            return sleeping.COVERED
         link = step_of(state, tables, broken, ctl, shape, turn, steps > 0)
         if link == stepping.UNKNOWN or (link < 0 and steps == 0):
             return link
@@ -274,6 +289,7 @@ def successor(
         if 2 * steps + 3 < out.size:
             out[2 * steps + 2], out[2 * steps + 3] = turn, out[0]
         steps += 1
+        asleep = still
         arrive(state, tables, broken, ctl, words, threads, turn, link)
         if ctl[REDUCES] == 0 or threads == 1 or noted != ctl[BROKEN]:
             break
@@ -281,24 +297,69 @@ def successor(
         turn = persistent.first_of(ctl[NEXT])
         others = ctl[NEXT] ^ 1 << turn
     out[1] = steps
+    ctl[NEXT_ASLEEP] = asleep
     return 0
 
 
 def keep(
-    state: Any, table: Any, parent: Any, quiescent: Any, node: Any, ctl: Any, words: int, threads: int, turn: int,
-    steps: int,
+    state: Any, table: Any, parent: Any, again: Any, quiescent: Any, node: Any, ctl: Any, words: int, threads: int,
+    turn: int,
 ) -> None:  # fmt: skip
-    """Count the transitions of a turn, and keep the state that it leads to if it is new."""
+    """Keep the state that a turn leads to if it is new; else wake up what sleeps there, but not here."""
+    free = ctl[COUNT]
+    known = insert(state, table, free, state.shape[1])
+    if known >= 0:
+        wake(parent, again, ctl, known)
+        return
+    threads_there = ctl[NEXT_ASLEEP] << SLEEP_SHIFT | (ctl[NEXT] & EVERYONE) << EXPANDED_SHIFT
+    parent[free] = threads_there | ctl[POSITION] << PARENT_SHIFT | turn
+    if is_quiescent(state, free, words, threads, node):
+        quiescent[ctl[QUIESCENT]] = free
+        ctl[QUIESCENT] += 1
+    ctl[COUNT] = free + 1
+
+
+def spend(ctl: Any, steps: int) -> None:
+    """Count the transitions of a turn."""
     ctl[ENABLED] = 1
     ctl[TRANSITIONS] += steps
     ctl[QUOTA] -= steps
-    free = ctl[COUNT]
-    if insert(state, table, free, state.shape[1]):
-        parent[free] = (ctl[NEXT] & EVERYONE) << EXPANDED_SHIFT | ctl[POSITION] << PARENT_SHIFT | turn
-        if is_quiescent(state, free, words, threads, node):
-            quiescent[ctl[QUIESCENT]] = free
-            ctl[QUIESCENT] += 1
-        ctl[COUNT] = free + 1
+
+
+def wake(parent: Any, again: Any, ctl: Any, known: int) -> None:
+    """Let only those threads sleep in a known state that sleep on this way to it, too."""
+    woken = parent[known] >> SLEEP_SHIFT & ~ctl[NEXT_ASLEEP] & EVERYONE
+    if woken == 0:
+        return
+    parent[known] ^= woken << SLEEP_SHIFT
+    if known >= ctl[FRONT]:
+        return  # it will be expanded
+    if again[known] & EVERYONE == 0:
+        again[known] = ctl[AGAIN] << AGAIN_SHIFT
+        ctl[AGAIN] = known + 1
+    again[known] |= woken
+
+
+def choose(parent: Any, again: Any, ctl: Any) -> None:
+    """Choose the next state: one in which a thread has woken up, else the first that was never expanded."""
+    if ctl[AGAIN] > 0:
+        at = ctl[AGAIN] - 1
+        ctl[AGAIN] = again[at] >> AGAIN_SHIFT
+        ctl[EXPANDED] = again[at] & EVERYONE
+        again[at] = 0
+        ctl[ASLEEP] = parent[at] >> SLEEP_SHIFT & EVERYONE
+        ctl[ENABLED] = 1
+    else:
+        at = ctl[FRONT]
+        if at == ctl[LEVEL_END]:
+            ctl[DEPTH] += 1
+            ctl[LEVEL_END] = ctl[COUNT]
+        ctl[FRONT] = at + 1
+        ctl[ASLEEP] = parent[at] >> SLEEP_SHIFT & EVERYONE
+        ctl[EXPANDED] = parent[at] >> EXPANDED_SHIFT & EVERYONE & ~ctl[ASLEEP]
+        ctl[ENABLED] = ctl[ASLEEP] != 0  # what sleeps can go on
+    ctl[POSITION] = at
+    ctl[BUSY] = 1
 
 
 def why_return(state: Any, table: Any, quiescent: Any, ctl: Any) -> int:
@@ -313,8 +374,8 @@ def why_return(state: Any, table: Any, quiescent: Any, ctl: Any) -> int:
 
 
 def search(  # noqa: PLR0913  (native code takes arrays one by one)
-    state: Any, node: Any, links: Any, waits: Any, broken: Any, table: Any, parent: Any, quiescent: Any, same: Any,
-    ctl: Any, out: Any, own: Any, future: Any, locks: Any, words: int, depth: int, bound: int,
+    state: Any, node: Any, links: Any, waits: Any, broken: Any, table: Any, parent: Any, again: Any, quiescent: Any,
+    same: Any, ctl: Any, out: Any, own: Any, future: Any, locks: Any, words: int, depth: int, bound: int,
 ) -> int:  # fmt: skip
     """Continue a search.
 
@@ -323,7 +384,8 @@ def search(  # noqa: PLR0913  (native code takes arrays one by one)
         node, links, waits: see `nodes`.
         broken, quiescent: notes for Python: violations, and quiescent states.
         table: the hash table of states; its size is a power of two.
-        parent: for each state the state before it and the turn between them.
+        parent, again: for each state the state before it and the turn between them, and the threads that are expanded;
+            see EXPANDED_SHIFT and AGAIN_SHIFT.
         same: the class of each thread; if ctl[CANONICAL], threads of a class are interchangeable.
         ctl: see CONTROLS.
         out: receives the result of a step.
@@ -338,16 +400,12 @@ def search(  # noqa: PLR0913  (native code takes arrays one by one)
     threads = same.size
     turns = 2 * threads if depth else threads
     tables, masks = (node, links, waits, out), (own, future, locks)
-    while ctl[POSITION] < ctl[COUNT]:
-        if ctl[TURN] == 0:
+    while ctl[BUSY] or ctl[AGAIN] or ctl[FRONT] < ctl[COUNT]:
+        if ctl[BUSY] == 0:
             why = why_return(state, table, quiescent, ctl)
             if why != FINISHED:
                 return why
-            if ctl[POSITION] == ctl[LEVEL_END]:
-                ctl[DEPTH] += 1
-                ctl[LEVEL_END] = ctl[COUNT]
-            ctl[ENABLED] = 0
-            ctl[EXPANDED] = parent[ctl[POSITION]] >> EXPANDED_SHIFT & EVERYONE
+            choose(parent, again, ctl)
         while ctl[TURN] < turns:
             turn = ctl[TURN]
             followed = stepping.BLOCKED
@@ -357,13 +415,18 @@ def search(  # noqa: PLR0913  (native code takes arrays one by one)
                 return NEEDS_LINK
             ctl[TURN] = turn + 1
             if followed != stepping.BLOCKED:
-                if ctl[CANONICAL]:
-                    ctl[NEXT] = arrange(state, ctl[COUNT], words, same, ctl[NEXT])
-                keep(state, table, parent, quiescent, node, ctl, words, threads, turn, out[1])
+                spend(ctl, out[1])
+                if followed != sleeping.COVERED:
+                    if ctl[CANONICAL]:
+                        both = ctl[NEXT] & EVERYONE | ctl[NEXT_ASLEEP] << SECOND
+                        both = arrange(state, ctl[COUNT], words, same, both)
+                        ctl[NEXT], ctl[NEXT_ASLEEP] = both & EVERYONE, both >> SECOND
+                    keep(state, table, parent, again, quiescent, node, ctl, words, threads, turn)
+                if ctl[REDUCES] > 1:
+                    ctl[ASLEEP] |= 1 << turn
         if ctl[ENABLED] == 0 and not is_over(state, ctl[POSITION], words, threads, node):
             note(broken, ctl, DEADLOCK, ctl[POSITION], 0, 0)
-        ctl[TURN] = 0
-        ctl[POSITION] += 1
+        ctl[TURN] = ctl[BUSY] = 0
     return FINISHED
 
 

@@ -65,6 +65,7 @@ class Options:
         symmetry: whether symmetry reduction is used where it applies.
         reduction: whether partial-order reduction is used where it applies: without store buffers and a bound. It loses
             no violation, but the path to one may be longer than necessary.
+        sleep_sets: whether it has sleep sets beside persistent sets.
         memory: bytes for states.
         keep_on: continue after a violation.
         ignore: laws whose violations are ignored.
@@ -75,6 +76,7 @@ class Options:
     bound: int = -1
     symmetry: bool = True
     reduction: bool = False
+    sleep_sets: bool = True
     memory: int = 1 << 30
     keep_on: bool = False
     ignore: frozenset[str] = frozenset()
@@ -196,11 +198,12 @@ class Explorer:
         self.judge = Judge(world, self.sharing, self.tries)
         threads = len(world.programs)
         width = len(live) + threads + 1 + 2 * self.depth * threads
-        self.rows = max(self.options.memory // (8 * width + 8 + 32), 64)
+        self.rows = max(self.options.memory // (8 * width + 16 + 32), 64)
         self.state: Table = np.zeros((self.rows, width), np.int64)
         self.state[0, : len(live)] = live
         self.state[0, len(live) : len(live) + threads] = self.found.roots
         self.parent = np.zeros(self.rows, np.int64)
+        self.again = np.zeros(self.rows, np.int64)
         self.broken = np.zeros((64, f.BROKEN_WIDTH), np.int64)
         self.quiescent = np.zeros(256, np.int64)
         self.out = np.zeros(2, np.int64)
@@ -222,7 +225,7 @@ class Explorer:
         self.ctl[f.CONTROLS :] = tables
         self.ctl[[GIVEN, FIRST_FRAME, FRAMES, TABLES]] = self.world.given, *self.world.folio, f.CONTROLS
         self.ctl[[f.COUNT, f.LEVEL_END, f.QUIESCENT]] = 1
-        self.ctl[[f.CANONICAL, f.REDUCES]] = self.found.symmetric, self.reduces
+        self.ctl[[f.CANONICAL, f.REDUCES]] = self.found.symmetric, self.reduces * (1 + self.options.sleep_sets)
         self.ctl[f.REFERENCES] = self.counted
         self.parent[0] = f.EVERYONE << f.EXPANDED_SHIFT
         self._hash(FIRST_TABLE, lambda _: True)
@@ -266,7 +269,7 @@ class Explorer:
     def release(self) -> None:
         """Free the memory of the states; the result and the tries stay."""
         self.before = None
-        self.state = self.parent = self.table = np.zeros(0, np.int64)
+        self.state = self.parent = self.again = self.table = np.zeros(0, np.int64)
 
     # -- the search ------------------------------------------------------------------------------------
     def _search(self, keep_going: KeepGoing) -> None:
@@ -279,8 +282,8 @@ class Explorer:
                 due = time.monotonic() + PATIENCE
             nodes = self.nodes
             why = run(
-                self.state, nodes.table, nodes.links, nodes.waits, self.broken, self.table, self.parent, self.quiescent,
-                self.same, ctl, self.out, *self.masks, len(self.words), self.depth, self.options.bound,
+                self.state, nodes.table, nodes.links, nodes.waits, self.broken, self.table, self.parent, self.again,
+                self.quiescent, self.same, ctl, self.out, *self.masks, len(self.words), self.depth, self.options.bound,
             )  # fmt: skip
             if why == f.NEEDS_LINK:
                 self._extend(int(ctl[f.WANTED_NODE]), int(ctl[f.WANTED_ANSWER]))
@@ -433,7 +436,7 @@ class Explorer:
         scratch = np.zeros((2, self.state.shape[1]), np.int64)
         scratch[0] = self.state[at]
         self.arrived = scratch[1]
-        ctl[f.POSITION], ctl[f.COUNT] = 0, 1
+        ctl[f.POSITION], ctl[f.COUNT], ctl[f.ASLEEP] = 0, 1, 0
         nodes, words, threads = self.nodes, len(self.words), len(self.same)
         native("follow")(
             scratch, nodes.table, nodes.links, nodes.waits, self.broken.copy(), self.same, ctl, out, *self.masks, words,

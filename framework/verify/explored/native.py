@@ -9,7 +9,7 @@ from typing import Any, Final
 from foliolab.framework.verify.explored import breadth_first, pct, reach
 
 SEARCHES: Final[dict[str, tuple[Callable[..., Any], str]]] = {
-    "search": (breadth_first.search, "tttttvvvvvvtttiii"),
+    "search": (breadth_first.search, "tttttvvvvvvvtttiii"),
     "follow": (breadth_first.follow, "tttttvvvtttiii"),
     "mark": (reach.mark, "tttiii"),
     "spread": (reach.spread, "tttttii"),

@@ -8,6 +8,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.operation import Operation
 from foliolab.framework.errors import FolioLabError
+from foliolab.framework.verify.explored import breadth_first as f
 from foliolab.framework.verify.explored import derived
 from foliolab.framework.verify.explored.exploration import Explorer, Options
 from foliolab.framework.verify.explored.nodes import BETWEEN_AT, WHAT
@@ -153,6 +155,31 @@ def test_it_needs_few_states() -> None:
     assert both is not None
     whole, less = (explorer.found for explorer in both)
     assert 5 * less.states < whole.states and less.judged == whole.judged
+
+
+def test_sleep_sets_need_fewer_transitions_than_persistent_sets_alone() -> None:
+    program = files(3, 1)
+    alone, less = (search(SHIPPED[2], program, symmetry=False, reduction=True, sleep_sets=how) for how in (False, True))
+    assert 10 * less.found.transitions < 9 * alone.found.transitions
+    assert less.found.states <= alone.found.states
+    assert quiescent(less) == quiescent(alone)
+
+
+def test_what_sleeps_on_one_way_to_a_state_and_not_on_another_is_done_there() -> None:
+    """Thread 2 wakes up in state 1, which was expanded before, and in state 2, which was not."""
+    ctl = np.zeros(f.CONTROLS, np.int64)
+    parent, again = (np.zeros(4, np.int64) for _ in range(2))
+    ctl[f.FRONT], ctl[f.COUNT], ctl[f.NEXT_ASLEEP] = 2, 3, 0b010
+    for at in (1, 2):
+        parent[at] = 0b110 << f.SLEEP_SHIFT | 0b111 << f.EXPANDED_SHIFT
+        f.wake(parent, again, ctl, at)
+    expanded = []
+    while ctl[f.AGAIN] or ctl[f.FRONT] < ctl[f.COUNT]:
+        f.choose(parent, again, ctl)
+        expanded.append(tuple(int(ctl[one]) for one in (f.POSITION, f.EXPANDED, f.ASLEEP)))
+    assert expanded == [(1, 0b100, 0b010), (2, 0b101, 0b010)]
+    f.wake(parent, again, ctl, 1)
+    assert ctl[f.AGAIN] == 0, "once is enough"
 
 
 def test_a_search_under_tso_or_with_a_bound_is_not_reduced() -> None:
