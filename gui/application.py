@@ -21,6 +21,7 @@ from foliolab.framework.isolation.signals import STOPS
 from foliolab.gui.garbage import Collector
 from foliolab.gui.main_window import Window
 from foliolab.gui.window import session
+from foliolab.gui.window.ahead import AHEAD
 from foliolab.gui.window.jobs import Jobs
 from foliolab.gui.window.library import Library
 from foliolab.gui.window.settings import Settings
@@ -62,11 +63,13 @@ def start(files: Sequence[Path], plugins: Sequence[Path]) -> int:
             signal.signal(number, signal.SIG_DFL)
     collector = Collector()
     window.show()
+    QTimer.singleShot(0, window, AHEAD.begin)
     if files:
         QTimer.singleShot(0, window, partial(_open, window, files))
     try:
         return application.exec()
     finally:
+        AHEAD.shut()
         collector.stop()
 
 
@@ -95,8 +98,8 @@ def workspaces() -> list[type[Workspace]]:
 
 
 def _open(window: Window, files: Sequence[Path]) -> None:
-    """Open files, as soon as the policies that they may need are loaded."""
-    if not window.library.settled:
+    """Open files, as soon as the policies and modules that they may need are loaded."""
+    if not window.library.settled or not AHEAD.done:
         QTimer.singleShot(SOON, window, partial(_open, window, files))
         return
     for path in files:

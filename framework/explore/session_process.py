@@ -133,12 +133,27 @@ class SessionProcess(SessionCommands):
 
     def close(self, timeout: float = GRACE) -> bool:
         """End the process, by force if it does not end in time; return whether it has ended."""
-        self._send("close")
+        self.leave()
         self._child.end(timeout)
-        self._cancel_questions()
-        self._next_view = None
         self._folder.remove()
         return not self.process.is_alive()
+
+    def leave(self) -> None:
+        """Ask the process to end, without waiting for it; `left` says whether it has, and `close` waits for it."""
+        self._send("close")
+        self._child.pipe.close()
+        self._cancel_questions()
+        self._next_view = None
+
+    def left(self, kill: bool = False) -> bool:
+        """Whether the process has ended; then nothing of it is left.
+
+        Args:
+            kill: end it by force.
+        """
+        if kill:
+            self._child.kill()
+        return not self.process.is_alive() and self.close()
 
     def _send(self, *message: Any) -> None:
         if self._child.pipe.closed:

@@ -192,11 +192,15 @@ class Child:
         if self.process.pid is None:
             return
         self.process.join(grace)
-        if self._leads_group:
+        self.kill()
+        self.process.join()
+
+    def kill(self) -> None:
+        """Kill the child, and what it started if it leads a group, without waiting for the end; then call `end`."""
+        if self._leads_group and self.process.pid is not None:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, signal.SIGKILL)
         self.process.kill()
-        self.process.join()
 
     def _next(self) -> object:
         try:

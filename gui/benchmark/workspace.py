@@ -251,8 +251,9 @@ class BenchmarkWorkspace(Workspace):
             self.statusBar().showMessage("Stopped: the view shows what was measured until then", 8000)
 
     def _ended(self) -> None:
-        self.job = None
-        self.controls.runs(False)
+        if self.sender() is self.job:  # otherwise another job has replaced it
+            self.job = None
+            self.controls.runs(False)
 
     def show_result(self, result: Result) -> None:
         """Show a result, complete or not."""

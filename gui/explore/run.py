@@ -79,9 +79,10 @@ class Run:
         elif not isinstance(fault, FolioLabError):
             raise fault
 
-    def close(self) -> None:
-        """Cancel open questions and end the process."""
+    def leave(self) -> SessionProcess:
+        """Cancel open questions, and ask the process to end; return its session, which ends it."""
         for future, _ in self._open.values():
             future.cancel()
         self._open.clear()
-        self.session.close()
+        self.session.leave()
+        return self.session

@@ -19,6 +19,7 @@ from foliolab.gui.explore.controls import Controls
 from foliolab.gui.explore.findables import find_steps, findables
 from foliolab.gui.explore.going import Going
 from foliolab.gui.explore.inspecting import Inspecting
+from foliolab.gui.explore.leaving import Leaving
 from foliolab.gui.explore.map_grid import MapGrid
 from foliolab.gui.explore.menus import offer_menus
 from foliolab.gui.explore.run_bar import RunBar
@@ -79,6 +80,7 @@ class ExploreWorkspace(Workspace):
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
         self.run: Run | None = None
+        self._leaving = Leaving(self)
         self.facts: Facts | None = None
         self._facts_asked = False
         self._views = 0
@@ -220,7 +222,7 @@ class ExploreWorkspace(Workspace):
         if self.inspector is not None:
             self.inspector.clear()
         if self.run is not None:
-            self.run.close()
+            self._leaving.add(self.run.leave())
         self.answer.clear()
         self.run, self.facts, self.close_up.run = None, None, None
         self.inspecting.begin()
@@ -477,3 +479,4 @@ class ExploreWorkspace(Workspace):
 
     def shut(self) -> None:
         self._end()
+        self._leaving.shut()

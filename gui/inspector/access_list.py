@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal
 from PySide6.QtWidgets import QAbstractItemView, QTreeWidgetItem
 
 from foliolab.framework.escaping import visible
@@ -18,6 +18,8 @@ from foliolab.gui.widgets.sorted_tree import SortedItem, SortedTree
 from foliolab.gui.window.plain import tip
 
 HEADINGS: Final = ("", "access", "field", "value", "function", "line")
+AT_ONCE: Final = 100
+"""Accesses that are listed in one event of the window's loop, which takes some ten milliseconds."""
 SIGNS: Final = {"read": "○", "write": "●", "lock": "◆", "unlock": "◇"}
 """The signs of the sequence diagram: hollow for reads, filled for writes, diamonds for locks."""
 
@@ -50,6 +52,8 @@ class AccessList(SortedTree):
     def __init__(self) -> None:
         super().__init__("Memory accesses of the step", HEADINGS)
         self._accesses: tuple[Access, ...] = ()
+        self._filling = QTimer(self, interval=0)
+        self._filling.timeout.connect(self._fill)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setAllColumnsShowFocus(True)
@@ -63,15 +67,27 @@ class AccessList(SortedTree):
         with QSignalBlocker(self):
             if tuple(accesses) != self._accesses:
                 self._accesses = tuple(accesses)
-                self.show_items([self._item(access) for access in accesses])
+                self.show_items(())
+                self._filling.start()
+            self._fill(at + 1)
             item = self.numbered(at)
             if item is not None:
                 self.setCurrentItem(item)
                 self.scrollToItem(item, QAbstractItemView.ScrollHint.EnsureVisible)
         self.setAccessibleDescription(f"{len(accesses)} accesses")
 
+    def _fill(self, least: int = 0) -> None:
+        """List the next `AT_ONCE` accesses, and so many that at least the first `least` are listed."""
+        first, nr = self.topLevelItemCount(), len(self._accesses)
+        end = min(max(first + AT_ONCE, least), nr)
+        if first < end:
+            self.add_items([self._item(access) for access in self._accesses[first:end]])
+        if end == nr:
+            self._filling.stop()
+
     def go(self, at: int) -> None:
         """Select an access; `chosen` is emitted."""
+        self._fill(at + 1)
         item = self.numbered(at)
         if item is not None:
             self.setCurrentItem(item)
@@ -89,8 +105,9 @@ class AccessList(SortedTree):
         thread = f"thread {access.thread}, " if access.thread >= 0 else ""
         text = f"{thread}{kind(access)}: {access.description}\n{Path(access.file).name}:{access.line}: {access.code}"
         item.setData(0, Qt.ItemDataRole.AccessibleTextRole, text)
+        shown_text = tip(text)
         for column in range(len(texts)):
-            item.setToolTip(column, tip(text))
+            item.setToolTip(column, shown_text)
         if access.stored is not None and access.writes:
             for column in (1, 2, 3):
                 item.setFont(column, bold(self.font()))

@@ -78,10 +78,10 @@ class PolicyTree(SortedTree):
         for head in heads:
             head.setFirstColumnSpanned(True)
             head.setExpanded(True)
-        self._filling = False
         first = again or next(self._items(), None)
         if first is not None:
             self.setCurrentItem(first)
+        self._filling = False
         self.chosen.emit(self.entry)
 
     def choose(self, name: str = "", source: str = "") -> bool:

@@ -257,8 +257,9 @@ class VerifyWorkspace(Workspace):
             self.show_example(examples[0].counterexample)
 
     def _ended(self) -> None:
-        self.job = None
-        self.options.runs(False)
+        if self.sender() is self.job:  # otherwise another job has replaced it
+            self.job = None
+            self.options.runs(False)
 
     # -- a counterexample ------------------------------------------------------------------------------
     def show_example(self, example: Counterexample) -> None:

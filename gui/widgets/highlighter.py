@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from PySide6.QtGui import QFont, QSyntaxHighlighter, QTextCharFormat, QTextDocument
 
 if TYPE_CHECKING:
+    from pygments.lexer import RegexLexer
+
     from foliolab.gui.window.theme import Theme
 
 COLOURS: Final[Mapping[str, str]] = {
@@ -50,7 +52,7 @@ class Highlighter(QSyntaxHighlighter):
 
     def read(self, text: str, path: str) -> None:
         """Tokenize the text that the document is about to get; the suffix of its path says the language."""
-        self._lines = _tokens(text, path.endswith(C_SUFFIXES)) if len(text) <= MOST else {}
+        self._lines = _tokens(text, path) if len(text) <= MOST else {}
 
     def paint(self, theme: Theme) -> None:
         self._formats = _formats(theme)
@@ -61,17 +63,23 @@ class Highlighter(QSyntaxHighlighter):
             self.setFormat(token.start, token.length, self._formats[token.kind])
 
 
-def _tokens(text: str, is_c: bool) -> dict[int, list[_Token]]:
-    """The coloured tokens by line number; a token that spans lines stands in each of them."""
-    from pygments.lexers.c_cpp import CLexer  # imported here: they take tens of milliseconds
+def lexer(path: str) -> RegexLexer:
+    """What finds the tokens of a text; the suffix of its path says the language. The first one takes long to make."""
+    from pygments.lexers.c_cpp import CLexer
     from pygments.lexers.python import PythonLexer
+
+    made: RegexLexer = CLexer() if path.endswith(C_SUFFIXES) else PythonLexer()
+    return made
+
+
+def _tokens(text: str, path: str) -> dict[int, list[_Token]]:
+    """The coloured tokens by line number; a token that spans lines stands in each of them."""
     from pygments.token import string_to_tokentype
 
-    lexer = CLexer() if is_c else PythonLexer()
     kinds = {string_to_tokentype(name): name for name in COLOURS}
     found: dict[int, list[_Token]] = {}
     line = column = 0
-    for _, token, value in lexer.get_tokens_unprocessed(text):
+    for _, token, value in lexer(path).get_tokens_unprocessed(text):
         kind = next((kinds[one] for one in reversed(token.split()) if one in kinds), "")
         for number, part in enumerate(value.split("\n")):
             if number:

@@ -50,12 +50,17 @@ class SortedTree(QTreeWidget):
     def show_items(self, items: Sequence[SortedItem]) -> None:
         """Replace the items at the top, which have those below them; the own order is the one they come in."""
         self.clear()
-        self._tops = list(items)
-        self.addTopLevelItems(self._tops)
-        for number, item in enumerate(items):
+        self._tops = []
+        self.add_items(items)
+
+    def add_items(self, items: Sequence[SortedItem]) -> None:
+        """Add items at the top; in the own order they come last."""
+        for number, item in enumerate(items, len(self._tops)):
             item.setData(0, NUMBER, number)
             for below in range(item.childCount()):
                 item.child(below).setData(0, NUMBER, below)
+        self._tops += items
+        self.addTopLevelItems(items)
         if self.columns.at >= 0:
             self.sort()
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
@@ -76,7 +74,14 @@ class Job(QObject):
             QTimer.singleShot(int(AT_ONCE * 1000), self.kill)
 
     def kill(self) -> None:
-        """Kill the job now, with all processes that it started."""
+        """Kill the job with all processes that it started, without waiting here for their end."""
+        if not self._child.pipe.closed:
+            self._notifier.setEnabled(False)
+            self._child.kill()
+            self._leave()
+
+    def shut(self) -> None:
+        """Kill the job, and wait for its end."""
         self._end()
 
     def _take(self) -> None:
@@ -94,12 +99,15 @@ class Job(QObject):
                     self.reported.emit(message)
         if self._child.over:
             self._notifier.setEnabled(False)
-            self._leave(time.monotonic() + AT_ONCE)
+            QTimer.singleShot(int(AT_ONCE * 1000), self, self.kill)
+            self._leave()
 
-    def _leave(self, until: float) -> None:
-        """Let the process end by itself, without waiting for it here; after a moment it is killed."""
-        if self.process.is_alive() and time.monotonic() < until and not self._child.pipe.closed:
-            QTimer.singleShot(LOOK, self, partial(self._leave, until))
+    def _leave(self) -> None:
+        """Look again and again whether the process has ended: its end may take long, and the window does not wait."""
+        if self._child.pipe.closed:
+            return
+        if self.process.is_alive():
+            QTimer.singleShot(LOOK, self, self._leave)
         else:
             self._end()
 
@@ -150,10 +158,13 @@ class Jobs(QObject):
         self.changed.emit()
 
     def shut(self) -> None:
-        """Kill all jobs now."""
-        for job in list(self.running):
+        """Kill all jobs, and wait for their end."""
+        running = list(self.running)
+        for job in running:
             job.cancelled = True
             job.kill()
+        for job in running:
+            job.shut()
 
 
 class JobsChip(QWidget):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -66,6 +68,7 @@ class Library(QObject):
         self._saved: set[str] = set()
         self.checks: dict[str, Checked] = {}
         self._job: Job | None = None
+        self._ledger: tuple[Registry, list[tuple[str, int, int, int]], Ledger] | None = None
         self._watcher = QFileSystemWatcher(self)
         self._watcher.fileChanged.connect(self._touched)
         self._watcher.directoryChanged.connect(self._touched)
@@ -127,9 +130,15 @@ class Library(QObject):
         return found
 
     def ledger(self) -> Ledger:
-        """The kept verdicts, read from disk each time because a verification may have added some."""
-        from foliolab.framework.verify.ledger import Ledger
+        """The kept verdicts, read from disk again if a verification has added some."""
+        from foliolab.framework.verify.ledger import Ledger, folder
 
+        with suppress(OSError):  # there is no such folder yet, or a file has gone meanwhile
+            files = [(entry.name, entry.stat()) for entry in os.scandir(folder())]
+            stamp = sorted((name, stat.st_mtime_ns, stat.st_size, stat.st_ino) for name, stat in files)
+            if self._ledger is None or self._ledger[0] is not self.registry or self._ledger[1] != stamp:
+                self._ledger = self.registry, stamp, Ledger.of(self.registry)
+            return self._ledger[2]
         return Ledger.of(self.registry)
 
     def witnesses(self) -> Witnesses:

@@ -3,6 +3,7 @@
     python tests/benchmarks/window.py                     # offscreen; --xvfb: in a real window under Xvfb
     python tests/benchmarks/window.py --minutes 10        # memory over ten minutes of Explore at full speed
     python tests/benchmarks/window.py --heartbeat         # only a session that does everything once: its longest events
+    python tests/benchmarks/window.py --heartbeat explore # only a chapter of it
 
 Explore plays eight maps of 1 GiB (262,144 pages each) under four policies, all of them painted, with the strip of
 curves beside them. Printed are: frames a second, processor time a frame, page operations a second in all lanes, time
@@ -20,9 +21,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
+
+import whole_session
 
 POLICIES: Final = ("mm-id", "page-mapcount", "no-page-mapcount", "exact")
 ROUNDS: Final = 60
@@ -88,6 +91,7 @@ class Bench:
 
         from foliolab.gui.application import make
         from foliolab.gui.garbage import Collector
+        from foliolab.gui.window.ahead import AHEAD
         from foliolab.gui.window.settings import Settings
 
         self.application = QApplication.instance() or QApplication([])
@@ -99,6 +103,7 @@ class Bench:
         self.window = make(self.application, [str(million)], Settings(store))  # type: ignore[arg-type]
         self.window.resize(*size)
         self.window.show()
+        AHEAD.begin()  # as `application.start` does
         self.window.go("explore")
         self.workspace: Any = self.window.here
 
@@ -264,16 +269,16 @@ def growth(bench: Bench, minutes: float) -> None:
     )
 
 
-def everything(size: tuple[int, int]) -> None:
+def everything(size: tuple[int, int], chapters: Sequence[str] = whole_session.CHAPTERS) -> None:
     """The longest events of a session that does everything once, with a data folder of its own."""
-    import whole_session
+    from foliolab.gui.window.ahead import AHEAD
 
     print("a session that does everything once")
     with tempfile.TemporaryDirectory() as folder:
         os.environ["FOLIOLAB_DATA"] = folder
         bench = Bench(size)
-        bench.until(lambda: bench.window.library.settled, 60)
-        print(whole_session.report(whole_session.Session(bench.window, bench.until).run()), flush=True)
+        bench.until(lambda: bench.window.library.settled and AHEAD.done, 60)
+        print(whole_session.report(whole_session.Session(bench.window, bench.until).run(chapters)), flush=True)
         bench.close()
         del os.environ["FOLIOLAB_DATA"]
 
@@ -286,7 +291,10 @@ def main() -> None:
     options.add_argument("--size", default="1600x1000", help="of the window")
     options.add_argument("--pattern", default="snapshot", help="what is played")
     options.add_argument("--xvfb", action="store_true", help="in a real window under Xvfb")
-    options.add_argument("--heartbeat", action="store_true", help="only the session and its longest events")
+    options.add_argument(
+        "--heartbeat", nargs="*", choices=whole_session.CHAPTERS, metavar="CHAPTER",
+        help=f"only the session and its longest events, or these of its chapters: {', '.join(whole_session.CHAPTERS)}",
+    )  # fmt: skip
     chosen = options.parse_args()
     if chosen.xvfb and not os.environ.get("FOLIOLAB_IN_XVFB"):
         if shutil.which("xvfb-run") is None:
@@ -298,8 +306,8 @@ def main() -> None:
     width, _, height = chosen.size.partition("x")
     print(f"window of {chosen.size}, {os.environ['QT_QPA_PLATFORM']}, {os.cpu_count()} processors")
     size = int(width), int(height)
-    everything(size)
-    if chosen.heartbeat:
+    everything(size, chosen.heartbeat or whole_session.CHAPTERS)
+    if chosen.heartbeat is not None:
         return
     ready()
     bench = Bench(size)

@@ -363,7 +363,7 @@ def test_an_answer_that_never_comes_is_not_waited_for(daemon: Any) -> None:
     run.session.close()
     run.ask("nothing", answers.append, nothing)
     run.pull()
-    run.close()
+    run.leave()
     assert not answers and not run.is_open("facts") and not run.is_open("nothing")
 
 
