@@ -27,7 +27,6 @@ from foliolab.gui.window.library import Library
 from foliolab.gui.window.settings import Settings
 from foliolab.gui.window.theme import Themes
 from foliolab.gui.window.unpickling import refuse_pickles
-from foliolab.gui.window.watched import is_present
 from foliolab.gui.window.workspace import Workspace
 
 NO_WINDOW: Final = 3
@@ -81,8 +80,7 @@ def make(application: QApplication, plugins: Sequence[str] = (), settings: Setti
     jobs = Jobs(application)
     ended_well = session.begin(settings)
     window = Window(settings, themes, jobs, Library(plugins, jobs), workspaces())
-    kept = [path for path in settings.texts("window/policies") if is_present(path)]
-    window.offer([path for path in kept if path not in window.library.files], ended_well)
+    window.offered_files.offer(together=ended_well)
     return window
 
 

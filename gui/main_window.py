@@ -7,41 +7,36 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from PySide6.QtCore import Qt, QUrl
-from PySide6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropEvent, QGuiApplication
-from PySide6.QtWidgets import QApplication, QMainWindow, QStackedWidget, QToolBar, QWidget
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import QMainWindow, QStackedWidget, QToolBar, QWidget
 
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.verify import ledger
 from foliolab.gui.tours.guide import Guide
 from foliolab.gui.tours.tour import TOURS
-from foliolab.gui.widgets.glossary_sheet import GlossarySheet
-from foliolab.gui.widgets.notice_history import NoticeHistory
 from foliolab.gui.widgets.search_field import SearchField
-from foliolab.gui.widgets.shortcut_sheet import ShortcutSheet
-from foliolab.gui.window import chosen_policy, dialogs, exporting, session, sharing
-from foliolab.gui.window.about import about
+from foliolab.gui.widgets.sheets import Sheets
+from foliolab.gui.window import chosen_policy, dialogs, session
 from foliolab.gui.window.building import FLUSH, column
 from foliolab.gui.window.command_palette import CommandPalette
 from foliolab.gui.window.commands import Command, Commands
-from foliolab.gui.window.context_menus import text_of
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.everything import FILES as OPENED
 from foliolab.gui.window.everything import Everything
-from foliolab.gui.window.exporting import Exportable
 from foliolab.gui.window.jobs import Jobs, JobsChip
 from foliolab.gui.window.layouts import Layouts
 from foliolab.gui.window.library import Library
 from foliolab.gui.window.notices import Notices
+from foliolab.gui.window.offered_files import OfferedFiles
+from foliolab.gui.window.outputs import Outputs
 from foliolab.gui.window.plugin_docks import PluginDocks
 from foliolab.gui.window.recent import Recent
 from foliolab.gui.window.session_file import SUFFIX
 from foliolab.gui.window.sessions import Sessions
 from foliolab.gui.window.settings import Settings
-from foliolab.gui.window.sharing import Shareable
 from foliolab.gui.window.theme import Theme, Themes
 from foliolab.gui.window.undo import Undo
-from foliolab.gui.window.watched import short_name
 from foliolab.gui.window.workspace import Workspace
 
 SIZE: Final = (1400, 900)
@@ -82,6 +77,9 @@ class Window(QMainWindow):
         self.workspaces: dict[str, Workspace] = {}
         everything = Everything(self.desk, self.workspaces)
         self.palette_ = CommandPalette(everything.now, everything.later, self)
+        self.sheets = Sheets(self.desk, self.workspaces, self)
+        self.outputs = Outputs(self.desk, self, lambda: self.here)
+        self.offered_files = OfferedFiles(library, self.notices, settings)
         self.sessions = Sessions(self.desk, self.workspaces, data, lambda: self.here)
         self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self.sessions.dock)
         self.guide = Guide(self.desk, self, lambda name: self.workspaces[name].on_screen(), data / "tours")
@@ -91,7 +89,6 @@ class Window(QMainWindow):
         self.statusBar().addPermanentWidget(JobsChip(self.jobs))
         self._bar = self._workspaces_bar()
         self._closed = False
-        self._offered: list[str] = []
         self.commands.add(*self._always())
         self.undo.update_texts()
         for kind in kinds:
@@ -141,18 +138,9 @@ class Window(QMainWindow):
             *self.sessions.commands(),
             Command("file.open", "&Open…", self.ask_file, "&File", ("Ctrl+O",), "Open a result, scenario, "
                     "counterexample, trace or policy file", "open"),
-            Command("file.recent", "&Recent…", self.show_recent, "&File", ("Ctrl+Shift+R",),
+            Command("file.recent", "&Recent…", self.sheets.show_recent, "&File", ("Ctrl+Shift+R",),
                     "List every measurement and counterexample of this window, and the files opened last"),
-            Command("file.export", "&Export picture or table…", self.ask_export, "&File", ("Ctrl+E",),
-                    "Save a picture or table of this view as PNG, SVG or CSV", "export"),
-            Command("file.share", "S&hare as one page…", self.ask_share, "&File", ("Ctrl+Shift+H",),
-                    "Write the counterexample, scenario or steps of this view as one HTML page to send", "share"),
-            Command("file.print", "&Print…", self.ask_print, "&File", ("Ctrl+P",),
-                    "Print the pictures and tables of this view"),
-            Command("edit.text", "Copy as &text", self.copy_text, "&Edit", ("Ctrl+Alt+C",),
-                    "Copy what is chosen in a table, or what a picture shows, as text"),
-            Command("file.command", "&Copy the command for this view", self.copy_command, "&File",
-                    ("Ctrl+Shift+C",), "Copy the command line that repeats this view", "copy"),
+            *self.outputs.commands(),
             Command("file.quit", "&Quit", self.close, "&File", ("Ctrl+Q",), "Quit FolioLab", breaks=True),
             Command("view.palette", "&Find anything…", self.palette_.ask, "&View", ("Ctrl+K", "Ctrl+Shift+P"),
                     "Find a command, policy, workload, scenario, step or file by some of its letters", "search"),
@@ -162,19 +150,19 @@ class Window(QMainWindow):
                     "Switch between the dark and the light theme", "theme"),
             Command("view.reset", "&Reset layout", self.reset_layout, "&View", (),
                     "Put all docks back where they were first"),
-            Command("view.history", "&History of notices…", self.show_history, "&View", (),
+            Command("view.history", "&History of notices…", self.sheets.show_history, "&View", (),
                     "Show what notices said in this session"),
             Command("view.notices", "Close all &notices", self.notices.clear, "&View", ("Ctrl+Shift+N",),
                     "Close all notices"),
             *chosen_policy.commands_of(lambda: self.here, self.notices),
             *(Command(f"help.tour.{tour.name}", f"Tour: {tour.title}", partial(self.tour, tour.name), "&Help", (),
                       tour.summary) for tour in TOURS),
-            Command("help.shortcuts", "&Keyboard shortcuts…", self.show_shortcuts, "&Help", ("F1",),
+            Command("help.shortcuts", "&Keyboard shortcuts…", self.sheets.show_shortcuts, "&Help", ("F1",),
                     "List all keyboard shortcuts", breaks=True),
-            Command("help.glossary", "&Glossary…", self.show_glossary, "&Help", ("Shift+F1",),
+            Command("help.glossary", "&Glossary…", self.sheets.show_glossary, "&Help", ("Shift+F1",),
                     "Show what each word means in FolioLab"),
-            Command("help.about", "&About FolioLab", self.about, "&Help", (), "Versions of FolioLab and its libraries",
-                    breaks=True),
+            Command("help.about", "&About FolioLab", self.sheets.about, "&Help", (),
+                    "Versions of FolioLab and its libraries", breaks=True),
         ]  # fmt: skip
 
     def _list_docks(self) -> None:
@@ -248,38 +236,6 @@ class Window(QMainWindow):
         )  # fmt: skip
         return False
 
-    def offer(self, files: list[str], together: bool = True) -> None:
-        """Offer to load the policy files of the last session: they are code, and the settings only name them.
-
-        Args:
-            files: their names.
-            together: by one notice; otherwise each by one of its own, since one of them may have ended the last window.
-        """
-        self._offered = list(files)
-        if together and files:
-            names = ", ".join(map(short_name, files))
-            load = partial(self._load_offered, files)
-            self.notices.say(f"open before: {names}", "warning", "\n".join(files), ("Load again", load))
-            return
-        for file in files:
-            text = f"the last window ended unexpectedly; {short_name(file)} was open in it, and is not loaded"
-            self.notices.say(text, "warning", file, ("Load it", partial(self._load_offered, [file])))
-
-    def _load_offered(self, files: list[str]) -> None:
-        self._offered = [file for file in self._offered if file not in files]
-        for file in files:
-            try:
-                self.library.open(file)
-            except FolioLabError as fault:
-                self.notices.fault(fault)
-
-    def _keep_files(self) -> None:
-        """Store which policy files are open, at once: a later crash leaves no time for it."""
-        files = list(dict.fromkeys([*self.library.files, *self._offered]))
-        if files != self.settings.texts("window/policies"):
-            self.settings.keep("window/policies", files)
-            self.settings.write()
-
     def tour(self, name: str) -> None:
         """Start a tour, by its name."""
         self.guide.start(next(tour for tour in TOURS if tour.name == name))
@@ -291,70 +247,6 @@ class Window(QMainWindow):
         if path is not None:
             self.open(path)
 
-    def ask_export(self) -> None:
-        """Ask what to export and to which file, and export it."""
-        offered = list(self.here.exportables())
-        if not offered:
-            self.notices.say("this view has no picture or table to export yet")
-            return
-        chosen = exporting.ask(self, offered, Path(self.settings.text("window/exports")), self.here.name)
-        if chosen is not None:
-            self.export(*chosen)
-
-    def export(self, what: Exportable, path: Path) -> None:
-        """Write a picture or table; a notice says where it is, or why it could not be written."""
-        try:
-            exporting.export(what, path)
-        except FolioLabError as fault:
-            self.notices.fault(fault)
-            return
-        self.settings.keep("window/exports", str(path.parent))
-        self.notices.say(f"{what.title} written to {path}")
-
-    def ask_print(self) -> None:
-        """Ask for a printer, and print the pictures and tables of this view."""
-        from PySide6.QtPrintSupport import QPrintDialog, QPrinter
-
-        from foliolab.gui.window import printing
-
-        offered = list(self.here.exportables())
-        if not offered:
-            self.notices.say("this view has no picture or table to print yet")
-            return
-        printer = QPrinter(QPrinter.PrinterMode.HighResolution)
-        if QPrintDialog(printer, self).exec() == QPrintDialog.DialogCode.Accepted:
-            try:
-                printing.print_all(offered, printer)
-            except FolioLabError as fault:
-                self.notices.fault(fault)
-
-    def ask_share(self) -> None:
-        """Ask for a file, and write what this view shows as a page to send."""
-        try:
-            what = self.here.shareable()
-        except FolioLabError as fault:
-            self.notices.fault(fault)
-            return
-        if what is None:
-            self.notices.say("this view has nothing to share yet: show a counterexample or explore something first")
-            return
-        path = dialogs.ask_save(self, self.settings, "Share as one page", f"{what.name}.html", sharing.KIND)
-        if path is not None:
-            self.share(what, path)
-
-    def share(self, what: Shareable, path: Path) -> None:
-        """Write a page in a job; a notice says where it is, or why it could not be written."""
-        job = self.desk.jobs.start(f"Writing {path.name}", sharing.share, what, path)
-        job.answered.connect(self._shared)
-        job.failed.connect(self.notices.fault)
-
-    def _shared(self, path: Path) -> None:
-        def open_it() -> None:
-            if not QDesktopServices.openUrl(QUrl.fromLocalFile(str(path))):
-                self.notices.say(f"no program here opens {path}", "warning")
-
-        self.notices.say(f"{path} is written: one page that needs nothing else", offer=("Open it", open_it))
-
     def search(self) -> None:
         """Go to the first search field that is shown; without one, open the palette."""
         fields = [one for one in self.here.findChildren(SearchField) if one.isVisible()]
@@ -363,24 +255,6 @@ class Window(QMainWindow):
             fields[0].selectAll()
         else:
             self.palette_.ask()
-
-    def copy_text(self) -> None:
-        """Copy what the widget that was pointed at shows, or that has the focus."""
-        text = text_of(self.commands.pointed or QApplication.focusWidget())
-        if text:
-            QGuiApplication.clipboard().setText(text)
-            self.statusBar().showMessage(f"Copied as text: {text.count(chr(10)) + 1:,} lines", 4000)
-        else:
-            self.notices.say("there is no text to copy here: choose a table or a picture first")
-
-    def copy_command(self) -> None:
-        """Copy the command line that repeats this view."""
-        line = self.here.command_line
-        if line:
-            QGuiApplication.clipboard().setText(line)
-            self.statusBar().showMessage(f"Copied: {line}", 8000)
-        else:
-            self.notices.say("no command repeats this view: choose a policy or a cell first")
 
     def toggle_theme(self) -> None:
         """Switch between dark and light."""
@@ -391,36 +265,6 @@ class Window(QMainWindow):
         self.layouts.reset(self.undo)
         self.statusBar().showMessage("The layout is reset; Undo brings the previous one back", 4000)
 
-    def show_history(self) -> None:
-        """Show the notices of this session, those that have closed included."""
-        NoticeHistory(list(self.notices.history), self.settings, self).show()
-
-    def show_recent(self) -> None:
-        """List what was measured, refuted and opened."""
-        from foliolab.gui.widgets.recent_dialog import RecentDialog
-
-        made = RecentDialog(self.recent.all(), self.settings.texts(OPENED), self.themes.now, self)
-        made.table.remember(self.settings)
-        made.wanted.connect(self.open)
-        made.show()
-
-    def show_shortcuts(self) -> None:
-        """List all keyboard shortcuts."""
-        places = {name: workspace.accessibleName() for name, workspace in self.workspaces.items()}
-        sheet = ShortcutSheet(self.commands, places, self.themes.now, self)
-        sheet.table.remember(self.settings)
-        sheet.show()
-
-    def show_glossary(self) -> None:
-        """Show the glossary of the documentation."""
-        try:
-            GlossarySheet(self).show()
-        except FolioLabError as fault:
-            self.notices.fault(fault)
-
-    def about(self) -> None:
-        about(self)
-
     # -- events ----------------------------------------------------------------------------------------
     def _paint(self, theme: Theme) -> None:
         self.commands.paint(theme)
@@ -428,7 +272,7 @@ class Window(QMainWindow):
             workspace.paint(theme)
 
     def _refresh(self) -> None:
-        self._keep_files()
+        self.offered_files.keep()
         for workspace in self.workspaces.values():
             workspace.refresh()
 
@@ -459,7 +303,7 @@ class Window(QMainWindow):
     def _keep(self) -> None:
         self.settings.keep("window/geometry", self.saveGeometry())
         self.settings.keep("window/workspace", self.here.name)
-        self._keep_files()
+        self.offered_files.keep()
         session.end(self.settings)
         self.layouts.keep()
         for workspace in self.workspaces.values():

@@ -8,7 +8,7 @@ from PySide6.QtCore import QObject, QPoint
 from PySide6.QtWidgets import QStatusBar, QToolTip
 
 from foliolab.gui.explore.map_grid import MapGrid
-from foliolab.gui.explore.map_view import TEXT
+from foliolab.gui.explore.map_painter import TEXT
 from foliolab.gui.explore.queries import describe_page, visible_details
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ class CloseUp(QObject):
             return
         maps = self._maps.maps
         each = MOST // max(len(maps), 1)
-        wanted = {key: pages for key, view in maps.items() if (pages := view.visible_pages(each))}
-        every_page = bool(wanted) and next(iter(maps.values())).scale >= TEXT
+        wanted = {key: pages for key, view in maps.items() if (pages := view.where.visible_pages(each))}
+        every_page = bool(wanted) and next(iter(maps.values())).where.scale >= TEXT
         asked_for = (run.view.position, every_page, {key: (pages[0], len(pages)) for key, pages in wanted.items()})
         if not wanted or asked_for == self._asked_for or run.is_open("details"):
             return

@@ -90,8 +90,7 @@ class MapGrid(QWidget, Themed):
     def touch(self, mm: int, first: int, nr: int) -> None:
         """Mark the pages that the last step acted on."""
         for (_, other), map_view in self.maps.items():
-            map_view.touched = (first, nr) if other == mm else (-1, 0)
-            map_view.update()
+            map_view.touch(*((first, nr) if other == mm else (-1, 0)))
 
     def show_part(self, pages: dict[int, NDArray[np.bool_]] | None) -> None:
         """Dim the pages that the shown part of the run does not act on.
@@ -160,7 +159,7 @@ class MapGrid(QWidget, Themed):
     def _tiles(self) -> Tiles | None:
         """Where pages are on the maps; the same for all maps."""
         map_view = next(iter(self.maps.values()), None)
-        return map_view.tiles if map_view is not None else None
+        return map_view.where.tiles if map_view is not None else None
 
     # -- arrangement -----------------------------------------------------------------------------------
     def _arrange(self) -> None:

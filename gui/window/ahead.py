@@ -10,29 +10,20 @@ from contextlib import suppress
 from typing import Final
 
 LATER: Final = (
-    "foliolab.framework.verify.counterexample",
-    "foliolab.framework.results.result",
-    "foliolab.gui.widgets.highlighter",
-    "foliolab.gui.explore.queries",
     "foliolab.gui.explore.run",
     "foliolab.gui.explore.precision_plot",
-    "foliolab.gui.inspector.inspected",
     "foliolab.gui.inspector.inspector",
     "foliolab.gui.explore.access_stepper",
     "foliolab.gui.explore.counters",
-    "foliolab.gui.benchmark.measure",
     "foliolab.gui.benchmark.plot",
     "foliolab.gui.benchmark.counted",
     "foliolab.gui.benchmark.verdict_table",
     "foliolab.gui.verify.attacking",
     "foliolab.gui.verify.claims",
-    "foliolab.gui.verify.cards",
     "foliolab.gui.verify.menus",
     "foliolab.gui.verify.stepper",
     "foliolab.gui.verify.ways",
     "foliolab.gui.widgets.recent_dialog",
-    "foliolab.framework.anatomy.layout",
-    "foliolab.framework.kernel.witnesses",
     "foliolab.framework.run.cases",
 )
 """The modules, in the order in which a user may come to need them. Making the window imports none of them, so that it

@@ -168,7 +168,7 @@ class Session:
         folder = self.folder
         with self.doing("share a page"):
             what = self.window.here.shareable()
-            self.window.share(what, folder / "found.html")
+            self.window.outputs.share(what, folder / "found.html")
             self.wait("the page", lambda: (folder / "found.html").exists() and not self.window.jobs.running)
         for name in self.window.workspaces:
             with self.doing(f"go to {name}"):
@@ -176,7 +176,7 @@ class Session:
             for what in self.window.here.exportables():
                 for suffix in ("svg", "png", *(["csv"] if what.table is not None else [])):
                     with self.doing(f"export {what.name} as {suffix}"):
-                        self.window.export(what, folder / f"{name}-{what.name}.{suffix}")
+                        self.window.outputs.export(what, folder / f"{name}-{what.name}.{suffix}")
             self.trigger("file.command", "edit.bookmark", "view.theme", "view.theme")
         with self.doing("save the session"):
             self.window.sessions.save(folder / "x.folio-session")

@@ -41,12 +41,12 @@ def test_a_counterexample_is_shared(
     from foliolab.gui.window import dialogs
 
     window.go("verify")
-    window.ask_share()
+    window.outputs.ask_share()
     assert any("nothing to share yet" in one.text for one in window.notices.all)
     sent = tmp_path / "race.html"
     monkeypatch.setattr(dialogs, "ask_save", lambda *arguments: sent)
     window.here.example = example()  # type: ignore[attr-defined]
-    window.ask_share()
+    window.outputs.ask_share()
     qtbot.waitUntil(lambda: any(str(sent) in one.text for one in window.notices.all), timeout=PATIENCE)
     text = sent.read_text("utf-8")
     assert "foliolab step race.html" in text and "unmap mm=1 start=0 nr=1" in text

@@ -132,9 +132,9 @@ def test_a_file_can_be_dropped(window: Window, tmp_path: Path, qtbot: Any) -> No
 def test_nothing_to_copy_and_nothing_to_export_are_said(window: Window) -> None:
     for workspace in PLACES:
         window.go(workspace)
-        window.copy_command()
+        window.outputs.copy_command()
         if not list(window.here.exportables()):
-            window.ask_export()
+            window.outputs.ask_export()
             assert window.notices.all
 
 

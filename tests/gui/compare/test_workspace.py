@@ -278,7 +278,7 @@ def test_tables_and_pictures_can_be_taken_along(workspace: CompareWorkspace, win
     for what in workspace.exportables():
         for form in what.forms:
             path = tmp_path / f"{what.name}{form}"
-            window.export(what, path)
+            window.outputs.export(what, path)
             assert path.stat().st_size > 100
     lines = (tmp_path / "matrix.csv").read_text().splitlines()
     assert len(lines) == 1 + len(workspace.matrix.policies)
@@ -420,7 +420,7 @@ def test_two_results_show_the_difference(
     assert table.rowCount() == 4
     assert "slower" in workspace.differences.summary.text()
     (what,) = workspace.exportables()
-    window.export(what, tmp_path / "d.csv")
+    window.outputs.export(what, tmp_path / "d.csv")
     assert len((tmp_path / "d.csv").read_text().splitlines()) == 5
     workspace.differences.back.click()
     assert workspace.pages.currentIndex() == 0 and workspace.collector.opened is None

@@ -105,14 +105,14 @@ def test_a_false_shared_is_found_and_shown(daemon: Any, qtbot: Any) -> None:
     from foliolab.gui.explore.cell_styles import FALSE
 
     shown = daemon.maps.maps[0, 2]
-    qtbot.waitUntil(lambda: bool((shown.styles()[:16] == FALSE + 1).all()), timeout=PATIENCE)
-    assert not (daemon.maps.maps[1, 2].styles()[:16] == FALSE + 1).any(), "the exact one is right"
+    qtbot.waitUntil(lambda: bool((shown.painter.cells.styles[:16] == FALSE + 1).all()), timeout=PATIENCE)
+    assert not (daemon.maps.maps[1, 2].painter.cells.styles[:16] == FALSE + 1).any(), "the exact one is right"
     qtbot.waitUntil(lambda: daemon.counters.item(0, 2).text() == "▲ 1", timeout=PATIENCE)
     assert daemon.counters.item(1, 2).text() == "0"
     assert daemon.run_bar.slider.marks._positions.size, "where policies disagree is marked"
     assert daemon.run_bar.slider.marks._wrongs.size, "and where one is wrong"
     daemon.controls.show_truth(True)
-    assert not (shown.styles()[:16] == FALSE + 1).any()
+    assert not (shown.painter.cells.styles[:16] == FALSE + 1).any()
     daemon.controls.next_wrong()
     qtbot.waitUntil(lambda: any("no further" in one.text for one in daemon.desk.notices.all), timeout=PATIENCE)
     daemon.controls.previous_wrong()
@@ -216,7 +216,8 @@ def has_menus(workspace: Any, qtbot: Any) -> None:
     ):  # fmt: skip
         assert COMMON | {own, "file.share"} <= names(asked(part))
     view = workspace.maps.maps[1, 2]
-    assert "explore.origin" in names(asked(view, view._rect((*view.tiles.cell_of(0), 1, 1)).center().toPoint()))
+    box = view.where.rect((*view.where.tiles.cell_of(0), 1, 1))
+    assert "explore.origin" in names(asked(view, box.center().toPoint()))
     qtbot.waitUntil(lambda: inspector.now.policy == POLICIES[1], timeout=PATIENCE)
     inspector.tabs.setCurrentIndex(0)
     workspace.desk.commands.trigger("explore.origin")
@@ -229,7 +230,7 @@ def test_a_click_inspects_and_hovering_tells(daemon: Any, window: Window, qtbot:
     daemon.controls.goto(2)
     at(daemon, qtbot, 2)
     view = daemon.maps.maps[1, 0]
-    point = view._rect((*view.tiles.cell_of(3), 1, 1)).center().toPoint()
+    point = view.where.rect((*view.where.tiles.cell_of(3), 1, 1)).center().toPoint()
     qtbot.mouseClick(view, Qt.MouseButton.LeftButton, pos=point)
     assert view.selected == 3
     inspector = daemon.inspector
@@ -253,11 +254,11 @@ def test_the_keyboard_moves_on_the_map_and_chooses(daemon: Any, qtbot: Any) -> N
     assert view.page == 1
     qtbot.keyClick(view, Qt.Key.Key_Return)
     assert view.selected == 1
-    scale = view.scale
+    scale = view.where.scale
     qtbot.keyClick(view, Qt.Key.Key_Plus)
-    assert view.scale > scale
+    assert view.where.scale > scale
     daemon.maps.viewport.fit()
-    assert view.scale < scale and daemon.maps.viewport.seen.contains(daemon.maps.viewport.whole)
+    assert view.where.scale < scale and daemon.maps.viewport.seen.contains(daemon.maps.viewport.whole)
 
 
 def test_close_up_each_page_has_its_mapcount_and_a_folio_its_fields(daemon: Any, qtbot: Any) -> None:
@@ -266,9 +267,9 @@ def test_close_up_each_page_has_its_mapcount_and_a_folio_its_fields(daemon: Any,
     daemon.maps.tabs.setCurrentIndex(1)
     view = daemon.maps.maps[0, 0]
     daemon.maps.look(0, 4)
-    qtbot.waitUntil(lambda: bool(view._pages), timeout=PATIENCE)
-    assert view._pages[0].mapcount == 3
-    qtbot.waitUntil(lambda: bool(view._folios), timeout=PATIENCE)
+    qtbot.waitUntil(lambda: bool(view.painter.pages), timeout=PATIENCE)
+    assert view.painter.pages[0].mapcount == 3
+    qtbot.waitUntil(lambda: bool(view.painter.folios), timeout=PATIENCE)
     view.grab()  # draws all of it
 
 

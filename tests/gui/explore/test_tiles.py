@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -85,26 +83,21 @@ def test_smaller_maps_are_of_four_cells_each(pages: int) -> None:
             assert (group == nr) == (there.size == 0)
 
 
-def test_a_dot_is_the_heaviest_face_however_it_is_made(qtbot: Any) -> None:
+def test_a_dot_is_the_heaviest_face_however_it_is_made() -> None:
     from foliolab.gui.explore.cell_styles import styles_of_bits
-    from foliolab.gui.explore.map_view import MapView
-    from foliolab.gui.explore.viewport import Viewport
-    from foliolab.gui.window.theme import DARK
+    from foliolab.gui.explore.map_cells import MapCells
 
-    viewport, pages = Viewport(), 1500
-    view = MapView(viewport, DARK)
-    qtbot.addWidget(view)
-    tiles = view.cover(pages, 1.0)
-    viewport.cover(tiles.width, tiles.height)
+    shown, pages = MapCells(), 1500
+    shown.cover(pages)
     cells = np.random.default_rng(1).integers(0, 256, pages).astype(np.uint8)
     styles = styles_of_bits(True)
-    view.show_cells(cells)
-    alone = [view._shrunk(tiles, level).copy() for level in (1, 2, 3)]
+    assert shown.show(cells, None) and not shown.show(cells, None)
+    alone = [shown.shrunk(level).copy() for level in (1, 2, 3)]
     dots = np.zeros(-(-pages // 4) * 4, np.uint8)
     dots[:pages] = styles[cells]
-    view.show_cells(cells, dots.reshape(-1, 4).max(axis=1))
+    assert shown.show(cells, dots.reshape(-1, 4).max(axis=1))
     for level, wanted in enumerate(alone, 1):
-        np.testing.assert_array_equal(view._shrunk(tiles, level), wanted)
+        np.testing.assert_array_equal(shown.shrunk(level), wanted)
         grouped = np.zeros(wanted.size * 4**level, np.uint8)
         grouped[:pages] = styles[cells]
         np.testing.assert_array_equal(wanted[:-1], grouped.reshape(-1, 4**level).max(axis=1)[: wanted.size - 1])

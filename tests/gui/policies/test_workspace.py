@@ -179,7 +179,7 @@ def test_the_list_can_be_taken_along(workspace: PoliciesWorkspace, window: Windo
     workspace.details.tabs.setCurrentIndex(1)
     for what in workspace.exportables():
         for form in what.forms:
-            window.export(what, tmp_path / f"{what.name}{form}")
+            window.outputs.export(what, tmp_path / f"{what.name}{form}")
     assert len((tmp_path / "policies.csv").read_text().splitlines()) == 1 + len(window.library.policies)
     assert (tmp_path / "layout.svg").stat().st_size > 1000
 
