@@ -103,8 +103,8 @@ def verify(camera: Camera) -> None:
     window = camera.window
     window.send("verify", {"policy": "lost-update", "seconds": 8, "start": True})
     workspace: Any = window.here
-    camera.until(lambda: workspace.job is None)
-    workspace.stepper.go(max(workspace.stepper.last - 15, 0))
+    camera.until(lambda: workspace.attacks.job is None)
+    workspace.shown_example.stepper.go(max(workspace.shown_example.stepper.last - 15, 0))
 
 
 def benchmark(camera: Camera) -> None:

@@ -16,13 +16,14 @@ from foliolab.gui.compare.reference import Reference
 from foliolab.gui.window.session_file import Digest, Files, State
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from PySide6.QtWidgets import QDockWidget
 
     from foliolab.gui.compare.collector import Collector
     from foliolab.gui.compare.home import Home
-    from foliolab.gui.compare.measure import Cell
+    from foliolab.gui.compare.opened_results import OpenedResults
+    from foliolab.gui.compare.rows import Rows
+    from foliolab.gui.compare.summary import Summary
+    from foliolab.gui.compare.table import MatrixView
 
 
 FARTHEST: Final = 1e9
@@ -75,23 +76,21 @@ class Shown(Protocol):
 
     collector: Collector
     docks: dict[str, QDockWidget]
-    unfolded: bool
-    workload: str
+    view: MatrixView
+    rows: Rows
+    summary: Summary
+    opened: OpenedResults
     home: Home
-
-    @property
-    def chosen(self) -> Cell | None: ...
-    @property
-    def first(self) -> Path | None: ...
 
 
 def state_of(workspace: Shown, files: Files) -> CompareState:
     """What a session keeps of the workspace as it is now."""
-    collector, chosen, first = workspace.collector, workspace.chosen, workspace.first
+    collector, chosen, first = workspace.collector, workspace.view.chosen, workspace.opened.first
     lent = collector.lent or own_answers(collector)
     opened, seen = collector.opened, workspace.home.scatter.part.seen
     return CompareState(
-        baseline=collector.baseline, unfolded=workspace.unfolded, workload=workspace.workload,
+        baseline=collector.baseline, unfolded=workspace.rows.unfolded,
+        workload=workspace.summary.workload,
         part=(seen.x(), seen.y(), seen.width(), seen.height()) if seen is not None else (),
         policy=chosen.policy if chosen is not None else "", question=chosen.question if chosen is not None else "",
         evidence=not workspace.docks["evidence"].isHidden(),

@@ -14,6 +14,7 @@ from foliolab.gui.compare.matrix import Matrix
 from foliolab.gui.window.theme import Theme, Themed
 
 if TYPE_CHECKING:
+    from foliolab.gui.compare.measure import Cell
     from foliolab.gui.window.settings import Settings
 
 FIRST: Final = 0.19
@@ -171,6 +172,26 @@ class MatrixView(QTableView, Themed):
             own = self._shares.get(column)
             self.setColumnWidth(column, usual if own is None else max(LEAST_COLUMN, round(own * width)))
 
+    # -- the choice ------------------------------------------------------------------------------------
+    @property
+    def chosen(self) -> Cell | None:
+        """The chosen cell; None if a name is chosen."""
+        return self._matrix.cell(self.currentIndex())
+
+    @property
+    def policy(self) -> str:
+        """The policy of the chosen row; empty for none."""
+        row = self.currentIndex().row()
+        return self._matrix.policies[row] if 0 <= row < len(self._matrix.policies) else ""
+
+    def choose(self, cell: Cell | None) -> None:
+        """Choose a cell; if it is not shown, the first one."""
+        index = self._matrix.index_of(cell) if cell is not None else QModelIndex()
+        if not index.isValid() and self._matrix.policies:
+            index = self._matrix.index(0, 1)
+        if index.isValid():
+            self.setCurrentIndex(index)
+
     # -- order and widths ------------------------------------------------------------------------------
     def _sort(self, column: int) -> None:
         """Sort by a column; again for the opposite order, a third time for the rows' own order."""
@@ -182,8 +203,7 @@ class MatrixView(QTableView, Themed):
 
     def sort_by(self, column: int, descending: bool) -> None:
         """Sort the rows; the chosen cell stays chosen."""
-        row, at = self.currentIndex().row(), self.currentIndex().column()
-        chosen = self._matrix.policies[row] if 0 <= row < len(self._matrix.policies) else ""
+        chosen, at = self.policy, self.currentIndex().column()
         self._matrix.sort_by(column, descending)
         if chosen in self._matrix.policies:
             self.setCurrentIndex(self._matrix.index(self._matrix.policies.index(chosen), at))

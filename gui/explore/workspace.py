@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QStackedWidget, QWidget
 
 from foliolab.framework.errors import FolioLabError, UsageError
@@ -17,6 +17,7 @@ from foliolab.gui.explore.chooser import Chooser
 from foliolab.gui.explore.close_up import CloseUp
 from foliolab.gui.explore.controls import Controls
 from foliolab.gui.explore.findables import find_steps, findables
+from foliolab.gui.explore.following import Following
 from foliolab.gui.explore.going import Going
 from foliolab.gui.explore.inspecting import Inspecting
 from foliolab.gui.explore.leaving import Leaving
@@ -47,16 +48,6 @@ if TYPE_CHECKING:
     from foliolab.gui.explore.run import Run
     from foliolab.gui.inspector.inspector import Inspector
 
-PULL: Final = 8
-"""Milliseconds from one look for a new view to the next. The session makes at most one view in 14 ms, and the screen
-shows at most one in 16 ms: a shorter interval would find nothing, a longer one would show views late."""
-COUNTERS_EVERY: Final = 12
-"""Views from one update of curves and counters to the next, while playing: five updates a second."""
-POSITION_EVERY: Final = 3
-"""Views from one update of position and rate to the next, while playing."""
-SILENT: Final = 5.0
-"""Seconds without a message of the session, those left out in which it had no processor, after which the status bar
-says so."""
 SHARED: Final = 60
 """Steps up to the present one that a shared page has."""
 BOTTOM: Final = 150
@@ -82,12 +73,8 @@ class ExploreWorkspace(Workspace):
         self.run: Run | None = None
         self._leaving = Leaving(self)
         self.facts: Facts | None = None
-        self._facts_asked = False
-        self._views = 0
         self._wanted_state: ExploreState | None = None  # what to show then
         self._wanted_play = False
-        self._hangs = False  # whether the status bar says that a step may not end
-        self._zoomed = False  # whether the first zoom, to the part of the maps that is used, is done
         self.chooser = Chooser(desk)
         self.welcome = Welcome()
         self.maps = MapGrid(desk.themes.now)
@@ -104,8 +91,9 @@ class ExploreWorkspace(Workspace):
         self.counters: Counters | None = None
         self.inspector: Inspector | None = None
         self.answer = TraceAnswer(desk)
-        self._timer = QTimer(self, interval=PULL, timerType=Qt.TimerType.PreciseTimer)
-        self._timer.timeout.connect(self._pull)
+        self.following = Following(self, self)
+        self.following.made.connect(self._ready)
+        self.following.failed.connect(self._failed)
         self._build()
         self.chooser.remember(desk.settings)
 
@@ -214,11 +202,11 @@ class ExploreWorkspace(Workspace):
         self.chooser.show_choice(choice)
         self.welcome.say("Preparing: policies that are new on this host are compiled first, which takes seconds …")
         self.statusBar().showMessage("Preparing …")
-        self._timer.start()
+        self.following.start()
 
     def _end(self) -> None:
         """End the run."""
-        self._timer.stop()
+        self.following.stop()
         if self.inspector is not None:
             self.inspector.clear()
         if self.run is not None:
@@ -226,46 +214,12 @@ class ExploreWorkspace(Workspace):
         self.answer.clear()
         self.run, self.facts, self.close_up.run = None, None, None
         self.inspecting.begin()
-        self._facts_asked = False
+        self.following.begin()
         self.going.begin()
         if self.accesses is not None:
             self.accesses.begin(None, None)
 
     # -- following a run -------------------------------------------------------------------------------
-    def _pull(self) -> None:
-        """Show a new view, if there is one."""
-        run = self.run
-        if run is None:
-            return
-        if run.session.failed is not None:
-            self._failed(run.session.failed)
-            return
-        arrived = self.going.arrived
-        new = run.pull()
-        if arrived:
-            self.going.begin()
-        if not self.isVisible() and not run.is_open("steps"):
-            self._timer.stop()
-        if not self._facts_asked and run.session.ready:
-            from foliolab.gui.explore.queries import facts
-
-            self._facts_asked = True
-            run.ask("facts", self._ready, facts)
-        if self.facts is None or run.view is None:
-            return
-        if new:
-            self._views += 1
-            self._show()
-            self.close_up.update()
-            if self._hangs:
-                self._hangs = False
-                self.statusBar().clearMessage()
-        elif (silent := run.session.silent) > SILENT:
-            self._hangs = True
-            self.statusBar().showMessage(
-                f"No answer for {silent:.0f} s: a step may not end. To end the run, start another one."
-            )
-
     def _failed(self, fault: FolioLabError) -> None:
         self.desk.notices.fault(fault)
         self._end()
@@ -279,7 +233,7 @@ class ExploreWorkspace(Workspace):
         self.facts = facts
         if self.accesses is not None:
             self.accesses.begin(self.run, facts)
-        self._zoomed = facts.kind in ("pattern", "trace")  # their maps end where the memory ends
+        self.following.zoomed = facts.kind in ("pattern", "trace")  # their maps end where the memory ends
         self.welcome.say("")
         self.statusBar().showMessage(facts.title)
         self.centre.setCurrentIndex(1)
@@ -302,35 +256,6 @@ class ExploreWorkspace(Workspace):
         if self._wanted_state is not None:
             self._show_state(self._wanted_state)
 
-    def _show(self) -> None:
-        """Show the run's newest view; while playing, parts of the window are updated less often."""
-        run = self.run
-        assert run is not None and run.view is not None and self.plot is not None and self.counters is not None
-        view = run.view
-        self.maps.show_view(view)
-        if not self._zoomed:
-            used = max((int(np.flatnonzero(cells)[-1]) + 1 for cells in view.maps.values() if cells.any()), default=0)
-            self._zoomed = used > 0
-            self.maps.zoom_to_used(used)
-        if not view.playing or self._views % POSITION_EVERY == 0:
-            self.run_bar.show_view(view)
-        play, word = self.desk.commands.action("explore.play"), "Pause" if view.playing else "Play"
-        if play.iconText() != word:
-            play.setText(f"&{word}")
-            play.setIconText(word)
-        if view.error is not None:
-            self.desk.notices.say(view.error.what, "warning", view.error.hint)
-        if view.playing and self._views % COUNTERS_EVERY:
-            return
-        self.shown_part.show_counters()
-        self.plot.show_history(view.history, view.position)
-        self.run_bar.slider.show_marks(view.history)
-        if not view.playing and self.accesses is not None:
-            self.accesses.at = -1
-            self.inspecting.after_step()
-            self.steps.show_position(view.position)
-            self.shown_part.mark_pages()
-
     def _show_maps(self, maps: list[MapKey], weights: NDArray[np.uint8]) -> None:
         if self.run is not None:
             self.run.session.show(maps, weights)
@@ -342,13 +267,13 @@ class ExploreWorkspace(Workspace):
     # -- hooks of a workspace --------------------------------------------------------------------------
     def shown(self) -> None:
         if self.run is not None:
-            self._timer.start()
+            self.following.start()
 
     def hidden(self) -> None:
         if self.run is not None:
             if self.playing:
                 self.run.session.pause()
-            self._timer.stop()
+            self.following.stop()
 
     def refresh(self) -> None:
         """Restart the run, up to the same position, if the text of one of its policies was saved."""
@@ -408,7 +333,7 @@ class ExploreWorkspace(Workspace):
             self.start(choice)
 
     def _show_state(self, state: ExploreState) -> None:
-        self._wanted_state, self._zoomed = None, True
+        self._wanted_state, self.following.zoomed = None, True
         show(self, state)
 
     def policy(self) -> str:
@@ -429,7 +354,7 @@ class ExploreWorkspace(Workspace):
 
     def find_later(self, wanted: str, tell: Callable[[Sequence[Findable]], None]) -> None:
         if self.run is not None:
-            self._timer.start()  # `_pull` takes the answer, also while another workspace is in front
+            self.following.start()  # which takes the answer, also while another workspace is in front
         find_steps(self, wanted, tell)
 
     def repeated(self) -> Sequence[str]:

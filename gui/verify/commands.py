@@ -3,40 +3,37 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from foliolab.gui.window.finding import Findable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from foliolab.gui.verify.attack_job import AttackJob
+    from foliolab.gui.verify.shown_example import ShownExample
     from foliolab.gui.verify.stepper import Stepper
     from foliolab.gui.widgets.interval import Interval
     from foliolab.gui.window.commands import Command
 
 
-class Surroundings(Protocol):
-    """The parts of the workspace that the commands use; a protocol, because the workspace imports this module."""
+def commands_of(
+    make: Callable[..., Command], start: Callable[[], None], attacks: AttackJob, shown: ShownExample, part: Interval
+) -> list[Command]:
+    """All commands, in the order of the tool bar.
 
-    part: Interval
-
-    def command(self, name: str, text: str, run: Callable[..., object], **options: object) -> Command: ...
-    def start_chosen(self) -> None: ...
-    def stop(self) -> None: ...
-    def step(self, action: str) -> None: ...
-    def inspect(self, way: str) -> None: ...
-    def explore(self) -> None: ...
-    def ask_save(self) -> None: ...
-
-
-def commands_of(workspace: Surroundings) -> list[Command]:
-    """All commands, in the order of the tool bar."""
-    run, make, step = "&Run", workspace.command, partial(partial, workspace.step)
-    inspect = partial(partial, workspace.inspect)
+    Args:
+        make: `Workspace.command`.
+        start: attacks what is chosen.
+        attacks: are stopped.
+        shown: the counterexample, which is stepped through and sent on.
+        part: the time that the curves of the attacks show.
+    """
+    run, step, inspect = "&Run", partial(partial, shown.step), partial(partial, shown.inspect)
     return [
-        make("start", "&Verify", workspace.start_chosen, menu=run, keys=("F5",), icon="play", bar=True, word="Verify",
+        make("start", "&Verify", start, menu=run, keys=("F5",), icon="play", bar=True, word="Verify",
              tip="Attack the chosen policy"),
-        make("stop", "S&top the attacks", workspace.stop, menu=run, keys=("Shift+F5",), icon="stop", bar=True,
+        make("stop", "S&top the attacks", attacks.stop, menu=run, keys=("Shift+F5",), icon="stop", bar=True,
              word="Stop", tip="Stop the attacks and keep their findings"),
         make("first", "To the &start", step("first"), menu=run, keys=("Home",), icon="restart", bar=True,
              breaks=True, tip="Go before the first step of the counterexample"),
@@ -52,11 +49,11 @@ def commands_of(workspace: Surroundings) -> list[Command]:
              tip="Go to the earlier step that set what the policy read for its answer"),
         make("writer", "&Last writer of the field", inspect("go_to_writer"), menu=run, keys=("Shift+W",),
              tip="Go to where the chosen field of the folio was last written"),
-        make("explore", "Open in &Explore", workspace.explore, menu=run, keys=("Ctrl+Shift+E",), icon="explore",
+        make("explore", "Open in &Explore", shown.explore, menu=run, keys=("Ctrl+Shift+E",), icon="explore",
              bar=True, word="Open in Explore", tip="Play this counterexample beside other policies"),
-        make("time", "The whole &time of the attacks", workspace.part.fit, menu="&View", keys=("Ctrl+Shift+0",),
+        make("time", "The whole &time of the attacks", part.fit, menu="&View", keys=("Ctrl+Shift+0",),
              tip="Show all of the curves after a drag or the wheel has chosen a part of the time"),
-        make("save", "&Save the counterexample…", workspace.ask_save, menu="&File", keys=("Ctrl+S",), icon="save",
+        make("save", "&Save the counterexample…", shown.ask_save, menu="&File", keys=("Ctrl+S",), icon="save",
              tip="Write it to a file that foliolab step repeats"),
     ]  # fmt: skip
 

@@ -12,9 +12,9 @@ from foliolab.gui.window.session_file import Digest, Files, State
 
 if TYPE_CHECKING:
     from foliolab.framework.verify.counterexample import Counterexample
-    from foliolab.framework.verify.verifier import Verification
+    from foliolab.gui.verify.attack_job import AttackJob
     from foliolab.gui.verify.options import Options
-    from foliolab.gui.verify.stepper import Stepper
+    from foliolab.gui.verify.shown_example import ShownExample
 
 
 class VerifyState(State, frozen=True, kw_only=True):
@@ -59,22 +59,22 @@ class Shown(Protocol):
     """What is needed of the workspace; a protocol, because the workspace imports this module."""
 
     options: Options
-    done: Verification | None
-    example: Counterexample | None
-    stepper: Stepper | None
+    attacks: AttackJob
+    shown_example: ShownExample
 
 
 def state_of(workspace: Shown, files: Files) -> VerifyState:
     """What a session keeps of the workspace as it is now."""
     attempt, verdicts, example = workspace.options.attempt(), "", ""
-    if workspace.done is not None:
+    done, shown = workspace.attacks.done, workspace.shown_example
+    if done is not None:
         from foliolab.framework.verify.verifier import Verdicts
 
-        kept = Verdicts(verifications=[workspace.done], command=workspace.done.command)
+        kept = Verdicts(verifications=[done], command=done.command)
         verdicts = files.keep("verdicts.json", kept.encoded())
-    if workspace.example is not None:
-        example = files.keep("counterexample.json", workspace.example.encoded())
-    step = workspace.stepper.step if workspace.stepper is not None and example else -1
+    if shown.example is not None:
+        example = files.keep("counterexample.json", shown.example.encoded())
+    step = shown.stepper.step if shown.stepper is not None and example else -1
     return VerifyState(
         policy=attempt.policy, seconds=attempt.seconds, memory=attempt.memory, attacks=attempt.attacks,
         tso=attempt.tso, verdicts=verdicts, example=example, step=step,
@@ -83,7 +83,8 @@ def state_of(workspace: Shown, files: Files) -> VerifyState:
 
 def place_of(workspace: Shown) -> str:
     """The counterexample and its step, as the title of a bookmark; empty without one."""
-    if workspace.example is None:
+    shown = workspace.shown_example
+    if shown.example is None:
         return ""
-    step = workspace.stepper.step if workspace.stepper is not None else -1
-    return f"counterexample of {workspace.example.policy}, law {workspace.example.law}, step {step}"
+    step = shown.stepper.step if shown.stepper is not None else -1
+    return f"counterexample of {shown.example.policy}, law {shown.example.law}, step {step}"

@@ -84,12 +84,12 @@ class Session:
         with self.doing("go to Compare"):
             self.window.go("compare")
         here = self.window.here
-        self.wait("the answers of the home screen", lambda: not here._pending)
+        self.wait("the answers of the home screen", lambda: not here.rows.pending)
         self.trigger("compare.rows", "compare.evidence", "compare.baseline", "compare.rows")
         with self.doing("sort the matrix"):
             here.view.header.sectionClicked.emit(2)
         with self.doing("measure a cell"):
-            here.measure_cell()
+            here.measuring.measure_chosen()
             self.wait("the measured cell", lambda: not here.queue.running)
 
     def policies(self) -> None:
@@ -159,8 +159,9 @@ class Session:
         with self.doing("verify"):
             self.window.send("verify", {"policy": "lost-update", "seconds": 60, "start": True})
             here = self.window.here
-            self.wait("the verdicts", lambda: here.job is None and here.done is not None)
-        self.wait("the counterexample", lambda: here.stepper is not None and here.stepper.timeline is not None)
+            self.wait("the verdicts", lambda: here.attacks.job is None and here.attacks.done is not None)
+        shown = here.shown_example
+        self.wait("the counterexample", lambda: shown.stepper is not None and shown.stepper.timeline is not None)
         self.trigger("verify.first", "verify.on", "verify.on", "verify.last", "verify.back")
 
     def leave(self) -> None:

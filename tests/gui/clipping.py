@@ -239,7 +239,7 @@ def furnished(application: QApplication) -> Window:
     workspaces["explore"].plot.begin(names, StepTimes())
     window.go("compare")
     settle()
-    workspaces["compare"].fill_now()
+    workspaces["compare"].rows.fill_now()
     workspaces["compare"].open_evidence()
     workspaces["verify"].choose({"policy": "mm-id"})
     for card, claims in zip(

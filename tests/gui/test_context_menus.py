@@ -106,7 +106,7 @@ def test_copy_as_text_copies_what_was_pointed_at(window: Window, qtbot: Any) -> 
     assert row.startswith("mm-id\t") and "\n" not in row
     window.go("compare")
     workspace: Any = window.here
-    workspace.fill_now()
+    workspace.rows.fill_now()
     workspace.view.setCurrentIndex(workspace.matrix.index(0, 1))
     assert copied(workspace.view) == workspace.matrix.index(0, 1).data()
     assert "false shared" in copied(workspace.home.scatter), "a picture is told in words"

@@ -45,7 +45,7 @@ def test_a_counterexample_is_shared(
     assert any("nothing to share yet" in one.text for one in window.notices.all)
     sent = tmp_path / "race.html"
     monkeypatch.setattr(dialogs, "ask_save", lambda *arguments: sent)
-    window.here.example = example()  # type: ignore[attr-defined]
+    window.here.shown_example.example = example()  # type: ignore[attr-defined]
     window.outputs.ask_share()
     qtbot.waitUntil(lambda: any(str(sent) in one.text for one in window.notices.all), timeout=PATIENCE)
     text = sent.read_text("utf-8")

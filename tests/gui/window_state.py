@@ -23,7 +23,7 @@ TARGET = Path(os.environ["WINDOW_STATE"])
 def state_of(window: Window) -> dict[str, Any]:
     """The state that a person would see."""
     explore: Any = window.workspaces["explore"]
-    verify: Any = window.workspaces["verify"]
+    stepper: Any = window.workspaces["verify"].shown_example.stepper  # type: ignore[attr-defined]
     benchmark: Any = window.workspaces["benchmark"]
     view = explore.run.view if explore.run is not None else None
     dialog = QApplication.activeModalWidget()
@@ -40,8 +40,7 @@ def state_of(window: Window) -> dict[str, Any]:
         "explore": {"position": view.position if view else -1, "playing": bool(view and view.playing)},
         "inspector": inspected.description if inspected is not None else "",
         "benchmark": {"curves": len(benchmark.plot.curves) if benchmark.plot is not None else 0},
-        "verify": {"step": verify.stepper.step, "last": verify.stepper.last} if verify.stepper else
-                  {"step": -1, "last": -1},
+        "verify": {"step": stepper.step, "last": stepper.last} if stepper else {"step": -1, "last": -1},
         "seen": {key: str(value) for key, value in window.here.on_screen().items()},
         "home": home(window),
         "tour": {"at": window.guide.at if window.guide.tour else -1, "done": window.guide.done},

@@ -31,7 +31,7 @@ def workspace(window: Window) -> CompareWorkspace:
     assert isinstance(found, CompareWorkspace)
     window.resize(1300, 850)
     window.go("compare")
-    found.fill_now()
+    found.rows.fill_now()
     return found
 
 
@@ -60,7 +60,7 @@ def test_the_first_start_has_an_answer_in_every_cell(workspace: CompareWorkspace
 
     assert len(workspace.matrix.policies) == 3, "the others unfold"
     window.commands.trigger("compare.rows")
-    workspace.fill_now()
+    workspace.rows.fill_now()
     assert set(workspace.matrix.policies) == {policy.name for policy in window.library.policies}
     for row in range(len(workspace.matrix.policies)):
         for question in QUESTIONS:
@@ -105,7 +105,7 @@ def test_the_matrix_lists_the_policies_of_the_shown_part_of_the_scatter(
     qtbot.mousePress(scatter, left, pos=middle - QPoint(40, 25))
     qtbot.mouseMove(scatter, middle)
     qtbot.mouseRelease(scatter, left, pos=middle + QPoint(20, 25))
-    workspace.fill_now()
+    workspace.rows.fill_now()
     part = [scatter.spots[number].policy for number in scatter.inside]
     assert "owner-vma" in part and "exact" not in part and workspace.matrix.policies == part
     assert workspace.docks["evidence"].isHidden(), "a drag is no click"
@@ -115,17 +115,17 @@ def test_the_matrix_lists_the_policies_of_the_shown_part_of_the_scatter(
     scatter.part.pan(50, scatter._whole())
     assert scatter.inside, "the part does not leave the whole"
     window.commands.trigger("compare.part")
-    workspace.fill_now()
+    workspace.rows.fill_now()
     assert workspace.matrix.policies == usual and len(scatter.inside) == len(scatter.spots)
     workspace.restore(state, Files(tmp_path))
-    workspace.fill_now()
+    workspace.rows.fill_now()
     assert workspace.matrix.policies == part, "a session keeps it"
     qtbot.keyClick(scatter, Qt.Key.Key_Escape)
     assert scatter.part.seen is None
     for odd in ((1.0,), (0.0, 0.0, float("nan"), 1.0), (0.0, 0.0, 1e300, 1.0)):
         assert CompareState(baseline="mm-id", part=odd).seen is None
     scatter.part.see(QRectF(900, 900, 0, 0))
-    workspace.fill_now()
+    workspace.rows.fill_now()
     assert workspace.matrix.policies == usual, "a part without a point leaves the rows"
 
 
@@ -133,7 +133,7 @@ def test_any_row_can_be_the_baseline_of_the_reference(workspace: CompareWorkspac
     before = workspace.matrix.answer(cell_of(workspace, "cost", 1)).values["munmap"]
     workspace.view.setCurrentIndex(workspace.matrix.index_of(cell_of(workspace, "cost", 1)))
     window.commands.trigger("compare.baseline")
-    workspace.fill_now()
+    workspace.rows.fill_now()
     assert workspace.matrix.answer(cell_of(workspace, "cost", 1)).word == "baseline"
     assert workspace.matrix.answer(cell_of(workspace, "cost", 0)).values["munmap"] == pytest.approx(
         1 / before, rel=0.02
@@ -160,10 +160,10 @@ def test_the_keyboard_reaches_the_evidence(workspace: CompareWorkspace, window: 
     workspace.view.setCurrentIndex(workspace.matrix.index(0, 1))
     for _ in range(3):
         press(window, qtbot, workspace.view, "Right")
-    assert workspace.chosen == cell_of(workspace, "memory")
+    assert workspace.view.chosen == cell_of(workspace, "memory")
     press(window, qtbot, workspace.view, "Return")
     assert workspace.docks["evidence"].isVisible()
-    assert workspace.evidence.cell == workspace.chosen
+    assert workspace.evidence.cell == workspace.view.chosen
     assert workspace.evidence.table.rowCount() and workspace.evidence.plot.isVisible()
     assert workspace.evidence.line.text() == f"foliolab show {workspace.matrix.policies[0]}"
     press(window, qtbot, workspace.view, "Down")
@@ -196,7 +196,7 @@ def test_a_cell_is_measured_and_shown_again_at_the_next_start(
     answer = workspace.matrix.answer(cell)
     assert answer.known and answer.figure and answer.command[:2] == ("foliolab", "precision")
     other: Any = open_window().workspaces["compare"]
-    other.fill_now()
+    other.rows.fill_now()
     assert other.matrix.answer(cell).figure == answer.figure
 
 
@@ -213,14 +213,14 @@ def test_an_answer_about_an_older_text_says_so(workspace: CompareWorkspace, monk
     kept = msgspec.json.decode(said[-1].kept, type=store.Kept)
     store.keep(msgspec.structs.replace(kept, digests={cell.policy: "another"}))
     workspace.refresh()
-    workspace.fill_now()
+    workspace.rows.fill_now()
     answer = workspace.matrix.answer(cell)
     assert answer.known and answer.old and "older text" in answer.text
     assert "Measured on" in answer.sentence and "by FolioLab" in answer.sentence
 
 
 def test_measuring_can_be_stopped(workspace: CompareWorkspace, window: Window, qtbot: Any) -> None:
-    workspace.measure_all()
+    workspace.measuring.measure_all()
     assert {cell.question for cell in workspace.matrix.busy()} == {"cost", "precise", "proc"} and window.jobs.running
     assert workspace.home.stop.isVisible() and not workspace.home.measure.isVisible()
     window.commands.trigger("compare.stop")
@@ -240,7 +240,7 @@ def test_a_policy_that_cannot_be_compiled_costs_its_own_cell_only(
     file.write_text(starter.text("wrong").replace("nr, folio._large_mapcount", "nr, folio._no_such", 1))
     window.library.open(file)
     qtbot.waitUntil(lambda: window.library.settled, timeout=SECONDS)
-    workspace.fill_now()
+    workspace.rows.fill_now()
     wrong, sound = Cell("precise", "wrong"), cell_of(workspace, "precise")
     workspace.queue.measure([wrong, sound])
     qtbot.waitUntil(lambda: not workspace.queue.running, timeout=SECONDS)
@@ -268,7 +268,7 @@ def test_a_job_that_dies_is_that_cells_failure(workspace: CompareWorkspace, wind
 def test_the_baseline_can_be_chosen(workspace: CompareWorkspace, window: Window) -> None:
     workspace.view.setCurrentIndex(workspace.matrix.index(1, 3))
     window.commands.trigger("compare.baseline")
-    workspace.fill_now()
+    workspace.rows.fill_now()
     assert workspace.matrix.answer(cell_of(workspace, "cost", 1)).word == "baseline"
     assert workspace.matrix.answer(cell_of(workspace, "cost", 0)).word != "baseline"
 
@@ -346,7 +346,7 @@ def test_what_is_measured_here_takes_the_references_place(workspace: CompareWork
     (done,) = [one for one in said if isinstance(one, measure.Done)]
     assert store.keep(msgspec.json.decode(done.kept, type=store.Kept))
     workspace.refresh()
-    workspace.fill_now()
+    workspace.rows.fill_now()
     answers = {policy: workspace.matrix.answer(measure.Cell("precise", policy)) for policy in workspace.matrix.policies}
     assert not answers.pop(small).reference and all(answer.reference for answer in answers.values())
 
@@ -383,7 +383,7 @@ def test_progress_never_goes_back() -> None:
 
 def test_a_result_fills_the_matrix(workspace: CompareWorkspace, window: Window, files: tuple[Path, ...]) -> None:
     assert window.open(files[0])
-    workspace.fill_now()
+    workspace.rows.fill_now()
     assert len(workspace.matrix.policies) == 2 and workspace.banner.isVisible()
     assert workspace.matrix.answer(cell_of(workspace, "cost", 0)).word == "baseline"
     assert workspace.matrix.answer(cell_of(workspace, "cost", 1)).rows
@@ -401,7 +401,7 @@ def test_a_replays_result_has_its_answer_above_the_matrix(workspace: CompareWork
 
     path = Path(__file__).parents[2] / "report" / "replays" / "daemon-64-exit.json"
     assert window.open(path)
-    workspace.fill_now()
+    workspace.rows.fill_now()
     sentences = answer([ReplayResult.load(path)])
     assert len(sentences) == 5
     assert all(sentence in workspace.banner.text.text() for sentence in sentences)

@@ -39,7 +39,10 @@ def stepping(open_window: Callable[..., Window], qtbot: Any, example: Path) -> A
     assert window.open(example)
     workspace: Any = window.here
     assert workspace.name == "verify"
-    qtbot.waitUntil(lambda: workspace.stepper is not None and workspace.stepper.timeline is not None, timeout=PATIENCE)
+    qtbot.waitUntil(
+        lambda: workspace.shown_example.stepper is not None and workspace.shown_example.stepper.timeline is not None,
+        timeout=PATIENCE,
+    )
     return workspace
 
 
@@ -53,15 +56,15 @@ def test_a_race_is_found_and_shown_while_the_attacks_run(open_window: Callable[.
     workspace.options.choose("lost-update")
     workspace.options.seconds.setValue(90)
     qtbot.mouseClick(workspace.options.start, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: workspace.stepper.timeline is not None, timeout=PATIENCE)
-    assert workspace.job is not None, "the other attacks still run"
-    assert "claim safe refuted" in workspace.stepper.headline.text()
+    qtbot.waitUntil(lambda: workspace.shown_example.stepper.timeline is not None, timeout=PATIENCE)
+    assert workspace.attacks.job is not None, "the other attacks still run"
+    assert "claim safe refuted" in workspace.shown_example.stepper.headline.text()
     rows = [workspace.claims.item(row, 1).text() for row in range(workspace.claims.rowCount())]
     assert "✗ refuted" in rows
     assert workspace.command_line == f"foliolab verify lost-update --budget 90 --plugin {RACE}"
     qtbot.mouseClick(workspace.options.stop, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: workspace.job is None, timeout=PATIENCE)
-    assert workspace.stepper.timeline is not None, "what was found stays"
+    qtbot.waitUntil(lambda: workspace.attacks.job is None, timeout=PATIENCE)
+    assert workspace.shown_example.stepper.timeline is not None, "what was found stays"
     assert workspace.options.start.isEnabled()
 
 
@@ -69,7 +72,7 @@ def test_stepping_by_keys_slider_and_mouse(stepping: Any, qtbot: Any) -> None:
     from PySide6.QtCore import Qt
 
     window = stepping.window()
-    stepper = stepping.stepper
+    stepper = stepping.shown_example.stepper
     assert stepper.step == -1
     with qtbot.waitActive(window):
         window.activateWindow()
@@ -81,34 +84,34 @@ def test_stepping_by_keys_slider_and_mouse(stepping: Any, qtbot: Any) -> None:
     assert stepper.step == 1
     qtbot.keyClick(window, Qt.Key.Key_End)
     assert stepper.step == stepper.last
-    assert stepping.inspector.now.verdict == "unsafe"
-    assert "2 MMs" in stepping.inspector.now.description
+    assert stepping.shown_example.inspector.now.verdict == "unsafe"
+    assert "2 MMs" in stepping.shown_example.inspector.now.description
     qtbot.keyClick(window, Qt.Key.Key_Home)
     assert stepper.step == -1
     stepper.slider.setValue(7)
     assert stepper.step == 7
     assert stepper.diagram.step == 7
-    assert stepping.inspector.source.toPlainText()
+    assert stepping.shown_example.inspector.source.toPlainText()
 
 
 def test_it_plays_by_itself_to_the_end(stepping: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    stepping.stepper._timer.setInterval(1)
-    stepping.step("toggle")
-    assert stepping.stepper.plays
-    qtbot.waitUntil(lambda: not stepping.stepper.plays, timeout=PATIENCE)
-    assert stepping.stepper.step == stepping.stepper.last
-    stepping.step("toggle")
-    stepping.step("toggle")
-    assert not stepping.stepper.plays
+    stepping.shown_example.stepper._timer.setInterval(1)
+    stepping.shown_example.step("toggle")
+    assert stepping.shown_example.stepper.plays
+    qtbot.waitUntil(lambda: not stepping.shown_example.stepper.plays, timeout=PATIENCE)
+    assert stepping.shown_example.stepper.step == stepping.shown_example.stepper.last
+    stepping.shown_example.step("toggle")
+    stepping.shown_example.step("toggle")
+    assert not stepping.shown_example.stepper.plays
 
 
 def test_it_is_written_and_its_command_repeats_it(stepping: Any, tmp_path: Path) -> None:
     from foliolab.framework.verify.counterexample import Counterexample
 
-    stepping.save(tmp_path / "again.json")
-    assert Counterexample.load(tmp_path / "again.json") == stepping.example
+    stepping.shown_example.save(tmp_path / "again.json")
+    assert Counterexample.load(tmp_path / "again.json") == stepping.shown_example.example
     assert stepping.command_line.startswith(f"foliolab step {tmp_path / 'again.json'}")
-    stepping.save(tmp_path / "no" / "where.json")
+    stepping.shown_example.save(tmp_path / "no" / "where.json")
     assert stepping.desk.notices.all[-1].severity == "error"
 
 
@@ -129,7 +132,10 @@ def test_the_plugin_of_a_file_is_loaded_only_when_the_user_says_so(
     assert not (tmp_path / "ran").exists()
     notice.accept.click()
     workspace: Any = window.here
-    qtbot.waitUntil(lambda: workspace.stepper is not None and workspace.stepper.timeline is not None, timeout=PATIENCE)
+    qtbot.waitUntil(
+        lambda: workspace.shown_example.stepper is not None and workspace.shown_example.stepper.timeline is not None,
+        timeout=PATIENCE,
+    )
     assert window.library.files == [str(plugin)] and not window.notices.all
     assert workspace.command_line == f"foliolab step {file} --plugin {plugin}"
 
@@ -137,7 +143,7 @@ def test_the_plugin_of_a_file_is_loaded_only_when_the_user_says_so(
 @needs_native
 def test_it_opens_in_explore(stepping: Any, qtbot: Any) -> None:
     window = stepping.window()
-    stepping.explore()
+    stepping.shown_example.explore()
     assert window.here.name == "explore"
     qtbot.waitUntil(lambda: window.here.facts is not None, timeout=PATIENCE)
     assert window.here.facts.kind == "counterexample"
@@ -147,7 +153,7 @@ def test_it_opens_in_explore(stepping: Any, qtbot: Any) -> None:
 def test_pictures_and_tables(stepping: Any, tmp_path: Path) -> None:
     from foliolab.gui.window.exporting import export
 
-    stepping.step("end")
+    stepping.shown_example.step("end")
     offered = list(stepping.exportables())
     assert {"claims", "sequence", "folio"} <= {one.name for one in offered}
     for one in offered:
@@ -176,7 +182,7 @@ def test_what_cannot_be_attacked_is_a_notice(window: Window, policy: str | None,
     workspace.options.limit(None, attacks)
     workspace.start_chosen()
     assert window.notices.all[-1].severity == "error"
-    assert workspace.job is None
+    assert workspace.attacks.job is None
 
 
 def test_nothing_to_step_save_or_explore_is_said(window: Window) -> None:
@@ -188,6 +194,7 @@ def test_nothing_to_step_save_or_explore_is_said(window: Window) -> None:
 
 
 def test_a_changed_text_is_said(open_window: Callable[..., Window], qtbot: Any, tmp_path: Path, example: Path) -> None:
+    from foliolab.gui.verify.attack_job import digest_of
     from foliolab.gui.verify.options import Attempt
 
     file = tmp_path / "mine.py"
@@ -195,8 +202,8 @@ def test_a_changed_text_is_said(open_window: Callable[..., Window], qtbot: Any, 
     window = open_window(file)
     window.go("verify")
     workspace: Any = window.here
-    workspace.attempt = Attempt("lost-update")
-    workspace._digest = workspace._digest_of("lost-update")
+    workspace.attacks.attempt = Attempt("lost-update")
+    workspace.attacks.digest = digest_of(window.library, "lost-update")
     with qtbot.waitSignal(window.library.changed, timeout=PATIENCE):
         file.write_text(RACE.read_text().replace("store(folio._shared, 1)", "store(folio._shared, 3)"))
     assert workspace.note.isVisible() and "has changed since" in workspace.note.text()
@@ -209,12 +216,12 @@ def test_saving_verifies_again_if_asked(open_window: Callable[..., Window], qtbo
     window = open_window(file)
     window.send("verify", {"policy": "lost-update", "seconds": 20, "attacks": ["explored"], "start": True})
     workspace: Any = window.here
-    qtbot.waitUntil(lambda: workspace.stepper.timeline is not None, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: workspace.shown_example.stepper.timeline is not None, timeout=PATIENCE)
     workspace.options.again.setChecked(True)
-    first = workspace.job
+    first = workspace.attacks.job
     with qtbot.waitSignal(window.library.changed, timeout=PATIENCE):
         file.write_text(RACE.read_text().replace("store(folio._shared, 1)", "store(folio._shared, 3)"))
-    qtbot.waitUntil(lambda: workspace.job is not None and workspace.job is not first, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: workspace.attacks.job is not None and workspace.attacks.job is not first, timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("text", ['{"law": 1, "policy": 2, "shape": {}}', '{"law": "safe", "policy": "x", "shape"'])
@@ -251,7 +258,7 @@ def test_a_file_of_verdicts_is_opened_and_each_of_its_policies_shown(
     assert window.open(path)
     workspace: Any = window.here
     assert workspace.name == "verify" and workspace.options.policy.currentText() == "lost-update"
-    qtbot.waitUntil(lambda: workspace.stepper.timeline is not None, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: workspace.shown_example.stepper.timeline is not None, timeout=PATIENCE)
     assert workspace.claims.examples and names[0] in workspace.note.text()
     assert workspace.repeated() == ["foliolab", "verify", "lost-update"]
     workspace.options.choose(names[0])
