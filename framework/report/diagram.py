@@ -101,6 +101,19 @@ class Diagram:
         found = bisect_left(self._lasts, step)
         return min(found, len(self.marks) - 1)
 
+    def between(self, low: int, high: int) -> Diagram:
+        """The lines of frames low to high, both included; the laws that break stand below the last frame only."""
+        first, end = bisect_left(self._lasts, low), self.line_of(high) + 1
+        while end < len(self.marks) and self._lasts[end] == self._lasts[end - 1]:
+            end += 1  # lines that belong to the last frame, such as its changes
+        spans = tuple(
+            replace(span, first=max(span.first, first) - first, last=min(span.last, end - 1) - first)
+            for span in self.spans
+            if span.first < end and span.last >= first
+        )
+        broken = self.broken if end == len(self.marks) else ()
+        return replace(self, marks=self.marks[first:end], spans=spans, broken=broken, _lasts=self._lasts[first:end])
+
     def is_later(self, line: int, step: int) -> bool:
         """Whether a line happens after a step."""
         at = line + 1 if self.marks[line].last < 0 and line + 1 < len(self.marks) else line

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from PySide6.QtCore import QEvent, QPoint, QRect, QSize, Qt, Signal
-from PySide6.QtGui import QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtGui import QHelpEvent, QKeyEvent, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QAbstractScrollArea, QToolTip, QWidget
 
 from foliolab.framework.report.diagram import Diagram, Mark, diagram_of
 from foliolab.framework.verify.timeline import Timeline
 from foliolab.gui.sequence.picture import Geometry, SequencePicture, geometry_of
+from foliolab.gui.widgets.interval import Interval
+from foliolab.gui.widgets.range_drag import RangeDrag
 from foliolab.gui.window.exporting import Exportable, Row
 from foliolab.gui.window.theme import Theme, Themed
 
@@ -26,11 +28,17 @@ PICTURE: Final = (1000, 12_000)
 class SequenceDiagram(QAbstractScrollArea, Themed):
     """The timeline of a counterexample.
 
+    A drag over lines shows their steps alone, as does Ctrl with the wheel; a double-click or Escape shows all.
+
     Args:
         theme: the colours; `paint` changes them.
 
     Signals:
         stepped: the user went to a step by mouse or keys.
+
+    Attributes:
+        part: the steps that are shown, from -1, before the first.
+        diagram: of these steps.
     """
 
     stepped = Signal(int)
@@ -38,7 +46,9 @@ class SequenceDiagram(QAbstractScrollArea, Themed):
     def __init__(self, theme: Theme) -> None:
         super().__init__()
         self.timeline: Timeline | None = None
-        self.diagram = Diagram()
+        self.diagram = self._all = Diagram()
+        self.part = Interval()
+        self.part.changed.connect(self._show_part)
         self._theme = theme
         self._picture = SequencePicture(self.diagram, theme, self.font())
         self._whole = _Whole(self)
@@ -46,18 +56,25 @@ class SequenceDiagram(QAbstractScrollArea, Themed):
         self.setAccessibleName("Sequence diagram of the counterexample")
         self.viewport().setAutoFillBackground(False)
         self.verticalScrollBar().setSingleStep(1)
+        self._drag = RangeDrag(self.viewport(), self.part, self._step_at, vertical=True)
+        self._drag.clicked.connect(self._clicked)
 
     # -- contents --------------------------------------------------------------------------------------
     def show_timeline(self, timeline: Timeline | None) -> None:
         """Show a counterexample before its first step; None shows nothing."""
         self.timeline = timeline
-        self._remake()
         self._picture.now = -1
+        self._remake()
         self.verticalScrollBar().setValue(0)
 
     def go(self, step: int) -> None:
-        """Make a step the current one; -1 is before the first. Does not emit `stepped`."""
+        """Make a step the current one; -1 is before the first. Does not emit `stepped`.
+
+        If the step is not in the part that is shown, all is shown again.
+        """
         self._picture.now = step
+        if not self.part.low <= step <= self.part.high:
+            self.part.fit()
         if self.diagram.marks and step >= 0:
             self._scroll_to(self.diagram.line_of(step))
         self._describe()
@@ -74,7 +91,7 @@ class SequenceDiagram(QAbstractScrollArea, Themed):
         self.viewport().update()
 
     def exportables(self) -> Sequence[Exportable]:
-        """The whole diagram as a picture and as a table."""
+        """The lines of the part that is shown, also those out of sight, as a picture and as a table."""
         if not self.diagram.marks:
             return ()
         self._whole.fit()
@@ -102,8 +119,17 @@ class SequenceDiagram(QAbstractScrollArea, Themed):
             made = diagram_of(self.timeline, unfolded=True)
             if len(made.marks) > FOLDED_FROM:
                 made = diagram_of(self.timeline)
-        self.diagram = self._picture.diagram = made
+        self._all = made
+        self.part.cover(-1, len(self.timeline.frames) - 1 if self.timeline is not None else -1)
+        self._show_part()
+
+    def _show_part(self) -> None:
+        part = self.part
+        self.diagram = self._all if part.whole else self._all.between(max(part.low, 0), part.high)
+        self._picture.diagram = self.diagram
         self._measure()
+        if not part.low <= self.step <= part.high:
+            self._step_to(min(max(self.step, part.low), part.high))
         self._describe()
         self.viewport().update()
 
@@ -194,7 +220,7 @@ class SequenceDiagram(QAbstractScrollArea, Themed):
     # -- stepping --------------------------------------------------------------------------------------
     def _go_by(self, by: int) -> None:
         """Go forward by so many lines that have a step; back if `by` is negative."""
-        steps = [mark.step for mark in self.diagram.marks if mark.step is not None]
+        steps = [mark.step for mark in self._all.marks if mark.step is not None]
         if not steps:
             return
         if by > 0:
@@ -210,26 +236,40 @@ class SequenceDiagram(QAbstractScrollArea, Themed):
         self.stepped.emit(step)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Go from step to step with the arrow keys, Page Up, Page Down, Home and End."""
+        """Go from step to step with the arrow keys, Page Up, Page Down, Home and End; Escape shows all steps."""
         key = Qt.Key
+        if event.key() == key.Key_Escape and not self.part.whole:
+            self.part.fit()
+            return
         by = {
             key.Key_Down: 1, key.Key_Right: 1, key.Key_Up: -1, key.Key_Left: -1, key.Key_PageDown: PAGE,
-            key.Key_PageUp: -PAGE, key.Key_End: self.lines + 1, key.Key_Home: -self.lines - 1,
+            key.Key_PageUp: -PAGE, key.Key_End: len(self._all.marks), key.Key_Home: -len(self._all.marks),
         }.get(key(event.key()))  # fmt: skip
         if by is None or not self.diagram.marks:
             super().keyPressEvent(event)
             return
         self._go_by(by)
 
-    def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Go to the step of the clicked line; for a line that stands for several steps, to its last step."""
-        line = self.line_at(event.position().toPoint())
-        if line >= 0 and event.button() == Qt.MouseButton.LeftButton:
-            mark = self.diagram.marks[line]
-            following = (later.step for later in self.diagram.marks[line:] if later.step is not None)
-            target = mark.step if mark.step is not None else mark.last if mark.last >= 0 else next(following, None)
-            if target is not None:
-                self._step_to(target)
+    def _step_of(self, line: int) -> int | None:
+        """The step of a line; for a line that stands for several steps, the last one."""
+        mark = self.diagram.marks[line]
+        following = (later.step for later in self.diagram.marks[line:] if later.step is not None)
+        return mark.step if mark.step is not None else mark.last if mark.last >= 0 else next(following, None)
+
+    def _step_at(self, y: float) -> float:
+        """The step at a height of the viewport; above and below the lines that of the nearest line."""
+        geometry = self.geometry_for(self.viewport().width())
+        line = self.verticalScrollBar().value() + int(y - geometry.head) // geometry.line
+        last = len(self.diagram.marks) - 1
+        step = self._step_of(min(max(line, 0), last)) if last >= 0 else None
+        return self.part.high if step is None else step
+
+    def _clicked(self, y: float) -> None:
+        """Go to the step of the clicked line."""
+        line = self.line_at(QPoint(0, int(y)))
+        step = self._step_of(line) if line >= 0 else None
+        if step is not None:
+            self._step_to(step)
 
     def viewportEvent(self, event: QEvent) -> bool:
         """Show the full text of the line under the pointer as a tool tip."""

@@ -29,6 +29,12 @@ def commands_of(
         shown: the counterexample, which is stepped through and sent on.
         part: the time that the curves of the attacks show.
     """
+
+    def fit() -> None:
+        part.fit()
+        if shown.stepper is not None:
+            shown.stepper.diagram.part.fit()
+
     run, step, inspect = "&Run", partial(partial, shown.step), partial(partial, shown.inspect)
     return [
         make("start", "&Verify", start, menu=run, keys=("F5",), icon="play", bar=True, word="Verify",
@@ -51,8 +57,8 @@ def commands_of(
              tip="Go to where the chosen field of the folio was last written"),
         make("explore", "Open in &Explore", shown.explore, menu=run, keys=("Ctrl+Shift+E",), icon="explore",
              bar=True, word="Open in Explore", tip="Play this counterexample beside other policies"),
-        make("time", "The whole &time of the attacks", part.fit, menu="&View", keys=("Ctrl+Shift+0",),
-             tip="Show all of the curves after a drag or the wheel has chosen a part of the time"),
+        make("time", "All of the &time and the steps", fit, menu="&View", keys=("Ctrl+Shift+0",),
+             tip="Show all of the curves and of the counterexample after a drag or the wheel has chosen a part"),
         make("save", "&Save the counterexample…", shown.ask_save, menu="&File", keys=("Ctrl+S",), icon="save",
              tip="Write it to a file that foliolab step repeats"),
     ]  # fmt: skip

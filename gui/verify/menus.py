@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from foliolab.gui.inspector.inspector import Inspector
     from foliolab.gui.window.commands import Commands
 
-STEPS: Final = ("verify.first", "verify.back", "verify.on", "verify.last", "verify.origin")
+STEPS: Final = ("verify.first", "verify.back", "verify.on", "verify.last", "verify.origin", "verify.time")
 SENT: Final = ("verify.explore", "verify.save", "file.share")
 
 

@@ -45,7 +45,7 @@ class ShownExample(QObject):
         self._desk, self._window = desk, window
         self.example: Counterexample | None = None
         self.file = ""
-        self._wanted_step = -1  # where to go once the counterexample is played
+        self._wanted = (-1, -1, -1)  # where to go, and the part to show, once the counterexample is played
         self.stepper: Stepper | None = None
         self.inspector: Inspector | None = None
         self._player = Aside(self)
@@ -71,14 +71,19 @@ class ShownExample(QObject):
         """Whether a counterexample is shown, or is about to be."""
         return self.example is not None and self.stepper is not None and self.stepper.isVisible()
 
-    def show(self, example: Counterexample, step: int = -1) -> None:
-        """Play a counterexample, and show it at a step; -1: before its first."""
+    def show(self, example: Counterexample, step: int = -1, part: tuple[int, int] = (-1, -1)) -> None:
+        """Play a counterexample, and show it.
+
+        Args:
+            step: the step that is current; -1: before the first.
+            part: the first and last step that are shown; -1 and -1: all.
+        """
         try:
             scheme = self._desk.library.scheme(example.policy)
         except FolioLabError as fault:
             self._desk.notices.fault(fault)
             return
-        self.example, self.file, self._wanted_step = example, "", step
+        self.example, self.file, self._wanted = example, "", (step, *part)
         self._player.begin(_timeline, example, scheme)
         self._window.statusBar().showMessage("Playing the counterexample …")
 
@@ -96,7 +101,9 @@ class ShownExample(QObject):
         self.stepper.show()
         self.stepper.show_timeline(timeline)
         self.stepper.diagram.setFocus()
-        step, self._wanted_step = self._wanted_step, -1
+        (step, low, high), self._wanted = self._wanted, (-1, -1, -1)
+        if high >= 0:
+            self.stepper.diagram.part.see(low, high)
         self.stepper.go(step)
 
     def _cannot_play(self, fault: Exception) -> None:

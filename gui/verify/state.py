@@ -24,6 +24,7 @@ class VerifyState(State, frozen=True, kw_only=True):
         policy, seconds, memory, attacks, tso: see `Attempt`.
         verdicts, example: digests of their files; empty for none.
         step: of the counterexample; -1 before the first.
+        low, high: the steps of it that are shown; -1 and -1 for all.
     """
 
     policy: Name
@@ -34,6 +35,8 @@ class VerifyState(State, frozen=True, kw_only=True):
     verdicts: Digest = ""
     example: Digest = ""
     step: Number = -1
+    low: Number = -1
+    high: Number = -1
 
     def counterexample(self, files: Files) -> Counterexample:
         """The counterexample.
@@ -74,10 +77,14 @@ def state_of(workspace: Shown, files: Files) -> VerifyState:
         verdicts = files.keep("verdicts.json", kept.encoded())
     if shown.example is not None:
         example = files.keep("counterexample.json", shown.example.encoded())
-    step = shown.stepper.step if shown.stepper is not None and example else -1
+    step = low = high = -1
+    if shown.stepper is not None and example:
+        step, part = shown.stepper.step, shown.stepper.diagram.part
+        low, high = (-1, -1) if part.whole else (part.low, part.high)
     return VerifyState(
         policy=attempt.policy, seconds=attempt.seconds, memory=attempt.memory, attacks=attempt.attacks,
         tso=attempt.tso, verdicts=verdicts, example=example, step=step,
+        low=low, high=high,
     )  # fmt: skip
 
 

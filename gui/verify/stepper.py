@@ -35,6 +35,7 @@ class Stepper(QWidget):
         self.diagram = SequenceDiagram(theme)
         self.diagram.setObjectName("verify.sequence")
         self.diagram.stepped.connect(self.go)
+        self.diagram.part.changed.connect(self._follow)
         self.slider = named(QSlider(Qt.Orientation.Horizontal), "Step of the counterexample")
         self.slider.valueChanged.connect(self.go)
         self.where = label(role="quiet")
@@ -53,9 +54,16 @@ class Stepper(QWidget):
         schedule = f" · schedule {example.schedule}" if example.schedule else ""
         self.law.setText(f"law {example.law}: {LAWS.get(example.law, '')}{schedule}")
         self.diagram.show_timeline(timeline)
-        with QSignalBlocker(self.slider):
-            self.slider.setRange(-1, len(timeline.frames) - 1)
+        self._follow()
         self.go(-1)
+
+    def _follow(self) -> None:
+        """Span the steps that the diagram shows."""
+        part = self.diagram.part
+        with QSignalBlocker(self.slider):
+            self.slider.setRange(part.low, part.high)
+            self.slider.setValue(self.step)
+        self._say()
 
     @property
     def step(self) -> int:
@@ -80,8 +88,14 @@ class Stepper(QWidget):
         self.diagram.go(step)
         with QSignalBlocker(self.slider):
             self.slider.setValue(step)
-        self.where.setText(f"step {step} of {self.last}" if step >= 0 else f"before step 0 of {self.last}")
+        self._say()
         self.stepped.emit(step)
+
+    def _say(self) -> None:
+        """Say which step it is, and which are shown."""
+        where = f"step {self.step} of {self.last}" if self.step >= 0 else f"before step 0 of {self.last}"
+        part = self.diagram.part
+        self.where.setText(where if part.whole else f"{where}, {max(part.low, 0)} to {part.high} shown")
 
     def forward(self) -> None:
         self.go(self.step + 1)
@@ -98,12 +112,12 @@ class Stepper(QWidget):
         self.go(self.last)
 
     def toggle(self) -> None:
-        """Play or pause; at the end, play again from the start."""
+        """Play or pause; at the end of the steps that are shown, play them again."""
         if self.plays:
             self.pause()
         elif self.timeline is not None:
-            if self.step >= self.last:
-                self.go(-1)
+            if self.step >= self.diagram.part.high:
+                self.go(self.diagram.part.low)
             self._timer.start()
 
     def pause(self) -> None:
@@ -111,5 +125,5 @@ class Stepper(QWidget):
 
     def _tick(self) -> None:
         self.forward()
-        if self.step >= self.last:
+        if self.step >= self.diagram.part.high:
             self.pause()

@@ -169,11 +169,11 @@ class VerifyWorkspace(Workspace):
         self.options.runs(False)
 
     # -- a counterexample ------------------------------------------------------------------------------
-    def show_example(self, example: Counterexample, step: int = -1) -> None:
-        """Play a counterexample, and show it at a step; -1: before its first."""
+    def show_example(self, example: Counterexample) -> None:
+        """Play a counterexample, and show it."""
         self._furnish()
         self.welcome.hide()
-        self.shown_example.show(example, step)
+        self.shown_example.show(example)
 
     # -- hooks of workspaces ---------------------------------------------------------------------------
     def _chosen(self, text: str) -> None:
@@ -236,7 +236,9 @@ class VerifyWorkspace(Workspace):
         if state.example:
             example = state.counterexample(files)
             self.desk.library.scheme(example.policy)
-            self.show_example(example, state.step)
+            self._furnish()
+            self.welcome.hide()
+            self.shown_example.show(example, state.step, (state.low, state.high))
 
     def policy(self) -> str:
         return self.options.policy.currentText()

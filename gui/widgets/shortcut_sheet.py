@@ -29,6 +29,7 @@ OWN: Final = (
     ("Fields of a folio", "Go to where the field was last written", "Enter, or a click"),
     ("Fields of a folio", "Copy the sentence about the field", "Ctrl+C"),
     ("Sequence diagram", "Step", "arrows, Page Up, Page Down, Home, End"),
+    ("Sequence diagram", "Show steps alone; zoom; show all", "drag over lines; Ctrl+mouse wheel; Escape"),
     ("Matrix", "Evidence of a cell", "Enter"),
     ("Scatter", "Go from point to point; open one", "arrows; Enter"),
     ("Recent", "Open the chosen entry", "Enter"),
