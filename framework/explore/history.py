@@ -146,6 +146,21 @@ class Marks:
         first: NDArray[np.int64] = np.where(self._first < 0, never, self._first).min(axis=0)
         return first[first < never] + 1
 
+    def of_steps(self, begin: int, end: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """What is known of steps begin to end-1.
+
+        Returns:
+            a bit for each lane that became wrong at the step; and whether another lane may have, which is not kept.
+        """
+        steps = np.arange(begin, end)
+        bins = steps // self.width
+        wrong, unsure = np.zeros(steps.size, np.uint8), np.zeros(steps.size, np.bool_)
+        for lane, (firsts, lasts) in enumerate(zip(self._first, self._last, strict=True)):
+            first, last = firsts[bins], lasts[bins]
+            wrong |= ((steps == first) | (steps == last)).astype(np.uint8) << np.uint8(lane)
+            unsure |= (first < steps) & (steps < last)
+        return wrong, unsure
+
     def before(self, step: int, lane: int | None) -> tuple[int, int] | None:
         """The last step before `step` that made an answer wrong, as far as it is known.
 

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from foliolab.framework.contract.sharing_pattern import SharingPattern, Usage
 from foliolab.framework.engine.operation import OPERATIONS, Operation, folio_size_text, pages_text
 from foliolab.framework.engine.pagetable import PTRS_PER_PTE
@@ -24,6 +27,9 @@ from foliolab.framework.trace.events import EventSource
 from foliolab.framework.trace.file import Trace
 from foliolab.framework.trace.operations import operation_of
 from foliolab.framework.verify.counterexample import FLUSH, Counterexample
+
+UNKNOWN: Final = "unknown"
+"""The kind of an event that has none."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,16 @@ class Source(ABC):
         Raises:
             UsageError: there is no such step.
         """
+
+    def kinds(self, begin: int, end: int) -> tuple[tuple[str, ...], NDArray[np.uint8]]:
+        """The kinds of steps begin to end-1: their names in alphabetical order, and the number of each step's."""
+        kinds = [self._kind(step) for step in range(begin, end)]
+        names = sorted(set(kinds))
+        return tuple(names), np.array([names.index(kind) for kind in kinds], np.uint8)
+
+    @abstractmethod
+    def _kind(self, step: int) -> str:
+        """What kind of step it is, in a word or two."""
 
     def check(self, step: int) -> None:
         """Refuse a number that is not that of a step.
@@ -145,6 +161,17 @@ class EventsSource(Source):
             ev.FREE_HINT: "the kernel itself migrated, split or swapped a folio",
         }
         return sentences.get(kind, f"an event of unknown kind {kind}")
+
+    def kinds(self, begin: int, end: int) -> tuple[tuple[str, ...], NDArray[np.uint8]]:
+        numbers = self.blocks.part(begin, end).kind
+        present = np.unique(numbers).tolist()
+        texts = {number: ev.KINDS.get(number, UNKNOWN) for number in present}
+        names = sorted(set(texts.values()))
+        ranks = np.array([names.index(texts[number]) for number in present], np.uint8)
+        return tuple(names), ranks[np.searchsorted(present, numbers)]
+
+    def _kind(self, step: int) -> str:
+        return ev.KINDS.get(self.blocks.row(step)["kind"], UNKNOWN)
 
     def touch(self, step: int) -> Touch:
         self.check(step)
@@ -243,6 +270,9 @@ class ScenarioSource(Source):
     def describe(self, step: int) -> str:
         self.check(step)
         return _scenario_sentence(self.scenario.steps[step])
+
+    def _kind(self, step: int) -> str:
+        return self.scenario.steps[step].action
 
     def touch(self, step: int) -> Touch:
         """See `Source.touch`; an MM's number is its first index in `mms`."""
@@ -351,6 +381,10 @@ class CounterexampleSource(Source):
             return f"the oldest store in the buffer of thread {thread} takes effect"
         operations = "; ".join(self.counterexample.threads[thread])
         return f"thread {thread} does {count:,} memory access{'es' * (count != 1)}: {operations}"
+
+    def _kind(self, step: int) -> str:
+        action = self.steps[step]
+        return action.name.replace("_", " ") if isinstance(action, Operation) else "turn of a thread"
 
     def touch(self, step: int) -> Touch:
         self.check(step)

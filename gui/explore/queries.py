@@ -83,6 +83,65 @@ def sentences(session: Session, begin: int, end: int) -> list[str]:
     return [session.source.describe(step) for step in range(begin, min(end, session.source.nr_steps))]
 
 
+@dataclass(frozen=True)
+class Outline:
+    """The kinds of steps, and the policies that became wrong at them.
+
+    Args:
+        begin: the first step.
+        farthest: steps that were run; nothing is known of the others' wrong answers.
+        policies: names of the lanes.
+        names: of the kinds, in their order.
+        kinds: of each step the number of its kind, shape (n,).
+        wrong: of each step a bit for each policy that became wrong, shape (n,).
+        unsure: the steps at which a policy may have become wrong: of a long run not all are kept, shape (n,).
+    """
+
+    begin: int
+    farthest: int
+    policies: tuple[str, ...]
+    names: tuple[str, ...]
+    kinds: NDArray[np.uint8]
+    wrong: NDArray[np.uint8]
+    unsure: NDArray[np.bool_]
+
+    def covers(self, begin: int, end: int) -> bool:
+        """Whether it is about steps begin to end-1."""
+        return self.begin <= begin and end <= self.begin + self.kinds.size
+
+    def text(self, step: int, of_wrong: bool) -> str:
+        """The kind of a step, or the policies that became wrong at it; empty if it has not been run."""
+        at = step - self.begin
+        if not of_wrong:
+            return self.names[self.kinds[at]]
+        if step >= self.farthest:
+            return ""
+        names = [name for lane, name in enumerate(self.policies) if self.wrong[at] >> lane & 1]
+        return ", ".join(names + ["?"] * bool(self.unsure[at])) or "none"
+
+    def ranks_of_kinds(self, begin: int, nr: int) -> NDArray[np.int64]:
+        """What steps are sorted by, by kind."""
+        return self.kinds[begin - self.begin :][:nr].astype(np.int64)
+
+    def ranks_of_wrong(self, begin: int, nr: int) -> NDArray[np.int64]:
+        """What steps are sorted by: most wrong policies first, then the unsure ones, the right ones, those not run."""
+        at = slice(begin - self.begin, begin - self.begin + nr)
+        wrong, unsure = self.wrong[at], self.unsure[at]
+        ranks = 1024 - 256 * np.bitwise_count(wrong).astype(np.int64) + wrong
+        ranks = np.where(wrong > 0, ranks, np.where(unsure, 2048, 2049))
+        return np.where(np.arange(begin, begin + nr) < self.farthest, ranks, 2050)
+
+
+def outline(session: Session, begin: int, end: int) -> Outline:
+    """The outline of steps begin to end-1."""
+    source = session.source
+    end = min(end, source.nr_steps)
+    names, kinds = source.kinds(begin, end)
+    wrong, unsure = session.marks.of_steps(begin, end)
+    policies = tuple(lane.name for lane in session.lanes)
+    return Outline(begin, session.farthest, policies, names, kinds, wrong, unsure)
+
+
 def touched(session: Session, begin: int, end: int) -> dict[int, NDArray[np.bool_]] | None:
     """The pages that steps begin to end-1 acted on, by map, of the processes that have the maps now.
 

@@ -1,114 +1,35 @@
-"""The table of the steps of the shown part of a run; sentences are asked for where they are looked at."""
+"""The table of the steps of the shown part of a run: when, of which kind, who became wrong, and in words."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, QTimer, Signal
-from PySide6.QtGui import QMouseEvent, QWheelEvent
+from PySide6.QtCore import QModelIndex, Qt, QTimer, Signal
+from PySide6.QtGui import QMouseEvent, QShowEvent, QWheelEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
-from foliolab.framework.escaping import visible
+from foliolab.gui.explore.step_order import COLUMNS, TIME
+from foliolab.gui.explore.step_rows import StepRows
 from foliolab.gui.explore.step_times import StepTimes
 from foliolab.gui.widgets.columns import Columns
 from foliolab.gui.widgets.interval import Interval
 from foliolab.gui.widgets.range_drag import ZOOM
 
 if TYPE_CHECKING:
+    from foliolab.gui.explore.queries import Outline
     from foliolab.gui.explore.run import Run
     from foliolab.gui.window.settings import Settings
 
-Index = QModelIndex | QPersistentModelIndex
-COLUMNS: Final = ("Step", "Time", "What it does")
-TEXT: Final = COLUMNS.index("What it does")
-MOST_ROWS: Final = 100_000
-"""Rows of the table; a longer part shows its first steps."""
 ASKED: Final = 200
 """Steps that one question asks for."""
-KEPT: Final = 20_000
-"""Sentences that are kept."""
-
-
-class StepRows(QAbstractTableModel):
-    """The steps of the part.
-
-    Signals:
-        lacking: a row without its sentence was looked at.
-    """
-
-    lacking = Signal(int)
-
-    def __init__(self, part: Interval) -> None:
-        super().__init__()
-        self._part = part
-        self._last_first = False
-        self.times = StepTimes()
-        self._texts: dict[int, str] = {}
-        part.changed.connect(self._reset)
-
-    def begin(self, times: StepTimes) -> None:
-        """The table forgets its rows, and lists the steps of another run."""
-        self.times = times
-        self._texts.clear()
-        self._reset()
-
-    def turn(self, last_first: bool) -> None:
-        """Have the last step first, or the first one."""
-        if last_first != self._last_first:
-            self._last_first = last_first
-            self._reset()
-
-    def step(self, row: int) -> int:
-        """The step of a row, numbered from 0."""
-        return self._part.high - 1 - row if self._last_first else self._part.low + row
-
-    def row(self, step: int) -> int:
-        """The row of a step; there may be no such row."""
-        return self._part.high - 1 - step if self._last_first else step - self._part.low
-
-    def _reset(self) -> None:
-        self.beginResetModel()
-        self.endResetModel()
-
-    def learn(self, begin: int, texts: Sequence[str]) -> None:
-        """Take the sentences of steps from `begin` on."""
-        if len(self._texts) > KEPT:
-            self._texts.clear()
-        self._texts.update(enumerate(texts, begin))
-        first, last = sorted((self.row(begin), self.row(begin + len(texts) - 1)))
-        first, last = max(first, 0), min(last, self.rowCount() - 1)
-        if first <= last:
-            self.dataChanged.emit(self.index(first, 0), self.index(last, len(COLUMNS) - 1))
-
-    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
-        return 0 if parent.isValid() else min(self._part.high - self._part.low, MOST_ROWS)
-
-    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
-        return 0 if parent.isValid() else len(COLUMNS)
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
-            return COLUMNS[section]
-        return None
-
-    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """A step's number, its time, and its sentence, "…" until it is known."""
-        if role != Qt.ItemDataRole.DisplayRole or not index.isValid():
-            return None
-        step = self.step(index.row())
-        if index.column() == 0:
-            return f"{step + 1:,}"
-        if index.column() == 1:
-            return self.times.text(step + 1)
-        if step not in self._texts:
-            self.lacking.emit(step)
-        return visible(self._texts.get(step, "…"))
 
 
 class StepTable(QTableView):
-    """The table. A drag over rows shows their part alone; Ctrl and the wheel zoom around the row under the mouse.
+    """The table. A click on a heading sorts it by number, time, kind, or by the policies that became wrong.
+
+    A drag over rows shows their part alone; Ctrl and the wheel zoom around the row under the mouse.
 
     Args:
         part: the part of the run that is shown.
@@ -125,6 +46,7 @@ class StepTable(QTableView):
         self._part, self._run = part, run
         self._lacking: set[int] = set()
         self._position = 0
+        self._known: tuple[int, int, int] | None = None  # of which steps, how far run, kinds and verdicts are known
         self.rows = StepRows(part)
         self.rows.lacking.connect(self._note)
         self._asking = QTimer(self, singleShot=True, interval=0)
@@ -152,29 +74,53 @@ class StepTable(QTableView):
         self._sort()
 
     def _sort(self) -> None:
-        """Have the last step first if number or time are sorted so; what steps do is known only of those in sight."""
-        self.rows.turn(self.columns.descending and self.columns.at != TEXT)
+        self.rows.sort_by(self.columns.at, self.columns.descending)
         self._follow()
 
     def begin(self, times: StepTimes) -> None:
         """Begin with another run, of which these times are known."""
         self._lacking.clear()
+        self._known = None
         self.rows.begin(times)
-        self.setColumnHidden(1, not times.known)
+        self.setColumnHidden(TIME, not times.known)
 
     def show_position(self, position: int) -> None:
         """Select the step that was done last."""
         self._position = position
-        row = self.rows.row(position - 1)
-        if 0 <= row < self.rows.rowCount():
+        row = self.rows.order.row(position - 1)
+        if row >= 0:
             self.selectRow(row)
         else:
             self.clearSelection()
+        self._ask_outline()
 
     def _follow(self) -> None:
         """Show the beginning of another part, or the step that was done last if it is in it."""
         self.scrollToTop()
         self.show_position(self._position)
+
+    # -- kinds and wrong answers -----------------------------------------------------------------------
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._ask_outline()
+
+    def _ask_outline(self) -> None:
+        """Ask for what is not known of the steps that have rows; only while they are shown."""
+        run, order = self._run(), self.rows.order
+        if run is None or run.view is None or not order.nr or not self.isVisible():
+            return
+        wanted = (order.first, order.first + order.nr, run.view.farthest)
+        if wanted != self._known:
+            from foliolab.gui.explore.queries import outline
+
+            self._known = wanted
+            run.ask("outline", self._learn, outline, begin=wanted[0], end=wanted[1])
+
+    def _learn(self, outline: Outline) -> None:
+        self.rows.learn_outline(outline)
+        row = self.rows.order.row(self._position - 1)
+        if row >= 0 and self.currentIndex().row() != row:  # the rows have moved
+            self.selectRow(row)
 
     # -- sentences -------------------------------------------------------------------------------------
     def _note(self, step: int) -> None:
@@ -200,7 +146,7 @@ class StepTable(QTableView):
 
     # -- mouse and keyboard ----------------------------------------------------------------------------
     def _activated(self, index: QModelIndex) -> None:
-        self.wanted.emit(self.rows.step(index.row()) + 1)
+        self.wanted.emit(self.rows.order.step(index.row()) + 1)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         """Show the part of the chosen rows, or the state after the one that was clicked."""
@@ -208,16 +154,16 @@ class StepTable(QTableView):
         rows = [index.row() for index in self.selectionModel().selectedRows()]
         if event.button() != Qt.MouseButton.LeftButton or not rows:
             return
-        steps = [self.rows.step(row) for row in rows]
-        if len(steps) > 1:
-            self._part.see(min(steps), max(steps) + 1)
-        else:
+        steps = [self.rows.order.step(row) for row in rows]
+        if len(steps) == 1:
             self.wanted.emit(steps[0] + 1)
+        elif self.rows.order.in_time:
+            self._part.see(min(steps), max(steps) + 1)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         if event.modifiers() & Qt.KeyboardModifier.ControlModifier and event.angleDelta().y():
             row = max(self.rowAt(round(event.position().y())), 0)
-            self._part.zoom(ZOOM ** (event.angleDelta().y() / 120), self.rows.step(row))
+            self._part.zoom(ZOOM ** (event.angleDelta().y() / 120), self.rows.order.step(row))
             event.accept()
         else:
             super().wheelEvent(event)

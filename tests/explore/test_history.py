@@ -84,3 +84,13 @@ def test_checkpoints_give_back_what_was_there() -> None:
         assert found == extra == wanted
         same = np.frombuffer(kept[found], np.uint8)
         assert (live[: 4096 * 3] == same[: 4096 * 3]).all() and (live[4096 * 5 :] == same[4096 * 5 :]).all()
+
+
+def test_what_is_not_kept_of_a_step_is_not_claimed() -> None:
+    """Of the steps of a bin only the first and the last wrong one are kept."""
+    marks = Marks(2, 10_000)
+    wrong = [np.array([[step, 1] for step in steps], np.int64).reshape(-1, 2) for steps in ((20, 22, 24), (21,))]
+    marks.add(wrong, 0, 100, [True, True])
+    lanes, unsure = marks.of_steps(18, 26)
+    assert lanes.tolist() == [0, 0, 1, 2, 0, 0, 1, 0]
+    assert unsure.tolist() == [step in (21, 22, 23) for step in range(18, 26)], "one bin has five steps: 20 to 24"

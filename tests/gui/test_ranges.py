@@ -187,6 +187,7 @@ def test_the_curves_of_all_attacks_show_one_part_of_their_time(qtbot: Any) -> No
 def test_a_click_has_the_last_steps_first(qtbot: Any) -> None:
     from PySide6.QtCore import QPoint, Qt
 
+    from foliolab.gui.explore.step_order import TEXT
     from foliolab.gui.explore.step_table import StepTable
 
     part = Interval()
@@ -206,10 +207,10 @@ def test_a_click_has_the_last_steps_first(qtbot: Any) -> None:
 
     assert [click(0), click(0)] == ["1", "1,000"]
     table.rows.learn(997, ["a", "b", "c"])
-    assert [table.rows.data(table.rows.index(row, 2)) for row in (0, 2)] == ["c", "a"]
+    assert [table.rows.data(table.rows.index(row, TEXT)) for row in (0, 2)] == ["c", "a"]
     table.activated.emit(table.rows.index(2, 0))
     assert wanted == [998]
     table.show_position(999)
     assert [index.row() for index in table.selectionModel().selectedRows()] == [1]
     assert click(0) == "1", "the order of the run"
-    assert [click(2), click(2)] == ["1", "1"], "what steps do is known only of those in sight"
+    assert [click(TEXT), click(TEXT)] == ["1", "1"], "what steps do is known only of those in sight"

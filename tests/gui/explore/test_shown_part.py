@@ -64,12 +64,12 @@ def test_all_views_follow_one_part(daemons: Any, window: Window, qtbot: Any, tmp
     assert daemons.docks["counters"].windowTitle() == "Counters, steps 10 to 30"
     assert daemons.counters.table()[1] != whole
     shown = daemons.maps.maps[0, 0]
-    qtbot.waitUntil(lambda: shown._part is not None, timeout=PATIENCE)
-    assert not shown._part[:-1].all(), "pages that the part does not act on are dimmed"
+    qtbot.waitUntil(lambda: shown.painter.part is not None, timeout=PATIENCE)
+    assert not shown.painter.part[:-1].all(), "pages that the part does not act on are dimmed"
     what = daemons.shareable()
     assert what.words[1:3] == ("--steps", "10-29"), "what is shared is the part"
     daemons.desk.commands.trigger("explore.run")
-    assert part.whole and daemons.counters.table()[1] == whole and shown._part is None
+    assert part.whole and daemons.counters.table()[1] == whole and shown.painter.part is None
     assert (slider.minimum(), slider.maximum()) == (0, end)
     assert daemons.docks["counters"].windowTitle() == "Counters"
 
@@ -77,6 +77,8 @@ def test_all_views_follow_one_part(daemons: Any, window: Window, qtbot: Any, tmp
 @needs_native
 def test_the_timeline_the_curves_and_the_table_choose_it(daemons: Any, window: Window, qtbot: Any) -> None:
     from PySide6.QtCore import QPoint, Qt
+
+    from foliolab.gui.explore.step_order import KIND, TEXT, TIME, WRONG
 
     part, marks, end = daemons.shown_part.part, daemons.run_bar.slider.marks, daemons.facts.nr_steps
     left, length = marks._groove()
@@ -89,8 +91,20 @@ def test_the_timeline_the_curves_and_the_table_choose_it(daemons: Any, window: W
     assert part.whole
     daemons.docks["steps"].raise_()
     table = daemons.steps
-    qtbot.waitUntil(lambda: "…" not in table.rows.data(table.rows.index(0, 2)), timeout=PATIENCE)
-    assert table.isColumnHidden(1), "a pattern has no times"
+    qtbot.waitUntil(lambda: "…" not in table.rows.data(table.rows.index(0, TEXT)), timeout=PATIENCE)
+    assert table.isColumnHidden(TIME), "a pattern has no times"
+
+    def column(number: int) -> list[str]:
+        return [str(table.rows.data(table.rows.index(row, number))) for row in range(table.rows.rowCount())]
+
+    qtbot.waitUntil(lambda: "write" in column(KIND), timeout=PATIENCE)
+    wrong, kinds = column(WRONG), column(KIND)
+    assert set(wrong) >= {"mm-id", "none"} and "exact" not in "".join(wrong)
+    table.rows.sort_by(WRONG, False)
+    assert column(WRONG) == sorted(wrong) and column(WRONG)[0] == "mm-id"
+    table.rows.sort_by(KIND, True)
+    assert column(KIND) == sorted(kinds, reverse=True)
+    table.rows.sort_by(-1, False)
     corner = [QPoint(20, table.rowViewportPosition(row) + 5) for row in (1, 2)]
     qtbot.mousePress(table.viewport(), Qt.MouseButton.LeftButton, pos=corner[0])
     qtbot.mouseMove(table.viewport(), corner[1])

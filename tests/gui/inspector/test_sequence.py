@@ -132,3 +132,29 @@ def test_nothing_shown_is_said(shown: SequenceDiagram) -> None:
     assert "no counterexample" in shown.accessibleDescription()
     QTest.keyClick(shown, Qt.Key.Key_Down)
     assert shown.step == -1
+
+
+def test_a_drag_over_lines_shows_their_steps_alone(qtbot: Any, shown: SequenceDiagram) -> None:
+    """The part has the brackets of its locks; a step outside of it shows all again."""
+    geometry, all_lines = shown.geometry_for(shown.viewport().width()), shown.diagram.marks
+    lines = [at for at, mark in enumerate(all_lines) if mark.step is not None]
+    low, high = (all_lines[lines[number]].step for number in (2, 7))
+    places = [QPoint(200, geometry.head + lines[number] * geometry.line + geometry.line // 2) for number in (2, 7)]
+    end = shown.part.high
+    shown.go(end)
+    shown.verticalScrollBar().setValue(0)
+    with qtbot.waitSignal(shown.stepped) as stepped:
+        QTest.mousePress(shown.viewport(), Qt.MouseButton.LeftButton, pos=places[0])
+        QTest.mouseMove(shown.viewport(), places[1])
+        QTest.mouseRelease(shown.viewport(), Qt.MouseButton.LeftButton, pos=places[1])
+    assert (shown.part.low, shown.part.high) == (low, high)
+    assert stepped.args == [high] and shown.step == high, "the step that was shown is not one of them"
+    part = shown.diagram
+    assert [mark.step for mark in part.marks if mark.step is not None] == [all_lines[at].step for at in lines[2:8]]
+    assert all(0 <= span.first <= span.last < len(part.marks) for span in part.spans) and not part.broken
+    shown.viewport().grab()
+    QTest.keyClick(shown, Qt.Key.Key_Escape)
+    assert shown.part.whole and shown.diagram.marks == all_lines
+    shown.part.see(low, high)
+    shown.go(end)
+    assert shown.part.whole and shown.step == end
