@@ -196,12 +196,13 @@ def precise(subject: Subject, measures: Measures) -> Paragraph:
     if not shares:
         return Paragraph("", "unknown", "Unknown.", (), unknown or "No pattern fits the policy.", command)
     unsafe = [point for point in own if point.wrong("time")[0]]
-    sentences = [_shares(shares, f"{MMS} MMs on {FOLIOS} folios of {SIZE}")]
+    told = _shares(shares, f"{MMS} MMs on {FOLIOS} folios of {SIZE}")
+    sentences = [f"{told[0].upper()}{told[1:]}"]
     if len(schemes) > 1:
-        sentences.append(f"{measures.baseline.name}: {_shares(_false(result, measures.baseline.name), 'the same')}")
+        sentences.append(f"{measures.baseline.name}: {_shares(_false(result, measures.baseline.name), 'as above')}")
     sentences += [
-        f"✗ {point.workload}: called exclusive for {_percent(_share(point.wrong('time')))} of the time that several "
-        "MMs map it."
+        f"✗ {point.workload}: folios are called exclusive for {_percent(_share(point.wrong('time')))} of the time that "
+        "several MMs map them."
         for point in unsafe
     ]
     worst = max(shares.values())
@@ -235,10 +236,11 @@ def _shares(shares: dict[str, float], where: str) -> str:
     """The shares in words, the worst first."""
     wrong = sorted(((share, name) for name, share in shares.items() if share), reverse=True)
     if not wrong:
-        return f"never wrong in {len(shares)} ways of sharing ({where})."
+        return f"never false shared in {len(shares)} sharing patterns ({where})."
     named = ", ".join(f"{name} {_percent(share)}" for share, name in wrong)
     never = len(shares) - len(wrong)
-    return f"{named}{f'; never in the other {never}' if never else ''} (time false shared; {where})."
+    others = f"; never in the other {never} sharing pattern{'s' * (never > 1)}" if never else ""
+    return f"false shared for this part of the time: {named}{others} ({where})."
 
 
 # -- cost --------------------------------------------------------------------------------------------
@@ -271,7 +273,7 @@ def costs(subject: Subject, measures: Measures) -> Paragraph:
     dearer = [*(["memory"] if larger else []), *(f"atomics of {name}" for name in more)]
     answer = (
         f"It costs more than {others[0]}: {', '.join(dearer)}." if dearer
-        else f"It counts no more than {others[0]}." if others else "It is the baseline."
+        else f"Its memory and atomics are no more than {others[0]}’s." if others else "It is the baseline."
     )  # fmt: skip
     tone: Tone = "doubtful" if dearer else "good"
     return Paragraph("", tone, answer, tuple(sentences), "Times were not measured: they take longer.", command)
@@ -356,7 +358,11 @@ def linux(subject: Subject, measures: Measures) -> Paragraph:
         sentences = tuple(f"{one.text}." for one in found[-3:])
         writes, differences = sum(one.writes for one in found), sum(one.differences for one in found)
         kernels = "One kernel" if len(found) == 1 else f"{len(found)} kernels"
-        answer = f"{kernels}, {writes:,} page writes, {differences} difference{'s' * (differences != 1)}."
+        agrees = "agrees" if len(found) == 1 else "agree"
+        answer = (
+            f"{kernels} {agrees} with it in {writes:,} page writes." if not differences
+            else f"{kernels}: {differences:,} of {writes:,} page writes differ."
+        )  # fmt: skip
         command = _command(["kernel", "check", "--matrix"], measures)
         return Paragraph("", "bad" if differences else "good", answer, sentences, "", command)
     command = _command(["kernel", "check", "--against", subject.written], measures)
