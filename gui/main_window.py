@@ -24,6 +24,7 @@ from foliolab.gui.window.commands import Command, Commands
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.everything import FILES as OPENED
 from foliolab.gui.window.everything import Everything
+from foliolab.gui.window.foreign_files import ForeignFiles
 from foliolab.gui.window.jobs import Jobs, JobsChip
 from foliolab.gui.window.layouts import Layouts
 from foliolab.gui.window.library import Library
@@ -42,9 +43,10 @@ from foliolab.gui.window.workspace import Workspace
 SIZE: Final = (1400, 900)
 MENUS: Final = ("&File", "&Edit", "&Run", "&View", "&Go", "&Help")
 FILES: Final = (
-    "All that can be opened (*.json *.py *.c *.h *.patch *.diff *.scenario *.foliotrace *.trace *.folio-session);;"
+    "All that can be opened "
+    "(*.json *.py *.c *.h *.patch *.diff *.scenario *.folio *.foliotrace *.trace *.folio-session);;"
     "Results and counterexamples (*.json);;Policies (*.py *.c);;Files of a kernel tree (*.c *.h *.patch *.diff);;"
-    "Scenarios (*.scenario);;Sessions (*.folio-session);;All files (*)"
+    "Scenarios (*.scenario);;Traces (*.folio *.foliotrace *.trace);;Sessions (*.folio-session);;All files (*)"
 )
 
 
@@ -80,6 +82,7 @@ class Window(QMainWindow):
         self.sheets = Sheets(self.desk, self.workspaces, self)
         self.outputs = Outputs(self.desk, self, lambda: self.here)
         self.offered_files = OfferedFiles(library, self.notices, settings)
+        self.foreign_files = ForeignFiles(self.desk, data / "imported")
         self.sessions = Sessions(self.desk, self.workspaces, data, lambda: self.here)
         self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self.sessions.dock)
         self.guide = Guide(self.desk, self, lambda name: self.workspaces[name].on_screen(), data / "tours")
@@ -214,7 +217,7 @@ class Window(QMainWindow):
         """Open a file in the first workspace that takes it. An error becomes a notice.
 
         Returns:
-            whether the file is shown.
+            whether the file is shown, or will be once a job has read it.
         """
         if path.suffix == SUFFIX:
             return self.sessions.show(path)
@@ -228,10 +231,12 @@ class Window(QMainWindow):
             except FolioLabError as fault:
                 self.notices.fault(fault)
                 return False
+        if self.foreign_files.open(path):
+            return True
         self.notices.say(
             f"FolioLab cannot open {path.name}", "error",
             "FolioLab opens results and counterexamples (.json), sessions (.folio-session), scenarios (.scenario), "
-            "recorded traces, policies "
+            "recorded traces (.folio), output of perf, trace-cmd, bpftrace and strace, policies "
             "(.py, .c), kernel trees (their folder, or tree:PATH) and patches of them (.patch).",
         )  # fmt: skip
         return False

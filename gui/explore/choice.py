@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from foliolab.framework import intake
 from foliolab.framework.errors import FolioLabError, UsageError
 
 if TYPE_CHECKING:
@@ -101,12 +102,15 @@ class Choice:
 
 
 def kind_of(path: Path) -> str:
-    """The kind of source that a file's name says; empty for other files. Verify opens files of counterexamples."""
+    """The kind of source that a file is, by its name; a trace may have any name. Empty for other files.
+
+    Verify opens files of counterexamples.
+    """
     if path.suffix == ".scenario":
         return "scenario"
-    if path.suffix in TRACES:
-        return "trace"
-    return ""
+    from foliolab.framework.trace.file import is_trace  # slow for a window's start
+
+    return "trace" if path.suffix in TRACES or is_trace(intake.head(path, 8)) else ""
 
 
 @dataclass(frozen=True)

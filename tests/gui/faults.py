@@ -80,6 +80,8 @@ FAULTS: Final = (
      "tests/gui/compare/test_workspace.py::test_the_matrix_lists_the_policies_of_the_shown_part_of_the_scatter"),
     ("the curves of attacks have no range",
      "tests/gui/test_ranges.py::test_the_curves_of_all_attacks_show_one_part_of_their_time"),
+    ("a sequence diagram has no range",
+     "tests/gui/inspector/test_sequence.py::test_a_drag_over_lines_shows_their_steps_alone"),
     ("views do not follow a range that is chosen on one of them",
      "tests/gui/explore/test_shown_part.py::test_all_views_follow_one_part"),
     ("traces have no time",

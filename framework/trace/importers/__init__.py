@@ -24,10 +24,11 @@ from foliolab.framework.trace.importers.assembly import Assembly
 from foliolab.framework.trace.importers.beginning import Beginning
 from foliolab.framework.trace.importers.checked import recognised, records_of
 from foliolab.framework.trace.importers.diagnosis import diagnose, is_no_trace
+from foliolab.framework.trace.importers.opening import is_packed
 from foliolab.framework.trace.importers.order import in_order
 from foliolab.framework.trace.importers.text import Tell, opened
 
-__all__ = ["READERS", "assemble", "choose", "convert", "target", "with_plugins"]
+__all__ = ["READERS", "assemble", "choose", "convert", "is_packed", "target", "with_plugins"]
 
 READERS: Final = {
     reader.name: reader

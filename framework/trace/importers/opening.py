@@ -93,6 +93,11 @@ _TAR: Final = 257
 """Where an archive of tar has its magic."""
 
 
+def is_packed(head: bytes) -> bool:
+    """Whether a file, of which this is the beginning, is a tracer's recording, or is compressed."""
+    return any(head.startswith(magic) for magic in (*_RECORDINGS, *_PACKED, *_COMPRESSIONS))
+
+
 class _Again(io.RawIOBase):
     """A stream whose first bytes have been read already."""
 
