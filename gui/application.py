@@ -18,10 +18,10 @@ from PySide6.QtWidgets import QApplication
 
 from foliolab.framework.escaping import visible
 from foliolab.framework.isolation.signals import STOPS
+from foliolab.gui.ahead import AHEAD
 from foliolab.gui.garbage import Collector
 from foliolab.gui.main_window import Window
 from foliolab.gui.window import session
-from foliolab.gui.window.ahead import AHEAD
 from foliolab.gui.window.jobs import Jobs
 from foliolab.gui.window.library import Library
 from foliolab.gui.window.settings import Settings

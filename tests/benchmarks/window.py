@@ -89,9 +89,9 @@ class Bench:
         from PySide6.QtCore import QSettings
         from PySide6.QtWidgets import QApplication
 
+        from foliolab.gui.ahead import AHEAD
         from foliolab.gui.application import make
         from foliolab.gui.garbage import Collector
-        from foliolab.gui.window.ahead import AHEAD
         from foliolab.gui.window.settings import Settings
 
         self.application = QApplication.instance() or QApplication([])
@@ -271,7 +271,7 @@ def growth(bench: Bench, minutes: float) -> None:
 
 def everything(size: tuple[int, int], chapters: Sequence[str] = whole_session.CHAPTERS) -> None:
     """The longest events of a session that does everything once, with a data folder of its own."""
-    from foliolab.gui.window.ahead import AHEAD
+    from foliolab.gui.ahead import AHEAD
 
     print("a session that does everything once")
     with tempfile.TemporaryDirectory() as folder:

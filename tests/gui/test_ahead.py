@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 def test_all_modules_that_are_imported_ahead_exist() -> None:
-    from foliolab.gui.window.ahead import LATER
+    from foliolab.gui.ahead import LATER
 
     assert [name for name in LATER if importlib.util.find_spec(name) is None] == []
 
 
 def test_imports_ahead_end_with_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
     """A daemon thread that imports while the interpreter ends can crash it."""
-    from foliolab.gui.window import ahead
+    from foliolab.gui import ahead
 
     first = threading.Event()
     made = ahead.Ahead()
