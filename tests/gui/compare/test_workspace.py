@@ -387,7 +387,7 @@ def test_a_result_fills_the_matrix(workspace: CompareWorkspace, window: Window, 
     assert len(workspace.matrix.policies) == 2 and workspace.banner.isVisible()
     assert workspace.matrix.answer(cell_of(workspace, "cost", 0)).word == "baseline"
     assert workspace.matrix.answer(cell_of(workspace, "cost", 1)).rows
-    workspace.show_own()
+    workspace.opened.show_own()
     assert len(workspace.matrix.policies) > 2 and not workspace.banner.isVisible()
     window.undo.undo()
     assert workspace.banner.isVisible() and workspace.collector.opened is not None

@@ -200,7 +200,7 @@ def test_next_wrong_inspects_the_page_and_the_policy_that_are_wrong(daemon: Any,
     at(daemon, qtbot, 4)
     qtbot.waitUntil(lambda: daemon.inspecting.picked == (2, 0), timeout=PATIENCE)
     qtbot.waitUntil(lambda: daemon.inspector.now.verdict == "false shared", timeout=PATIENCE)
-    assert daemon.inspector.now.policy == "mm-id" and daemon.maps.maps[0, 2].selected == 0
+    assert daemon.inspector.now.policy == "mm-id" and daemon.maps.maps[0, 2].painter.selected == 0
     has_menus(daemon, qtbot)
 
 
@@ -232,7 +232,7 @@ def test_a_click_inspects_and_hovering_tells(daemon: Any, window: Window, qtbot:
     view = daemon.maps.maps[1, 0]
     point = view.where.rect((*view.where.tiles.cell_of(3), 1, 1)).center().toPoint()
     qtbot.mouseClick(view, Qt.MouseButton.LeftButton, pos=point)
-    assert view.selected == 3
+    assert view.painter.selected == 3
     inspector = daemon.inspector
     qtbot.waitUntil(
         lambda: bool(inspector.now and inspector.now.page and inspector.now.page.page == 3), timeout=PATIENCE
@@ -251,9 +251,9 @@ def test_the_keyboard_moves_on_the_map_and_chooses(daemon: Any, qtbot: Any) -> N
     view = daemon.maps.maps[0, 0]
     view.setFocus()
     qtbot.keyClick(view, Qt.Key.Key_Right, Qt.KeyboardModifier.AltModifier)
-    assert view.page == 1
+    assert view.painter.page == 1
     qtbot.keyClick(view, Qt.Key.Key_Return)
-    assert view.selected == 1
+    assert view.painter.selected == 1
     scale = view.where.scale
     qtbot.keyClick(view, Qt.Key.Key_Plus)
     assert view.where.scale > scale
