@@ -196,8 +196,7 @@ def precise(subject: Subject, measures: Measures) -> Paragraph:
     if not shares:
         return Paragraph("", "unknown", "Unknown.", (), unknown or "No pattern fits the policy.", command)
     unsafe = [point for point in own if point.wrong("time")[0]]
-    told = _shares(shares, f"{MMS} MMs on {FOLIOS} folios of {SIZE}")
-    sentences = [f"{told[0].upper()}{told[1:]}"]
+    sentences = [f"Time false shared: {_shares(shares, f'{MMS} MMs on {FOLIOS} folios of {SIZE}')}"]
     if len(schemes) > 1:
         sentences.append(f"{measures.baseline.name}: {_shares(_false(result, measures.baseline.name), 'as above')}")
     sentences += [
@@ -236,11 +235,11 @@ def _shares(shares: dict[str, float], where: str) -> str:
     """The shares in words, the worst first."""
     wrong = sorted(((share, name) for name, share in shares.items() if share), reverse=True)
     if not wrong:
-        return f"never false shared in {len(shares)} sharing patterns ({where})."
+        return f"never in {len(shares)} sharing patterns ({where})."
     named = ", ".join(f"{name} {_percent(share)}" for share, name in wrong)
     never = len(shares) - len(wrong)
     others = f"; never in the other {never} sharing pattern{'s' * (never > 1)}" if never else ""
-    return f"false shared for this part of the time: {named}{others} ({where})."
+    return f"{named}{others} ({where})."
 
 
 # -- cost --------------------------------------------------------------------------------------------
