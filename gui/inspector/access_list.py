@@ -105,9 +105,8 @@ class AccessList(SortedTree):
         thread = f"thread {access.thread}, " if access.thread >= 0 else ""
         text = f"{thread}{kind(access)}: {access.description}\n{Path(access.file).name}:{access.line}: {access.code}"
         item.setData(0, Qt.ItemDataRole.AccessibleTextRole, text)
-        shown_text = tip(text)
         for column in range(len(texts)):
-            item.setToolTip(column, shown_text)
+            item.setToolTip(column, tip(text))
         if access.stored is not None and access.writes:
             for column in (1, 2, 3):
                 item.setFont(column, bold(self.font()))
