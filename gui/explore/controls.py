@@ -182,7 +182,7 @@ class Controls:
     def zoom_touched(self) -> None:
         """Zoom to the pages that the last step acted on."""
         for view in self._maps.maps.values():
-            first, nr = view.touched
+            first, nr = view.painter.touched
             if first >= 0:
                 self._maps.look(first, min(nr, 512))
                 return

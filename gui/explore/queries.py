@@ -113,7 +113,7 @@ class Outline:
         """The kind of a step, or the policies that became wrong at it; empty if it has not been run."""
         at = step - self.begin
         if not of_wrong:
-            return self.names[self.kinds[at]]
+            return str(self.names[self.kinds[at]])
         if step >= self.farthest:
             return ""
         names = [name for lane, name in enumerate(self.policies) if self.wrong[at] >> lane & 1]

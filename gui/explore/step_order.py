@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from foliolab.gui.explore.queries import Outline
 
-COLUMNS: Final = ("Step", "Time", "Kind", "Became wrong", "What it does")
+COLUMNS: Final = ("Step", "Time", "Kind", "Wrong", "What it does")
+WIDTHS: Final = (52, 76, 64, 78)
+"""Of the columns in pixels, until the user sets others; the last one takes what is left."""
 STEP, TIME, KIND, WRONG, TEXT = range(len(COLUMNS))
 MOST_ROWS: Final = 100_000
 """Rows of the table; of a longer part there are its first steps, or its last ones if these come first."""

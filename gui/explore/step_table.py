@@ -10,7 +10,7 @@ from PySide6.QtCore import QModelIndex, Qt, QTimer, Signal
 from PySide6.QtGui import QMouseEvent, QShowEvent, QWheelEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
-from foliolab.gui.explore.step_order import COLUMNS, TIME
+from foliolab.gui.explore.step_order import COLUMNS, TIME, WIDTHS
 from foliolab.gui.explore.step_rows import StepRows
 from foliolab.gui.explore.step_times import StepTimes
 from foliolab.gui.widgets.columns import Columns
@@ -64,6 +64,8 @@ class StepTable(QTableView):
         self.verticalHeader().setDefaultSectionSize(24)
         self.columns = Columns(self.horizontalHeader(), "Steps of the run")
         self.columns.show(COLUMNS)
+        for column, width in enumerate(WIDTHS):
+            self.horizontalHeader().resizeSection(column, width)
         self.columns.sorted.connect(self._sort)
         self.activated.connect(self._activated)
         part.changed.connect(self._follow)

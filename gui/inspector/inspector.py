@@ -74,7 +74,8 @@ class Inspector(QWidget):
         self.accesses = AccessList()
         self.accesses.remember(self._desk.settings)
         self.accesses.chosen.connect(self._access)
-        self.stopped, self.location = label(role="quiet", wraps=True), label(role="quiet")
+        self.stopped, self.location = Wrapped(), label(role="quiet")
+        self.stopped.setProperty("role", "quiet")
         self.source = SourceView(theme)
         self._arrange()
 

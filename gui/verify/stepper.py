@@ -50,7 +50,7 @@ class Stepper(QWidget):
         self.timeline = timeline
         example = timeline.counterexample
         who = f"claim {example.claim}" if example.claim else "what every policy owes"
-        self.headline.setText(f"✗ {example.policy}: {who} refuted, by {example.attack}: {example.message}")
+        self.headline.setText(f"✗ {example.policy}: {who} refuted by the {example.attack} attack: {example.message}")
         schedule = f" · schedule {example.schedule}" if example.schedule else ""
         self.law.setText(f"law {example.law}: {LAWS.get(example.law, '')}{schedule}")
         self.diagram.show_timeline(timeline)

@@ -6,11 +6,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from PySide6.QtCore import QUrl
-from PySide6.QtGui import QDesktopServices
-
 from foliolab.framework import intake
 from foliolab.gui.window.jobs import Say, Step
+from foliolab.gui.window.outputs import open_outside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,8 +56,8 @@ class ForeignFiles:
         job.failed.connect(self._desk.notices.fault)
 
     def _show(self, page: Path) -> None:
-        show = partial(QDesktopServices.openUrl, QUrl.fromLocalFile(str(page)))
-        self._desk.notices.say(f"{page} is written: what the file says, as a page", offer=("Open it", show))
+        text = f"{page} is written: what the file says, as a page"
+        self._desk.notices.say(text, offer=("Open it", partial(open_outside, page, self._desk.notices)))
 
 
 def is_of_tracer(path: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from foliolab.gui.window.context_menus import text_of
 if TYPE_CHECKING:
     from foliolab.gui.window.desk import Desk
     from foliolab.gui.window.exporting import Exportable
+    from foliolab.gui.window.notices import Notices
     from foliolab.gui.window.sharing import Shareable
     from foliolab.gui.window.workspace import Workspace
 
@@ -114,13 +116,8 @@ class Outputs:
         job.failed.connect(self._desk.notices.fault)
 
     def _shared(self, path: Path) -> None:
-        notices = self._desk.notices
-
-        def open_it() -> None:
-            if not QDesktopServices.openUrl(QUrl.fromLocalFile(str(path))):
-                notices.say(f"no program here opens {path}", "warning")
-
-        notices.say(f"{path} is written: one page that needs nothing else", offer=("Open it", open_it))
+        text, notices = f"{path} is written: one page that needs nothing else", self._desk.notices
+        notices.say(text, offer=("Open it", partial(open_outside, path, notices)))
 
     # -- the clipboard ---------------------------------------------------------------------------------
     def copy_text(self) -> None:
@@ -140,3 +137,9 @@ class Outputs:
             self._window.statusBar().showMessage(f"Copied: {line}", 8000)
         else:
             self._desk.notices.say("no command repeats this view: choose a policy or a cell first")
+
+
+def open_outside(path: Path, notices: Notices) -> None:
+    """Open a file in the program that the desktop has for it; a notice says if there is none."""
+    if not QDesktopServices.openUrl(QUrl.fromLocalFile(str(path))):
+        notices.say(f"no program here opens {path}", "warning")
