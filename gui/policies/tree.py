@@ -38,7 +38,7 @@ class PolicyTree(SortedTree):
         super().__init__("Policies", ("Policy", "State", "Claims"))
         self.setObjectName("policies.list")
         self.setIndentation(12)
-        self.header().resizeSection(0, 190)
+        self.header().resizeSection(0, 150)
         self.header().resizeSection(1, 80)
         self._entries: dict[tuple[bool, str], Entry] = {}
         self._filling = False
