@@ -238,7 +238,7 @@ def _shares(shares: dict[str, float], where: str) -> str:
         return f"never in {len(shares)} sharing patterns ({where})."
     named = ", ".join(f"{name} {_percent(share)}" for share, name in wrong)
     never = len(shares) - len(wrong)
-    others = f"; never in the other {never} sharing pattern{'s' * (never > 1)}" if never else ""
+    others = f"; never in {never} other sharing pattern{'s' * (never > 1)}" if never else ""
     return f"{named}{others} ({where})."
 
 
@@ -357,9 +357,8 @@ def linux(subject: Subject, measures: Measures) -> Paragraph:
         sentences = tuple(f"{one.text}." for one in found[-3:])
         writes, differences = sum(one.writes for one in found), sum(one.differences for one in found)
         kernels = "One kernel" if len(found) == 1 else f"{len(found)} kernels"
-        agrees = "agrees" if len(found) == 1 else "agree"
         answer = (
-            f"{kernels} {agrees} with it in {writes:,} page writes." if not differences
+            f"{kernels}, in {writes:,} page writes." if not differences
             else f"{kernels}: {differences:,} of {writes:,} page writes differ."
         )  # fmt: skip
         command = _command(["kernel", "check", "--matrix"], measures)

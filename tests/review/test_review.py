@@ -70,7 +70,7 @@ def test_five_answers_beside_the_baseline(told: Review) -> None:
 def test_what_is_kept_decides(found: Registry, measures: Measures) -> None:
     kernel = Witness("7.3", "CONFIG_MM_ID=y", 10, 1000, 0, "2026-11-30")
     agreed = questions.linux(subject(found, "mm-id", witnesses=(kernel,)), measures)
-    assert (agreed.tone, agreed.answer) == ("good", "One kernel agrees with it in 1,000 page writes.")
+    assert (agreed.tone, agreed.answer) == ("good", "One kernel, in 1,000 page writes.")
     differs = questions.linux(subject(found, "mm-id", witnesses=(kernel, replace(kernel, differences=1))), measures)
     assert differs.tone == "bad"
     assert questions.right(subject(found, "mm-id", "refuted"), measures).tone == "bad"
