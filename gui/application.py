@@ -96,8 +96,8 @@ def workspaces() -> list[type[Workspace]]:
 
 
 def _open(window: Window, files: Sequence[Path]) -> None:
-    """Open files, as soon as the policies and modules that they may need are loaded."""
-    if not window.library.settled or not AHEAD.done:
+    """Open files, as soon as the policies that they may need are loaded; a user may have gone elsewhere later."""
+    if not window.library.settled:
         QTimer.singleShot(SOON, window, partial(_open, window, files))
         return
     for path in files:
