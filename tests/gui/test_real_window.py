@@ -251,6 +251,7 @@ def test_from_the_start_to_the_layout_found_again(display: str, tmp_path: Path) 
 
 def through(window: Real, tmp_path: Path) -> None:
     """Explore, measure, verify, export."""
+    window.until(lambda state: state["workspace"] == "policies")  # the file of the command line is open
     window.keys("ctrl+2")
     window.until(lambda state: state["workspace"] == "explore")
     window.click("Start an example")
