@@ -37,6 +37,8 @@ from foliolab.framework.trace.output import Output, content
 
 VERSION: Final = 1
 BLOCK_EVENTS: Final = 65536
+RELEASED_BYTES: Final = 1 << 24
+"""Of address spaces that were read, after which their memory is released."""
 
 _MAGIC: Final = b"FOLIOTRC"
 _BLOCK_MAGIC: Final = b"FOLIOBLK"
@@ -274,9 +276,12 @@ class Trace:
             return
         last = self._index[-1]
         at, crc = last.offset + _block_bytes(last.events), 0
-        end = at + self._section.size
+        end, released = at + self._section.size, at
         try:
             while at < end:
+                if at - released >= RELEASED_BYTES:
+                    self._release(released, at)
+                    released = at
                 behind = self._data.find(b"\n", at, end) + 1 or end
                 line = self._data[at:behind]
                 crc = zlib.crc32(line, crc)
@@ -309,7 +314,7 @@ class Trace:
                 last_time = block.last
                 yield events
             del events
-            self._release(block)
+            self._release(block.offset, block.offset + _block_bytes(block.events))
             if damage:
                 left = sum(later.events for later in self._index[number:])
                 self.damaged = (
@@ -415,12 +420,12 @@ class Trace:
             return "has times that go back"
         return ""
 
-    def _release(self, block: Block) -> None:
-        """Release the mapped pages of a block, without a page that it shares with the block before."""
+    def _release(self, start: int, end: int) -> None:
+        """Release the mapped pages of a part of the file, without a page that it shares with the part before."""
         if isinstance(self._data, bytes) or not hasattr(mmap, "MADV_DONTNEED"):
             return
-        begin = -(-block.offset // mmap.PAGESIZE) * mmap.PAGESIZE
-        length = block.offset + _block_bytes(block.events) - begin
+        begin = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
+        length = end - begin
         with suppress(OSError):
             if length > 0:
                 # The kernel rounds the length up, so the last page goes, too; the next block faults it in again.

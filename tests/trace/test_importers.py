@@ -20,7 +20,7 @@ from texts import BASES, COPIED, PAGES, REUSED, SAMPLES, alloc, convert, fault, 
 from foliolab.framework.contract.trace_records import Exit, Fault, Lost, Task, Torn
 from foliolab.framework.errors import TraceFileError, UsageError
 from foliolab.framework.plugins import registry
-from foliolab.framework.trace import addressspaces, importers
+from foliolab.framework.trace import addressspaces, file, importers
 from foliolab.framework.trace import events as ev
 from foliolab.framework.trace.addressspaces import AddressSpaces
 from foliolab.framework.trace.file import Trace
@@ -83,6 +83,20 @@ def test_what_the_kernel_collapsed_between_snapshots_is_no_copy(tmp_path: Path) 
         convert(head + '{"time": 3}\n' + snapshot(4, p7=small), tmp_path)
     with pytest.raises(TraceFileError, match="newer than 1"):
         convert(head.replace("1}", "9}") + snapshot(1, p7=small), tmp_path)
+
+
+def test_files_of_a_collector_that_was_started_again_follow_each_other(tmp_path: Path) -> None:
+    head = json.dumps({"foliolab": "snapshots", "version": 1, "boot": "a"}) + "\n"
+    first, second = (snapshot(time, p7=[[0x200, nr, 50, 0]]) for time, nr in ((1, 2), (5, 3)))
+    text = head + first + first[:30] + "\n" + head + second
+    header, found = convert(text, tmp_path)
+    assert [(ev.KINDS[row["kind"]], row["time"], row["nr"]) for row in found] == [("present", 1, 2), ("present", 5, 1)]
+    assert any(note.startswith("Line 3 was cut off where its collector ended") for note in header.notes)
+    for more in (second, first[:9] + "\n" + head):
+        with pytest.raises(TraceFileError, match="line 3: this is no snapshot"):
+            convert(head + first + first[:30] + "\n" + more, tmp_path)
+    header, found = convert(text + head.replace('"a"', '"b"') + first, tmp_path)
+    assert len(found) == 2 and any("started again before line 6" in note for note in header.notes)
 
 
 # -- what a fault's outcome is read from -------------------------------------------------------------
@@ -164,6 +178,8 @@ def test_many_address_spaces_are_no_matter_of_memory(monkeypatch: pytest.MonkeyP
     trace = Trace(tmp_path / "t")
     assert not header.mms and not trace.header.mms and not trace.damaged
     assert sorted(trace.spaces(), key=lambda one: one.mm) == few.mms
+    monkeypatch.setattr(file, "RELEASED_BYTES", 64)
+    assert sorted(trace.spaces(), key=lambda one: one.mm) == few.mms and not trace.damaged
     assert trace.nr_spaces == summarise(trace).processes == 21
     monkeypatch.setattr(addressspaces, "IN_HEADER", 1 << 20)
     alive, gone = Spaces(Batch([]), AddressSpaces(tmp_path)), 1000

@@ -42,6 +42,27 @@ def test_what_the_script_of_strace_writes_is_imported(tmp_path: Path) -> None:
     assert len(Trace(tmp_path / "t").header.mms) >= 2
 
 
+def test_the_script_of_snapshots_turns_from_file_to_file(tmp_path: Path) -> None:
+    (tmp_path / "script").write_text(printed.script("snapshots"))
+    environment = {**os.environ, "OUT": "out", "BYTES": "1", "FILES": "3"}
+    with subprocess.Popen(["sleep", "600"]) as program:
+        for who in (str(program.pid), "no-such-name"):  # started again, it goes on behind what is there
+            done = subprocess.run(
+                ["sh", "script", "0", "2", who],
+                cwd=tmp_path,
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            assert ("none of these runs: no-such-name" in done.stderr) == (who == "no-such-name")
+        program.kill()
+    numbers = sorted(int(path.name.split(".")[1]) - 1_000_000 for path in tmp_path.glob("out.*.jsonl*"))
+    assert numbers == [4, 5, 6]  # the first were removed, each run begins one, and each snapshot filled one
+    newest = (tmp_path / "out.1000006.jsonl").read_text().split()
+    assert [sorted(json.loads(line)) for line in newest] == [["boot", "foliolab", "version"]]
+
+
 PROGRAM = """\
 import mmap, os, sys
 area = mmap.mmap(-1, 1 << 21, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)

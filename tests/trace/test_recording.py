@@ -203,7 +203,8 @@ def test_a_command_is_recorded_several_times(tmp_path: Path) -> None:
 
 
 @linux
-def test_interrupting_keeps_what_there_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGHUP])
+def test_interrupting_keeps_what_there_is(stop: signal.Signals, tmp_path: Path) -> None:
     need("strace")
     recorder = subprocess.Popen(
         [sys.executable, "-m", "foliolab.framework.cli", "record", "--by", "strace", "-o", str(tmp_path / "t"),
@@ -213,7 +214,10 @@ def test_interrupting_keeps_what_there_is(tmp_path: Path) -> None:
     end = time.monotonic() + 120
     while not (tmp_path / "mark").exists() and time.monotonic() < end:
         time.sleep(0.05)
-    os.killpg(recorder.pid, signal.SIGINT)
+    if stop == signal.SIGINT:
+        os.killpg(recorder.pid, stop)  # the terminal sends it to all
+    else:
+        recorder.send_signal(stop)
     out, said = recorder.communicate(timeout=120)
     assert "1 fork, " in out, said
     assert not Trace(tmp_path / "t").damaged

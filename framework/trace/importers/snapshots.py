@@ -1,12 +1,15 @@
 """The reader of snapshots of page tables (`kernel/recording/snapshots`): one JSON object per line.
 
-    {"foliolab": "snapshots", "version": 1, …}
+    {"foliolab": "snapshots", "version": 1, "boot": …}
     {"time": ns, "processes": [{"pid": …, "parent": …, "start": …, "comm": …, "runs": [[page, nr, pfn, order], …]}]}
 
 A run is `nr` pages that are consecutive in virtual page numbers and PFNs; if the order is not 0, all pages of a run are
 of one folio. The first snapshot becomes PRESENT events. The differences of two consecutive snapshots become events with
 the time of the later snapshot. Their order in time is not known, so writes are marked UNCERTAIN; mappings that exist
 only between two snapshots are missed.
+
+Files of a collector that was started again may follow each other: the first line comes again, and may follow a snapshot
+that was cut off. What a later boot of the host has recorded is another trace.
 """
 
 from __future__ import annotations
@@ -100,6 +103,7 @@ class _Process(msgspec.Struct):
 class _Line(msgspec.Struct):
     foliolab: str = ""
     version: int = 1
+    boot: str = ""
     time: Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)] = -1
     processes: list[_Process] | None = None
 
@@ -114,20 +118,15 @@ def read(source: TraceSource, most: int = MOST_PAGES) -> Iterator[Record]:
         TraceFileError: a line is not a snapshot, or of a newer version.
     """
     known: dict[int, ProcessSnapshot] = {}
-    first = True
-    for line in source:
-        if not line.strip():
-            continue
-        try:
-            entry = msgspec.json.decode(line, type=_Line)
-        except msgspec.ValidationError as why:
-            source.refuse(f"this is no snapshot ({why})")
-        except (msgspec.DecodeError, RecursionError) as why:
-            source.unreadable(line, f"this is no snapshot ({why})")
-            continue
+    first, boot = True, ""
+    for entry in _lines(source):
         if entry.foliolab:
-            if entry.version > VERSION:
-                source.refuse(f"snapshots of version {entry.version}, newer than {VERSION}")
+            if boot and entry.boot != boot:
+                source.notes.append(
+                    f"The host was started again before line {source.number}: import what follows alone."
+                )
+                return
+            boot = entry.boot
             continue
         if entry.time < 0 or entry.processes is None:
             source.refuse("this is no snapshot (it has no time, or no processes)")
@@ -141,6 +140,34 @@ def read(source: TraceSource, most: int = MOST_PAGES) -> Iterator[Record]:
         else:
             yield from _changes(time, known, found)
         known = found
+
+
+def _lines(source: TraceSource) -> Iterator[_Line]:
+    """The lines; one that was cut off may be the last one of its collector."""
+    cut: tuple[int, str, str] | None = None
+    for line in source:
+        if not line.strip():
+            continue
+        try:
+            entry = msgspec.json.decode(line, type=_Line)
+        except msgspec.ValidationError as why:
+            source.refuse(f"this is no snapshot ({why})")
+        except (msgspec.DecodeError, RecursionError) as why:
+            if cut is None:
+                cut = source.number, line, f"this is no snapshot ({why})"
+                continue
+            entry = _Line()
+        if cut:
+            if not entry.foliolab:
+                source.number, source.text, said = cut
+                source.refuse(said)
+            source.notes.append(f"Line {cut[0]} was cut off where its collector ended; it was left out.")
+            cut = None
+        if entry.foliolab and entry.version > VERSION:
+            source.refuse(f"snapshots of version {entry.version}, newer than {VERSION}")
+        yield entry
+    if cut:
+        source.notes.append(f"The text ends in the middle of line {cut[0]}; it was read up to there.")
 
 
 def _expanded(source: TraceSource, processes: Sequence[_Process], most: int) -> dict[int, ProcessSnapshot]:
@@ -216,6 +243,6 @@ def _new_folios(time: int, process: ProcessSnapshot, which: NDArray[np.bool_]) -
 def recognise(head: str) -> bool:
     """Whether the first line is that of a file of snapshots."""
     try:
-        return msgspec.json.decode(head.partition("\n")[0], type=_Line).foliolab == MAGIC
+        return msgspec.json.decode(head.lstrip().partition("\n")[0], type=_Line).foliolab == MAGIC
     except (msgspec.DecodeError, RecursionError):
         return False

@@ -1,18 +1,31 @@
 #!/bin/sh
 # FolioLab: which process maps which folio, again and again, with sh, awk, dd and od only. As root:
-#   sh FILE SECONDS TIMES PID... > foliolab.jsonl      the processes and their descendants
-# TIMES 0: until Ctrl-C. For days: nohup sh FILE 60 0 PID... > foliolab.jsonl & and gzip it afterwards.
+#   sh FILE SECONDS TIMES PID|NAME... > foliolab.jsonl     the processes and their descendants; TIMES 0: until Ctrl-C
 # Then, where FolioLab is installed: foliolab import foliolab.jsonl
-pause=$1 times=$2; shift 2
+# For days: OUT=foliolab MIB=64 FILES=20 nohup sh FILE 60 0 NAME... &    begins a file after 64 MiB, packs the full ones,
+# removes all but the last 20, goes on behind them when it is started again, and finds a NAME that was started again.
+# Then: cat foliolab.*.jsonl* | foliolab import - -o foliolab.folio     (gunzip -c those that end with .gz first)
+pause=$1 times=$2 limit=${BYTES:-$((${MIB:-64} * 1048576))} number=1000000 file=; shift 2
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
 trap 'exit 1' INT TERM
-echo '{"foliolab":"snapshots","version":1}'
+begin() { # a file behind those that are there; without OUT there is one
+  for file in "$OUT".*.jsonl*; do [ -n "$OUT" ] && [ -e "$file" ] && number=${file#"$OUT".} number=${number%%.*}; done
+  number=$((number + 1)); file=$OUT.$number.jsonl; [ -n "$OUT" ] && exec >> "$file"
+  [ "$number" -gt 1000001 ] && echo # behind a line that was cut off
+  echo "{\"foliolab\":\"snapshots\",\"version\":1,\"boot\":\"$(cat /proc/sys/kernel/random/boot_id)\"}"
+}
+turn() { # to the next file, if this one is full
+  [ -z "$OUT" ] || [ "$(wc -c < "$file")" -lt "$limit" ] && return
+  gzip "$file" 2>/dev/null; set -- "$OUT".*.jsonl*
+  while [ $# -ge "${FILES:-20}" ]; do rm -f "$1"; shift; done; begin
+}
+begin
 while :; do
   cat /proc/[0-9]*/stat 2>/dev/null | awk -v roots="$*" '
     { pid = $1; name = $0; sub(/^[^(]*\(/, "", name); rest = name; sub(/\)[^)]*$/, "", name); sub(/^.*\) /, "", rest)
       split(rest, f, " "); up[pid] = f[2]; start[pid] = f[20]; state[pid] = f[1]; gsub(/["\\[:cntrl:]]/, "?", name); comm[pid] = name }
-    END { n = split(roots, r, " "); for (i = 1; i <= n; i++) kept[r[i]] = 1
+    END { n = split(roots, r, " "); for (i = 1; i <= n; i++) for (p in comm) if (p == r[i] || comm[p] == r[i]) kept[p] = 1
       do { more = 0; for (p in up) if (!(p in kept) && (up[p] in kept)) more = kept[p] = 1 } while (more)
       for (p in kept) if (p in up && state[p] != "Z") print p, up[p], start[p], comm[p] }' > "$tmp/processes"
   while read -r pid parent start comm; do
@@ -51,6 +64,7 @@ while :; do
         folio = wanted[f[2]]; size = of[folio] + 0
         if (!(nr && f[1] == first + nr && f[2] == frame + nr && size == order && (!order || folio == last))) { flush(); first = f[1] + 0; frame = f[2] + 0; order = size; last = folio }
         nr++ }
-      flush(); print (any ? "]}" : "") "]}" }'
-  times=$((times - 1)); [ "$times" -eq 0 ] && exit; sleep "$pause"
+      flush(); print (any ? "]}" : "") "]}" }' || exit 1
+  [ -s "$tmp/processes" ] || echo "$(date): none of these runs: $*" >&2
+  turn; times=$((times - 1)); [ "$times" -eq 0 ] && exit; sleep "$pause"
 done
