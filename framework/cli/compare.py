@@ -109,6 +109,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
     cpu: Cpu = "",
     counts: CountsFile = None,
     beside: _beside.Files = None,
+    caller: _common.CallerName = None,
     plugin: _common.Plugins = None,
     strict: _common.Strict = False,
     execution: _common.Wish = "",
@@ -138,6 +139,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
         quick=quick,
         execution=_common.execution(execution),
         cpu=cpu,
+        caller=caller,
         typed=_common.typed(),
     )
     choice.check(request)

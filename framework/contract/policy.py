@@ -69,6 +69,11 @@ def name_of(written: str) -> str:
     return written.partition(WITH)[0].partition(":")[0]
 
 
+def caller_of(written: str) -> str:
+    """The caller's name in such a text; empty if there is none."""
+    return written.partition(WITH)[2]
+
+
 Layout = Literal["6.7", "6.14", "mm-id-v1", "6.15", "rfc-2026"]
 
 

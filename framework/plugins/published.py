@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
 from foliolab.framework import intake
+from foliolab.framework.contract.policy import WITH, caller_of, name_of
 from foliolab.framework.document import LARGEST_KIB
 from foliolab.framework.errors import PluginError
 from foliolab.framework.plugins.configurations import Configuration
@@ -217,10 +218,11 @@ def identity(policy: str, values: Mapping[str, int] | None) -> tuple[str, frozen
     """A key that is equal for two ways to write the same policy.
 
     Args:
-        policy: as a user writes it, `name:parameter=value,…`.
+        policy: as a user writes it, `name:parameter=value,…+caller`.
         values: all its parameters; None if they are unknown: then the written ones count.
     """
-    name, _, chosen = policy.partition(":")
+    chosen = policy.partition(WITH)[0].partition(":")[2]
+    name = f"{name_of(policy)}{WITH}{caller_of(policy)}"
     if values is not None:
         return name, frozenset(values.items())
     return name, frozenset(part.strip() for part in chosen.split(",") if part.strip())

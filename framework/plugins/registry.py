@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from foliolab.framework.contract.asker import Asker
 from foliolab.framework.contract.caller import Caller
 from foliolab.framework.contract.detector import Detector
-from foliolab.framework.contract.policy import WITH, Policy, Scheme, name_of
+from foliolab.framework.contract.policy import WITH, Policy, Scheme, caller_of, name_of
 from foliolab.framework.contract.reporter import Reporter
 from foliolab.framework.contract.sharing_pattern import SharingPattern
 from foliolab.framework.contract.trace_reader import TraceReader
@@ -284,7 +284,7 @@ class Registry:
         Of an installed policy under a caller of a file, that file.
         """
         written = policy if isinstance(policy, str) else policy.name
-        name, calls = name_of(written), written.partition(WITH)[2]
+        name, calls = name_of(written), caller_of(written)
         for plugin in self.plugins:
             if plugin.kind == "entry" and calls in plugin.offers["callers"]:
                 calls = ""

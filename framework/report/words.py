@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from foliolab.framework.contract.policy import caller_of
 from foliolab.framework.escaping import csv_cell
 from foliolab.framework.plugins.published import Published
 
@@ -108,6 +109,19 @@ def origin(result: RunResult) -> list[tuple[str, str]]:
 def times(result: RunResult) -> tuple[str, str]:
     """(Heading, text) of the times of the run, and whether it was interrupted."""
     return "started, finished", f"{result.started}, {result.finished}{'' if result.complete else ' (interrupted)'}"
+
+
+def callers(result: Result) -> list[str]:
+    """A sentence for each caller that policies were measured under."""
+    under: dict[str, list[str]] = {}
+    for policy in result.config.policies:
+        if caller := caller_of(policy):
+            under.setdefault(caller, []).append(policy)
+    return [
+        f"{', '.join(policies)}: operations proceed as the caller {caller} says (`foliolab show {caller}`), not as "
+        "in Linux"
+        for caller, policies in under.items()
+    ]
 
 
 def growth(result: Result) -> list[str]:

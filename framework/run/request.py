@@ -85,6 +85,7 @@ def build(  # noqa: PLR0913  (one parameter per option of `foliolab compare`)
     execution: Execution | None = None,
     alone: bool = False,
     cpu: str = "",
+    caller: str | None = None,
     typed: str = "",
 ) -> RunRequest:
     """Make the request out of what the user chose; the rest is as `defaults` says.
@@ -101,6 +102,7 @@ def build(  # noqa: PLR0913  (one parameter per option of `foliolab compare`)
         execution: native by default, or interpreted if numba is missing.
         alone: measure one policy, without a comparison.
         cpu: see `RunRequest`.
+        caller: under which all policies run, as the user writes it; None: each as it is written.
 
     Raises:
         UsageError: a name, size or amount is not understood, or nothing is left to compare or measure.
@@ -109,6 +111,9 @@ def build(  # noqa: PLR0913  (one parameter per option of `foliolab compare`)
 
     execution = execution or usual_execution()
     schemes, first = _policies(registry, policies, baseline, alone)
+    if caller is not None:
+        calls = registry.caller(caller)
+        schemes, first = [scheme.under(calls) for scheme in schemes], first.under(calls)
     chosen = registry.parse_workloads(workloads or ["all"])
     orders = _orders(sizes or [defaults.QUICK_SIZES if quick else defaults.SIZES], chosen)
     if not workloads:
@@ -155,7 +160,7 @@ def _policies(
         first = registry.policy(baseline, typed=True)
     else:
         first = schemes[0] if len(schemes) > 1 or alone else registry.policy(defaults.BASELINE)
-    others = [s for s in schemes if (s.policy, s.values) != (first.policy, first.values)]
+    others = [s for s in schemes if (s.policy, s.values, s.caller) != (first.policy, first.values, first.caller)]
     if not others and not alone:
         raise UsageError(f"there is nothing to compare {first.name} with", "name another policy, too: --policies A,B")
     return [first, *others], first

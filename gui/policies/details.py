@@ -16,6 +16,7 @@ from foliolab.gui.policies.listing import Entry, source_of
 from foliolab.gui.policies.source_tab import SourceTab
 from foliolab.gui.policies.texts import texts_of
 from foliolab.gui.widgets.basics import VERDICT_SIGNS, button, set_role
+from foliolab.gui.widgets.caller_box import CallerBox
 from foliolab.gui.window.building import column, label, named, page, row
 from foliolab.gui.window.plain import as_html
 
@@ -42,9 +43,10 @@ class Details(QWidget):
 
     wanted = Signal(str)
 
-    def __init__(self, theme: Theme) -> None:
+    def __init__(self, theme: Theme, library: Library) -> None:
         super().__init__()
         self.entry: Entry | None = None
+        self.caller = named(CallerBox(library), "Caller", "Verify, explore and measure the policy under this caller")
         self.title = label(role="title", wraps=True, selectable=True)
         self.summary, self.state = (label(wraps=True, selectable=True) for _ in range(2))
         self.about = named(QTextBrowser(openLinks=False), "About the policy")
@@ -72,7 +74,7 @@ class Details(QWidget):
         self.tabs.addTab(self.about, "&About")
         self.tabs.addTab(scroll, "&Layout")
         self.tabs.addTab(self.texts, "&Source")
-        texts, line = (self.title, self.summary, self.state), row(*self.buttons.values(), 1)
+        texts, line = (self.title, self.summary, self.state), row(*self.buttons.values(), self.caller, 1)
         column(*texts, line, (self.tabs, 1), of=self, margins=(14, 10, 14, 10))
 
     # -- contents --------------------------------------------------------------------------------------
@@ -87,7 +89,8 @@ class Details(QWidget):
         """
         self.entry = entry
         self.tabs.setVisible(entry is not None)
-        for made in self.buttons.values():
+        self.caller.refill()
+        for made in (*self.buttons.values(), self.caller):
             made.setVisible(entry is not None)
         if entry is None:
             self.title.setText("No policy is chosen")
@@ -101,6 +104,7 @@ class Details(QWidget):
         file = source_of(library, entry)[0]
         for name in ("verify", "explore", "benchmark"):
             self.buttons[name].setVisible(not entry.broken)
+        self.caller.setVisible(not entry.broken)
         self.buttons["copy"].setVisible(entry.broken)
         self.buttons["edit"].setEnabled(bool(file))
         self.tabs.setTabVisible(LAYOUT, not entry.broken)

@@ -49,9 +49,10 @@ PARTS: Final = (".h", ".patch", ".diff")
 
 
 class PoliciesState(State, frozen=True, kw_only=True):
-    """What a session keeps: the chosen policy (empty for none), and the tab of its details."""
+    """What a session keeps: the chosen policy and caller (empty for none), and the tab of the details."""
 
     policy: Name
+    caller: Name = ""
     tab: Annotated[int, msgspec.Meta(ge=0, le=2)] = 0
 
 
@@ -67,7 +68,7 @@ class PoliciesWorkspace(Workspace):
         super().__init__(desk)
         self.tree = PolicyTree()
         self.tree.remember(desk.settings)
-        self.details = Details(desk.themes.now)
+        self.details = Details(desk.themes.now, desk.library)
         self.states = desk.library.checks
         self._saved: list[str] = []
         self._busy: list[str] = []
@@ -125,17 +126,19 @@ class PoliciesWorkspace(Workspace):
         for file in self.desk.library.files:
             if file.endswith(".py"):
                 files.keep_file(file)
-        return PoliciesState(policy=self._name, tab=max(self.details.tabs.currentIndex(), 0))
+        caller = self.details.caller.caller
+        return PoliciesState(policy=self._name, caller=caller, tab=max(self.details.tabs.currentIndex(), 0))
 
     def restore(self, state: State, files: Files) -> None:
         """Choose the policy that a session kept."""
         assert isinstance(state, PoliciesState)
         if state.policy:
             self.choose({"policy": state.policy})
+        self.details.caller.choose(state.caller)
         self.details.tabs.setCurrentIndex(state.tab)
 
     def policy(self) -> str:
-        return self._name
+        return self.details.caller.under(self._name)
 
     def place(self) -> str:
         return self._name
@@ -405,7 +408,7 @@ class PoliciesWorkspace(Workspace):
         elif name == "copy":
             self.copy_details()
         elif self._name:
-            self.send_policy(name, self._name, self.desk.library.policies[0].name)
+            self.send_policy(name, self.policy(), self.desk.library.policies[0].name)
         else:
             self.desk.notices.say("choose a policy that is not broken first")
 

@@ -10,6 +10,7 @@ from PySide6.QtCore import QSignalBlocker, Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QPushButton, QWidget
 
 from foliolab.gui.verify.cards import ATTACKS
+from foliolab.gui.widgets.caller_box import CallerBox
 from foliolab.gui.window.building import column, label, named, primary
 from foliolab.gui.window.chosen_policy import OF_POLICY
 from foliolab.gui.window.context_menus import ContextMenu
@@ -73,6 +74,9 @@ class Options(QWidget):
         self.policy = named(
             QComboBox(editable=True), "Policy to verify", "A policy, with parameters as in NAME:slots=3"
         )
+        self.caller = named(
+            CallerBox(self._library), "Caller", "How operations proceed: the policy is verified under it"
+        )
         self.policy.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         self.policy.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.policy.setMinimumContentsLength(14)
@@ -96,8 +100,10 @@ class Options(QWidget):
         self.start.clicked.connect(self._start)
         self.stop.clicked.connect(self.stopped)
         self.policy.currentTextChanged.connect(self._chosen)
+        self.caller.currentIndexChanged.connect(self._put_under)
         form = QFormLayout()
         form.addRow("&Policy", self.policy)
+        form.addRow("&Caller", self.caller)
         form.addRow("&Budget", self.seconds)
         form.addRow("&Memory", self.memory)
         boxes = (*self.attacks.values(), self.tso, self.again)
@@ -105,13 +111,15 @@ class Options(QWidget):
         self.refill()
 
     def refill(self) -> None:
-        """List the policies of the library again."""
+        """List the policies and the callers of the library again."""
+        self.caller.refill()
         kept = self.policy.currentText()
         with QSignalBlocker(self.policy):
             self.policy.clear()
             self.policy.addItems([policy.name for policy in self._library.policies])
             if kept:
                 self.policy.setCurrentText(kept)
+        self.caller.follow(kept)
 
     def attempt(self) -> Attempt:
         attacks = tuple(name for name, box in self.attacks.items() if box.isChecked())
@@ -139,5 +147,10 @@ class Options(QWidget):
     def _start(self) -> None:
         self.wanted.emit(self.attempt())
 
+    def _put_under(self) -> None:
+        """The caller is a part of the policy's text, so that commands, sessions and files have it, too."""
+        self.policy.setCurrentText(self.caller.under(self.policy.currentText()))
+
     def _chosen(self, text: str) -> None:
+        self.caller.follow(text)
         self.chosen.emit(text.strip())

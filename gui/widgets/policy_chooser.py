@@ -1,4 +1,7 @@
-"""A list of policies to tick, with an entry for policies with parameters; broken plugins are listed disabled."""
+"""A list of policies to tick, with an entry for policies with parameters, and a choice of callers.
+
+Broken plugins are listed disabled.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,10 @@ from typing import Final
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QLineEdit, QListWidget, QListWidgetItem, QPushButton, QWidget
 
+from foliolab.framework.contract.policy import WITH, caller_of
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.escaping import visible
+from foliolab.gui.widgets.caller_box import CallerBox
 from foliolab.gui.widgets.search_field import SearchField
 from foliolab.gui.window.building import FLUSH, column, named, row
 from foliolab.gui.window.chosen_policy import OF_POLICY
@@ -44,13 +49,17 @@ class PolicyChooser(QWidget):
         tip = "A policy with parameters, as on the command line, such as NAME:slots=3"
         self.entry = named(QLineEdit(placeholderText="NAME:parameter=value"), "A policy with parameters", tip)
         self.add = named(QPushButton("Add"), "Add the policy with these parameters")
+        self.caller = named(CallerBox(self._library), "Caller", "How operations such as fork proceed")
+        self.under = named(QPushButton("Add under it"), "Add the chosen policy under this caller")
         self.search = SearchField(self.list, "policies")
-        column(self.search, (self.list, 1), row((self.entry, 1), self.add), of=self, margins=FLUSH)
+        lines = (row((self.entry, 1), self.add), row((self.caller, 1), self.under))
+        column(self.search, (self.list, 1), *lines, of=self, margins=FLUSH)
         ContextMenu(desk.commands, self.list, (*menu, *OF_POLICY))
         self.refill()
         self.list.itemChanged.connect(self._ticked)
         self.add.clicked.connect(self._added)
         self.entry.returnPressed.connect(self._added)
+        self.under.clicked.connect(self._added_under)
 
     def chosen(self) -> list[str]:
         """The ticked policies, as they are written on the command line."""
@@ -64,20 +73,22 @@ class PolicyChooser(QWidget):
         return str(item.data(TEXT) or "") if item is not None else next(iter(self.chosen()), "")
 
     def choose(self, texts: Sequence[str]) -> None:
-        """Tick exactly these policies; those with parameters are added to the list."""
-        self._extra += [text for text in texts if ":" in text and text not in self._extra]
+        """Tick exactly these policies; those with parameters or a caller are added to the list."""
+        self._extra += [text for text in texts if (":" in text or WITH in text) and text not in self._extra]
         self.refill(texts)
         self.changed.emit()
 
     def refill(self, ticked: Sequence[str] | None = None) -> None:
         """List the policies of the library again; policies stay ticked if they still exist."""
         ticked = self.chosen() if ticked is None else ticked
+        self.caller.refill()
         with QSignalBlocker(self.list):
             self.list.clear()
             for policy in self._library.policies:
                 self._offer(policy.name, policy.summary, policy.name in ticked)
             for text in self._library.usable(self._extra):
-                self._offer(text, "with these parameters", text in ticked)
+                caller = caller_of(text)
+                self._offer(text, f"under the caller {caller}" if caller else "with these parameters", text in ticked)
             for failure in self._library.failures:
                 item = QListWidgetItem(visible(f"{failure.name} (broken)"))
                 item.setToolTip(tip(failure.message))
@@ -100,17 +111,29 @@ class PolicyChooser(QWidget):
         self.changed.emit()
 
     def _added(self) -> None:
-        text = self.entry.text().strip()
+        if self._take(self.entry.text().strip()):
+            self.entry.clear()
+
+    def _added_under(self) -> None:
+        if not self.current:
+            self._notices.say("choose a policy of the list first")
+        elif not self.caller.caller:
+            self._notices.say("choose a caller first")
+        else:
+            self._take(self.caller.under(self.current))
+
+    def _take(self, text: str) -> bool:
+        """Add a policy to the list, and tick it if there is room; whether there is such a policy."""
         if not text:
-            return
+            return False
         try:
             self._library.scheme(text)
         except FolioLabError as fault:
             self._notices.fault(fault)
-            return
+            return False
         if text not in self._extra:
             self._extra.append(text)
         room = not self._most or len(self.chosen()) < self._most
         self.refill([*self.chosen(), *([text] if room else [])])
-        self.entry.clear()
         self.changed.emit()
+        return True

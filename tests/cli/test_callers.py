@@ -30,6 +30,20 @@ def test_run_under_a_caller(foliolab: Any, tmp_path: Path) -> None:
     assert foliolab("run", file, "--caller", "fork").code == 2
 
 
+def test_a_result_says_which_caller_it_is_about(foliolab: Any, tmp_path: Path) -> None:
+    """And no figure that was published about Linux stands beside it."""
+    small = ("--workloads", "fork", "--sizes", "16K", "--memory", "1M", "--repeats", "2", "--execution", "interpreted")
+    file = tmp_path / "result.json"
+    done = foliolab(
+        "compare", "--caller", "fork-page-by-page", "--policies", "mm-id,page-mapcount", *small, "--json", file
+    )
+    assert done.code == 0, done.err
+    assert "operations proceed as the caller fork-page-by-page says" in done.out and "published" not in done.out
+    assert json.loads(file.read_bytes())["config"]["baseline"] == "mm-id+fork-page-by-page"
+    assert "caller fork-page-by-page" in foliolab("report", file, "--format", "md").out
+    assert "there is no caller 'fork'" in foliolab("compare", "--caller", "fork", *small).err
+
+
 PROGRAM = {
     "schema": 1,
     "policy": "mm-id", "attack": "explored", "law": "anon-exclusive", "claim": "", "message": "", "schedule": "0*1 1*1",

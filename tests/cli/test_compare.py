@@ -52,6 +52,14 @@ def test_the_default_is_base_against_the_merged_schemes(request_of: Callable[...
     assert asked.repeats >= 8
 
 
+def test_policies_under_a_caller(request_of: Callable[..., RunRequest]) -> None:
+    asked = request_of("--policies", "mm-id,page-mapcount", "--caller", "fork-page-by-page")
+    assert asked.policies == ("mm-id+fork-page-by-page", "page-mapcount+fork-page-by-page")
+    assert asked.baseline == asked.policies[0] and ",".join(asked.policies) in asked.command()
+    both = request_of("--policies", "mm-id,mm-id+fork-page-by-page")
+    assert both.policies == ("mm-id", "mm-id+fork-page-by-page")
+
+
 def test_everything_chosen(
     request_of: Callable[..., RunRequest], plugins: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

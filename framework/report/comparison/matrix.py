@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from foliolab.framework.plugins.published import Published
-from foliolab.framework.report.words import change_text, figure_text, growth, origin, size_text, time_text, times
+from foliolab.framework.report.words import (
+    callers,
+    change_text,
+    figure_text,
+    growth,
+    origin,
+    size_text,
+    time_text,
+    times,
+)
 from foliolab.framework.results.comparison import Row
 from foliolab.framework.results.result import Result
 from foliolab.framework.results.together import together
@@ -73,7 +82,7 @@ class Matrix:
     def notes(self) -> list[str]:
         """Sentences that a reader should know beside the figures, the most serious first."""
         failures = [failure.message for failure in self.result.failures]
-        return [*failures, *self.remarks, *growth(self.result), *self.result.notes]
+        return [*failures, *self.remarks, *growth(self.result), *callers(self.result), *self.result.notes]
 
     @property
     def failed(self) -> list[Cell]:

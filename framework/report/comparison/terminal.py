@@ -14,7 +14,16 @@ from foliolab.framework.costmodel.prediction import ProcessorForecast
 from foliolab.framework.report import prediction as predicted
 from foliolab.framework.report import processor as counted
 from foliolab.framework.report.pages.page import Column, Page, Style, Words
-from foliolab.framework.report.words import broken, change_text, figure_text, growth, origin_text, size_text, time_text
+from foliolab.framework.report.words import (
+    broken,
+    callers,
+    change_text,
+    figure_text,
+    growth,
+    origin_text,
+    size_text,
+    time_text,
+)
 from foliolab.framework.results.comparison import ALPHA, EQUIVALENT, Row, Verdict, summarise
 from foliolab.framework.results.result import Result
 
@@ -240,7 +249,7 @@ class _Report:
             self.page.line(f"Failed{f' ({where})' if where else ''}: {failure.message}", "bad")
         for reason, names in self.gaps().items():
             self.page.line(f"Not measured: {reason} ({names[0]}{f' and {len(names) - 1} more' * (len(names) > 1)})")
-        for note in (*growth(result), *result.notes):
+        for note in (*growth(result), *callers(result), *result.notes):
             self.page.line(f"Note: {note}")
         config, machine = result.config, result.machine
         self.page.line(
