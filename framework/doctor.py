@@ -207,6 +207,7 @@ REMEDIES: Final = {
     "io_uring buffers": "Set kernel.io_uring_disabled=0 and raise `ulimit -l`; scenarios that pin pages need it.",
     "vmsplice": "Allow the system call; scenarios that hold references need it.",
     "swap": "Add a swap device for scenarios that page out; all others run.",
+    "NUMA nodes": "Scenarios that migrate run in guests, which have two nodes: `foliolab kernel scenarios`.",
 }
 """What to do about each missing capability of the running kernel, except CPUs, which `cores` covers."""
 

@@ -205,13 +205,13 @@ def _broken_interleaving(found: Registry, scenario: Scenario, result: ScenarioRe
     """The first interleaving of a scenario's steps at once that breaks an expectation or a law."""
     import msgspec
 
-    from foliolab.framework.kernel.sidebyside import named
+    from foliolab.framework.kernel.sidebyside import meant, named
     from foliolab.framework.verify.interleavings import first_broken
 
     names = named(found, scenario)
     for run in result.runs:
         scheme = found.policy(run.by)
-        example = first_broken(run, scenario, scheme, {text for text, known in names.items() if known == scheme})
+        example = first_broken(run, scenario, scheme, meant(names, scheme))
         if example is not None:
             kind, source = found.origin(scheme)
             plugin = os.path.abspath(source) if kind == "file" else ""

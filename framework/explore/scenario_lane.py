@@ -75,7 +75,7 @@ class ScenarioLane(OperationLane):
         """For each page of a write: (head, owners, the writer's mappings, whether there are other references)."""
         machine, state, action = self.machine, self.state, self.source.scenario.steps[step]
         assert machine is not None and state is not None and action.pages is not None
-        mm = self.model.mms[action.process]
+        mm = self.model.mm(action.process)
         pages = self.source.layout.range(action.pages)
         counts = state.table(cells.AT_COUNT).reshape(machine.shape.nr_mms, -1)
         folios = state.table(cells.AT_FOLIO).reshape(-1, cells.FOLIO_CELLS)

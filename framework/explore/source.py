@@ -278,7 +278,7 @@ class ScenarioSource(Source):
         """See `Source.touch`; an MM's number is its first index in `mms`."""
         self.check(step)
         action = self.scenario.steps[step]
-        mm = self.mms.index(action.process)
+        mm = self.mms.index(self.scenario.process_of[action.process])
         if action.pages is None:
             return Touch(mm)
         pages = self.layout.range(action.pages)
@@ -291,6 +291,7 @@ _SCENARIO_VERBS: Final = {
     "vmsplice": "puts a reference to {pages} into the pipe {name}", "close": "closes the pipe {name}",
     "peek": "reads through {name}", "cold": "marks {pages} as cold (MADV_COLD)",
     "free": "frees {pages} lazily (MADV_FREE)", "pageout": "asks for {pages} to be paged out (MADV_PAGEOUT)",
+    "thread": "starts the thread {name}", "migrate": "moves {pages} to another NUMA node (move_pages)",
 }  # fmt: skip
 """What a step does that is no single operation of the machine, or has a name of its own in scenarios."""
 _SCENARIO_OPERATIONS: Final = {

@@ -144,8 +144,8 @@ def first_difference(
         Gone: the kernel does not answer any more.
         KernelError: the kernel cannot run the scenario.
     """
-    bypass = session.bypasses_swap_cache(scenario)
-    model = list(Model(scenario, scheme, execution, situations=True, swap_bypass=bypass).run())
+    habits = session.habits(scenario)
+    model = list(Model(scenario, scheme, execution, situations=True, habits=habits).run())
     kernel = session.run(scenario) if seen is None else seen
     first = next(differences(model, kernel), None)
     for _ in range(HIDDEN_RUNS - 1):
@@ -323,12 +323,12 @@ def self_test(
     """
     mutants = [Mutant(scheme) for scheme in schemes]
     for number, scenario in enumerate(scenarios, 1):
-        bypass = session.bypasses_swap_cache(scenario)
+        habits = session.habits(scenario)
         kernel = session.run(scenario)
         for mutant in mutants:
             if mutant.caught:
                 continue
-            model = list(Model(scenario, mutant.scheme, swap_bypass=bypass).run())
+            model = list(Model(scenario, mutant.scheme, habits=habits).run())
             found = differences(model, kernel)
             first = next((difference for difference in found if difference.large or not difference.cause), None)
             if first is not None:

@@ -128,11 +128,15 @@ def possible_mix(session: Session, mix: Mix) -> tuple[Mix, list[str]]:
     notes = []
     if missing := sorted(set(mix.orders) - known):
         notes.append(f"no folios of order {', '.join(map(str, missing))}")
-    actions = set(mix.actions)
+    actions = {*mix.actions, "thread"}
     if session.conditions.swap:
         actions.add("pageout")
     else:
         notes.append("without pageout: there is no swap")
+    if len(session.conditions.nodes) > 1:
+        actions.add("migrate")
+    else:
+        notes.append("without migrate: there is one NUMA node")
     for names, text in TRIED.items():
         try:
             session.run(parse(f"scenario tried\n{text}"))
@@ -147,7 +151,7 @@ def possible_mix(session: Session, mix: Mix) -> tuple[Mix, list[str]]:
 def guest_row(image: Image, schemes: Sequence[Scheme], plan: Plan, progress: Progress | None = None) -> Row:
     """Boot a kernel, and hold policies against it. A kernel that is lost makes a row that says so."""
     row = Row(image.name)
-    guest = Guest(image, plan.cpus)
+    guest = Guest(image, plan.cpus, nodes=2)
 
     def describe() -> None:
         row.described, row.claims = guest.kernel.described, claims(guest.kernel, schemes)

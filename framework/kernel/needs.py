@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from foliolab.framework.kernel import probe, settings
-from foliolab.framework.scenario.syntax import Scenario
+from foliolab.framework.scenario.syntax import Scenario, ScenarioStep
 
 ALWAYS: Final = ("vmstat", "pidfd")
 """What every scenario needs; `probe.require` checks it."""
 
-ACTIONS: Final = {"pin": "io_uring buffers", "vmsplice": "vmsplice"}
+ACTIONS: Final = {"pin": "io_uring buffers", "vmsplice": "vmsplice", "migrate": "NUMA nodes"}
 """The capabilities that single actions need."""
 
 
@@ -37,8 +37,6 @@ def _first_missing(*names: str) -> str:
 
 def missing(scenario: Scenario) -> str:
     """Why a scenario cannot run on this kernel, in one line; empty if it can. `ALWAYS` is not checked."""
-    if why := unseen(scenario):
-        return why
     if sizes := [r.size_kib for r in scenario.regions if r.order and r.size_kib not in settings.sizes()]:
         return f"this kernel has no anonymous folios of {sizes[0]} KiB"
     if why := fixed():
@@ -70,14 +68,30 @@ def swaps(scenario: Scenario) -> bool:
     return False
 
 
-def unseen(scenario: Scenario) -> str:
-    """Why /proc cannot tell what the steps at once did, in one line; empty if it can.
+REPLACES: Final = frozenset({"write", "pin", "munmap", "dontneed", "mremap", "exit"})
+"""Actions after which a page of the process may have another frame, or none."""
 
-    It is read before and after all of them: where a process writes a page, it may do nothing else with its memory.
+
+def unseen(scenario: Scenario) -> frozenset[int]:
+    """The numbers of the steps whose outcomes /proc cannot tell.
+
+    It is read before and after all of the steps that run at once: where something else may replace the page, too, a
+    write and its frame have nothing to do with each other.
     """
-    steps = [scenario.steps[number] for number in scenario.at_once]
-    writers = {step.process for step in steps if step.action == "write"}
-    for step in steps:
-        if step.process in writers and step.action in ("exit", "munmap", "dontneed", "mremap"):
-            return f"{step.process} writes and does {step.action} at once; /proc shows only what both leave"
-    return ""
+    steps = [(number, scenario.steps[number]) for number in scenario.at_once]
+    return frozenset(
+        number
+        for number, step in steps
+        if any(_may_replace(scenario, other, step) for at, other in steps if at != number)
+    )
+
+
+def _may_replace(scenario: Scenario, other: ScenarioStep, step: ScenarioStep) -> bool:
+    """Whether a step may replace a page of another one, which runs at once with it or before it."""
+    if step.action not in ("write", "pin") or step.pages is None:
+        return False
+    if other.action == "migrate":
+        return True
+    same = scenario.process_of[other.process] == scenario.process_of[step.process]
+    places = [pages for pages in (other.pages, other.to) if pages is not None]
+    return same and other.action in REPLACES and (not places or any(pages.meets(step.pages) for pages in places))

@@ -31,14 +31,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foliolab.framework.errors import KernelError
-from foliolab.framework.kernel import guards, pagemap
+from foliolab.framework.kernel import guards, needs, pagemap
 from foliolab.framework.kernel.agent.channel import ABSENT as NO_FILE
 from foliolab.framework.kernel.agent.channel import VIEW, Channel, Frame
 from foliolab.framework.kernel.seen import Seen
 from foliolab.framework.kernel.settings import THP
 from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.scenario.model import default_byte
-from foliolab.framework.scenario.record import ABSENT, FAULTED, UNCOUNTED, Record
+from foliolab.framework.scenario.record import ABSENT, FAULTED, UNCOUNTED, UNSEEN, Record
 from foliolab.framework.scenario.space import Layout
 from foliolab.framework.scenario.syntax import INITIAL_BYTE, KERNEL_STATISTICS, Region, Scenario, ScenarioStep
 
@@ -61,7 +61,8 @@ class Conditions:
         switches: for each folio size in KiB, the file that enables it; None leaves the settings as they are.
         hidden: page frame numbers are hidden.
         swap: whether pages can be swapped out.
-        more_cpus: as `cpus`, for scenarios with steps that run at once; empty: the same.
+        more_cpus: as `cpus`, for scenarios with steps that run at once or threads; empty: the same.
+        nodes: numbers of the NUMA nodes with memory.
     """
 
     cpus: tuple[int, ...] = (0,)
@@ -69,6 +70,7 @@ class Conditions:
     hidden: bool = False
     swap: bool = False
     more_cpus: tuple[int, ...] = ()
+    nodes: tuple[int, ...] = ()
 
 
 class Attempt:
@@ -87,16 +89,18 @@ class Attempt:
         self.conditions = conditions
         self.layout = Layout(scenario.regions)
         self.cpus = (conditions.more_cpus if scenario.at_once else ()) or conditions.cpus
+        self._unseen = needs.unseen(scenario)
         self.sizes = sorted({region.size_kib for region in scenario.regions if region.order})
         self.records: list[Record] = []
         self._lines: list[str] = []
         self._readers: list[Callable[[], object]] = []
         self._frames: Iterator[Frame] = iter(())
         self._numbers = {scenario.first: 0}
-        """The agent's number of each living process."""
+        """The agent's number of each living process and thread."""
         self._held: dict[str, tuple[str, int]] = {}
         """For each pin and pipe its process and its number in the agent."""
         self._forks = 0
+        """Processes and threads that were started, but for the first."""
         self._seen: dict[int, Seen] = {}
         self._seen_before: dict[int, Seen] = {}
         """The latest views, and those before, by the agent's number of the process."""
@@ -150,7 +154,7 @@ class Attempt:
 
     def _compose(self) -> None:
         steps = self.scenario.steps
-        processes = 1 + sum(step.action == "fork" for step in steps)
+        processes = 1 + sum(step.action in ("fork", "thread") for step in steps)
         zero = self.conditions.hidden and any(step.action == "read" for step in steps)
         self._counters(self._start_counting)
         self._nr_anon(self._start_population)
@@ -193,16 +197,19 @@ class Attempt:
             getattr(self, f"_{step.action}")(record, step, default_byte(number) if step.value is None else step.value)
         self._lines += self._awaited or []
         self._awaited = None
-        if records[0].step.action in ("cold", "pageout", "free"):
+        if records[0].step.action in ("cold", "pageout", "free", "migrate"):
             self._counters(self._allow_splits)
         self._look()
         self._nr_anon(self._count_population)
         self._statistics(partial(self._count_statistics, records))
         self._readers += [partial(self._finish, record) for record in records]
+        for number, record in zip(numbers, records, strict=True):
+            if number in self._unseen:
+                self._readers.append(partial(_hide, record))
 
     def _look(self) -> None:
         self._line("look")
-        alive = dict(self._numbers)
+        alive = {name: number for name, number in self._numbers.items() if self._process(name) == name}
 
         def read() -> None:
             self._alive = alive
@@ -295,6 +302,8 @@ class Attempt:
         own = {"thp_split_page": self._splits} if self._splits else {}
         if any(step.action == "pageout" for step in self.scenario.steps):
             own |= {"pswpout": UNLIMITED, "pswpin": UNLIMITED}
+        if any(step.action == "migrate" for step in self.scenario.steps):
+            own |= {"pgmigrate_success": UNLIMITED}
         if moved := guards.moved(self._counters_before, counters, own):
             raise Disturbed("; ".join(moved))
 
@@ -320,10 +329,10 @@ class Attempt:
         record.hidden = hidden
         if hidden:
             record.population = UNCOUNTED if self.conditions.switches is None else self._population
-        if step.action not in ("write", "pin", "cold", "pageout"):
+        if step.action not in ("write", "pin", "cold", "pageout") or self._process(step.process) not in self._alive:
             return
         assert step.pages is not None
-        number, pages = self._alive[step.process], self.layout.range(step.pages)
+        number, pages = self._alive[self._process(step.process)], self.layout.range(step.pages)
         old, new = self._seen_before[number], self._seen[number]
         if step.action == "cold":
             fewer = self._population < self._population_before if hidden else new.large(pages) < old.large(pages)
@@ -351,24 +360,39 @@ class Attempt:
         pages = self.layout.range(step.pages)
         return self._numbers[step.process], pages.start, pages.stop - pages.start
 
+    def _process(self, name: str) -> str:
+        return self.scenario.process_of[name]
+
     def _fork(self, record: Record, step: ScenarioStep, value: int) -> None:
-        self._forks += 1
-        number = self._forks
-        cpu = self.cpus[number % len(self.cpus)]
         hole = (0, 0) if step.pages is None else self._range(step)[1:]
-        self._line("fork", self._numbers[step.process], number, cpu, *hole)
-        self._numbers[step.name] = number
+        self._line("fork", self._numbers[step.process], *self._new(step), *hole)
+
+    def _thread(self, record: Record, step: ScenarioStep, value: int) -> None:
+        self._line("thread", self._numbers[step.process], *self._new(step))
+
+    def _new(self, step: ScenarioStep) -> tuple[int, int]:
+        """The number and the processor of a new process or thread."""
+        self._forks += 1
+        self._numbers[step.name] = self._forks
+        return self._forks, self.cpus[self._forks % len(self.cpus)]
 
     def _exec(self, record: Record, step: ScenarioStep, value: int) -> None:
-        self._forget_references(step.process)
-        self._command("exec", self._numbers[step.process])
+        number = self._numbers[step.process]
+        self._forget(step.process)
+        self._numbers[step.process] = number
+        self._command("exec", number)
 
     def _exit(self, record: Record, step: ScenarioStep, value: int) -> None:
-        self._forget_references(step.process)
-        self._command("exit", self._numbers.pop(step.process))
+        number = self._numbers.pop(step.process)
+        if self._process(step.process) != step.process:
+            self._command("leave", number)
+            return
+        self._forget(step.process)
+        self._command("exit", number)
 
-    def _forget_references(self, process: str) -> None:
-        """Forget the pins and pipes of a process, which the agent itself releases."""
+    def _forget(self, process: str) -> None:
+        """Forget the threads of a process, and the pins and pipes, which the agent itself releases."""
+        self._numbers = {name: number for name, number in self._numbers.items() if self._process(name) != process}
         self._held = {name: held for name, held in self._held.items() if held[0] != process}
 
     def _write(self, record: Record, step: ScenarioStep, value: int) -> None:
@@ -395,9 +419,17 @@ class Attempt:
         self._command("mremap", *self._range(step), self.layout.range(step.to).start)
 
     def _pin(self, record: Record, step: ScenarioStep, value: int) -> None:
+        """At once with others only the frame tells something: a fault may have had nothing left to do."""
         process, page, _ = self._range(step)
         self._line("pin", process, page, self._new_reference(step))
-        self._readers.append(lambda: self._faults(record))
+        together = self._awaited is not None
+
+        def read() -> None:
+            self._faults(record)
+            if together:
+                record.outcomes = ("",)
+
+        self._readers.append(read)
 
     def _vmsplice(self, record: Record, step: ScenarioStep, value: int) -> None:
         process, page, _ = self._range(step)
@@ -405,8 +437,19 @@ class Attempt:
 
     def _new_reference(self, step: ScenarioStep) -> int:
         number = 1 + max((number for _, number in self._held.values()), default=0)
-        self._held[step.name] = step.process, number
+        self._held[step.name] = self._process(step.process), number
         return number
+
+    def _migrate(self, record: Record, step: ScenarioStep, value: int) -> None:
+        """At once with others every folio moves, so that they meet migration entries; and nobody knows the moment."""
+        together = self._awaited is not None
+        self._line("migrate", *self._range(step), *self.conditions.nodes[:2], int(together))
+
+        def read() -> None:
+            moved = any(self._next().payload)
+            record.answer = "" if together else "moved" if moved else "kept"
+
+        self._readers.append(read)
 
     def _unpin(self, record: Record, step: ScenarioStep, value: int) -> None:
         self._command("release", self._numbers[step.process], self._held.pop(step.name)[1])
@@ -416,6 +459,11 @@ class Attempt:
     def _peek(self, record: Record, step: ScenarioStep, value: int) -> None:
         self._line("peek", self._numbers[step.process], self._held[step.name][1])
         self._readers.append(lambda: self._bytes(record))
+
+
+def _hide(record: Record) -> None:
+    """Say that the outcomes of a record are not to be seen."""
+    record.outcomes = (UNSEEN,) * len(record.outcomes)
 
 
 def _nr_anon_file(kib: int) -> str:

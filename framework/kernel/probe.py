@@ -21,7 +21,7 @@ from typing import Final
 
 from foliolab.framework import host
 from foliolab.framework.errors import KernelError
-from foliolab.framework.kernel import guards, running, settings
+from foliolab.framework.kernel import guards, nodes, running, settings
 
 PAGE_SIZE: Final = 4096
 NR_IO_URING_SETUP: Final = 425
@@ -225,6 +225,13 @@ def _swap() -> str:
     return ", ".join(devices)
 
 
+def _numa_nodes() -> str:
+    found = nodes.of_this_host()
+    if len(found) < 2:
+        raise _Absent("one node: pages cannot be moved to another one; guests have two")
+    return f"{len(found)}"
+
+
 def _cpus() -> str:
     if (cores := host.cores()) < 2:
         raise _Absent("one CPU: the effects of two at once cannot be tried")
@@ -247,6 +254,7 @@ _PROBES: Final[Mapping[str, Callable[[], str]]] = {
     "vmsplice": _vmsplice,
     "swap": _swap,
     "CPUs": _cpus,
+    "NUMA nodes": _numa_nodes,
 }
 NAMES: Final = tuple(_PROBES)
 """The names that `capability` and `require` accept."""

@@ -8,10 +8,11 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Final, Self
 
-from foliolab.framework.kernel import needs, oracle, probe, settings
+from foliolab.framework.kernel import needs, nodes, oracle, probe, settings
 from foliolab.framework.kernel.agent.channel import Channel
 from foliolab.framework.kernel.agent.local import NAME, LocalAgent
 from foliolab.framework.kernel.oracle import Conditions
+from foliolab.framework.scenario.habits import Habits
 from foliolab.framework.scenario.parser import parse
 from foliolab.framework.scenario.record import Record
 from foliolab.framework.scenario.syntax import Scenario
@@ -24,6 +25,14 @@ A: exit
 B: pageout heap[0]
 B: vmsplice heap[0] as p  # a read fault, and a reference
 B: write heap[0]          # copied, unless the read fault has found the page exclusive
+"""
+)
+MOVED_TWICE: Final = parse(
+    """scenario moved-twice
+region heap: 1 x 64K pte
+A: migrate heap
+A: migrate heap           # splits a folio that is marked as partially mapped
+A: cold heap[0]           # split, unless it was split before
 """
 )
 
@@ -45,6 +54,7 @@ class Session:
     def __init__(self) -> None:
         self.discarded = 0
         self._bypass: bool | None = None
+        self._requeues: bool | None = None
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -62,17 +72,21 @@ class Session:
         """Set `channel` and `conditions`; what the stack has is ended with the context."""
         raise NotImplementedError
 
-    def bypasses_swap_cache(self, scenario: Scenario) -> bool:
-        """Whether this kernel reads pages past the swap cache (see `Swap`); asked where a scenario pages out.
+    def habits(self, scenario: Scenario) -> Habits:
+        """What this kernel does in its own way, as far as it makes a difference to a scenario; it is asked once.
 
         Raises:
             Gone: the kernel does not answer any more.
+            KernelError: the kernel refused a step of the scenario that asks it.
         """
-        if not self.conditions.swap or self.conditions.hidden or all(one.action != "pageout" for one in scenario.steps):
-            return True
-        if self._bypass is None:
+        actions = {step.action for step in scenario.steps}
+        swaps = self.conditions.swap and not self.conditions.hidden and "pageout" in actions
+        if swaps and self._bypass is None:
             self._bypass = self.run(READ_BACK)[-1].text != "copied"
-        return self._bypass
+        moves = len(self.conditions.nodes) > 1 and "migrate" in actions
+        if moves and self._requeues is None:
+            self._requeues = self.run(MOVED_TWICE)[-1].text != "split"
+        return Habits(self._bypass is not False, self._requeues is not False)
 
     def run(self, scenario: Scenario) -> list[Record]:
         """Run a scenario, and repeat it while the kernel disturbs it (see `oracle`).
@@ -111,4 +125,4 @@ class RunningKernel(Session):
         switches = None if thp is None else {kib: os.fspath(path) for kib, path in thp.lent().items()}
         swap = probe.capability("swap").available
         every = tuple(sorted(os.sched_getaffinity(0)))
-        self.conditions = Conditions(self.cpus, switches, bool(needs.hidden()), swap, every)
+        self.conditions = Conditions(self.cpus, switches, bool(needs.hidden()), swap, every, nodes.of_this_host())

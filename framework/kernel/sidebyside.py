@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final, Literal
 
@@ -13,6 +13,7 @@ from foliolab.framework.kernel import needs, probe, running
 from foliolab.framework.kernel.session import RunningKernel, Session
 from foliolab.framework.plugins.registry import Registry
 from foliolab.framework.scenario.expectations import policies_of
+from foliolab.framework.scenario.habits import USUAL
 from foliolab.framework.scenario.model import Model
 from foliolab.framework.scenario.record import Record
 from foliolab.framework.scenario.result import ScenarioResult, ScenarioRun, judged, judged_in_all
@@ -56,6 +57,17 @@ def named(registry: Registry, scenario: Scenario) -> dict[str, Scheme]:
     return found
 
 
+def meant(names: Mapping[str, Scheme], scheme: Scheme | None) -> set[str]:
+    """The names by which a scenario means a policy; what it expects of a policy, it expects under every caller.
+
+    Args:
+        names: as `named` returns them.
+        scheme: the policy; None: no policy.
+    """
+    plain = scheme and scheme.under(None)
+    return {text for text, known in names.items() if known == plain}
+
+
 def run(
     registry: Registry,
     scenario: Scenario,
@@ -82,20 +94,21 @@ def run(
     names = named(registry, scenario)
 
     def judge(by: str, records: Sequence[Record], scheme: Scheme | None, kernel: bool = False) -> ScenarioRun:
-        meant = {text for text, known in names.items() if known == scheme}
-        return judged(scenario, by, records, meant, kernel, scheme.capabilities if scheme and not kernel else ())
+        return judged(
+            scenario, by, records, meant(names, scheme), kernel, scheme.capabilities if scheme and not kernel else ()
+        )
 
     matching = running.matching(registry) if kernel else None
     wanted = [] if backend == "kernel" else [*schemes]
     if wanted and matching is not None and matching not in wanted:
         wanted.append(matching)
-    bypass = kernel is None or not wanted or kernel.bypasses_swap_cache(scenario)
+    habits = kernel.habits(scenario) if kernel is not None and wanted else USUAL
 
     def play(scheme: Scheme) -> ScenarioRun:
         if scenario.at_once:
-            meant = {text for text, known in names.items() if known == scheme}
-            return judged_in_all(scenario, scheme.name, interleavings(scenario, scheme), meant, scheme.capabilities)
-        model = Model(scenario, scheme, execution, verdicts=True, swap_bypass=bypass)
+            found = interleavings(scenario, scheme)
+            return judged_in_all(scenario, scheme.name, found, meant(names, scheme), scheme.capabilities)
+        model = Model(scenario, scheme, execution, verdicts=True, habits=habits)
         return judge(scheme.name, list(model.run()), scheme)
 
     runs = tuple(map(play, wanted))

@@ -32,6 +32,7 @@ from foliolab.framework.scenario.syntax import Scenario
 
 SCHEMA: Final = 1
 NO_SWAP: Final = "the guest has no swap"
+ONE_NODE: Final = "the guest has one NUMA node"
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,8 @@ def lacks(session: Session, scenario: Scenario) -> str:
     """Why a guest cannot play a scenario; empty if nothing is known to be missing."""
     if not session.conditions.swap and needs.swaps(scenario):
         return NO_SWAP
+    if len(session.conditions.nodes) < 2 and any(step.action == "migrate" for step in scenario.steps):
+        return ONE_NODE
     sizes = session.conditions.switches or {}
     closed = next((one.size_kib for one in scenario.regions if one.order and one.size_kib not in sizes), 0)
     return f"no folios of {closed} KiB" if closed else ""
@@ -124,7 +127,7 @@ def play(image: Image, scenarios: Sequence[Scenario], made: Deeds, progress: Pro
         made: is completed.
     """
     try:
-        with Guest(image) as guest:
+        with Guest(image, nodes=2) as guest:
             made.described = guest.kernel.described
             for scenario in scenarios:
                 made.deeds.append(deed(guest, scenario))

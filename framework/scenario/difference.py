@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from foliolab.framework.scenario.record import FAULTED, UNCOUNTED, UNKNOWN, Record, View
+from foliolab.framework.scenario.record import FAULTED, UNCOUNTED, UNKNOWN, UNSEEN, Record, View
 
 Aspect = Literal["outcome", "answer", "presence", "identity", "kpagecount", "bit 56", "AnonExclusive", "population"]
 
@@ -71,7 +71,7 @@ def differences(model: Sequence[Record], kernel: Sequence[Record]) -> Iterator[D
 
 def _outcomes(number: int, ours: Record, theirs: Record) -> Iterator[Difference]:
     for page, (model, kernel) in enumerate(zip(ours.outcomes, theirs.outcomes, strict=True)):
-        if model != kernel and not (kernel == FAULTED and model in ("reused", "copied")):
+        if model != kernel != UNSEEN and not (kernel == FAULTED and model in ("reused", "copied")):
             cause = theirs.causes[page] if theirs.causes else ""
             first = ours.step.pages.first if ours.step.pages else 0
             what = f"page {first + page}: model {model}, kernel {kernel}"

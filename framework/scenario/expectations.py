@@ -10,7 +10,7 @@ import numpy as np
 
 from foliolab.framework.scenario.formatter import item_text, step_text
 from foliolab.framework.scenario.observe import ModelView
-from foliolab.framework.scenario.record import FAULTED, UNKNOWN, Record, View
+from foliolab.framework.scenario.record import FAULTED, UNKNOWN, UNSEEN, Record, View
 from foliolab.framework.scenario.space import Layout
 from foliolab.framework.scenario.syntax import KERNEL_STATISTICS, Expect, Item, Mark, Scenario, ScenarioStep
 
@@ -38,9 +38,20 @@ def policies_of(scenario: Scenario) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in (scenario.policy, *named) if name))
 
 
-def count(scenario: Scenario, of: Collection[str], kernel: bool = False) -> int:
-    """How many expectations `failures` checks."""
-    return sum(_concerns(scenario, item, of) and (not kernel or _visible(item)) for item in scenario.items)
+def count(scenario: Scenario, of: Collection[str], kernel: bool = False, unseen: Collection[int] = ()) -> int:
+    """How many expectations `failures` checks.
+
+    Args:
+        kernel: whether it is a run of the kernel.
+        unseen: the numbers of the steps whose outcomes it does not show.
+    """
+    number, checked = -1, 0
+    for item in scenario.items:
+        number += isinstance(item, ScenarioStep)
+        about_state = isinstance(item, Expect) and (item.process or item.number is not None)
+        hidden = kernel and (not _visible(item) or (not about_state and number in unseen))
+        checked += _concerns(scenario, item, of) and not hidden
+    return checked
 
 
 def failures(scenario: Scenario, records: Sequence[Record], of: Collection[str]) -> Iterator[Failure]:
@@ -62,7 +73,9 @@ def failures(scenario: Scenario, records: Sequence[Record], of: Collection[str])
             continue
         record = records[number]
         wanted, found = (
-            _expect(item, record, layout) if isinstance(item, Expect) else (item.answer, _answer(item.answer, record))
+            _expect(item, record, layout, scenario)
+            if isinstance(item, Expect)
+            else (item.answer, _answer(item.answer, record))
         )
         if wanted != found:
             about = isinstance(item, Expect) and (item.process or item.number is not None)
@@ -103,14 +116,14 @@ def _visible(item: Item) -> bool:
     return not isinstance(item, Expect) or not item.process or item.subject in _IN_PROC
 
 
-def _expect(expect: Expect, record: Record, layout: Layout) -> tuple[str, str]:
+def _expect(expect: Expect, record: Record, layout: Layout, scenario: Scenario) -> tuple[str, str]:
     """(what is expected, what was found); both are the same where the run cannot know."""
     if not expect.process:
         if expect.number is None:
             return expect.subject, _answer(expect.subject, record)
         return str(expect.number), str(record.statistics.get(expect.subject, expect.number))
     assert expect.pages is not None
-    view, where = record.views[expect.process], layout.range(expect.pages)
+    view, where = record.views[scenario.process_of[expect.process]], layout.range(expect.pages)
     if expect.subject in _IN_PROC:
         found = _IN_PROC[expect.subject](view, where) if not record.hidden or expect.subject != "kpagecount" else None
     else:
@@ -121,7 +134,8 @@ def _expect(expect: Expect, record: Record, layout: Layout) -> tuple[str, str]:
 
 def _answer(wanted: str, record: Record) -> str:
     """What the step did. With hidden frames, a fault counts as the expected one of `reused` and `copied`."""
-    return wanted if record.text == FAULTED and wanted in ("reused", "copied") else record.text
+    faulted = record.text == FAULTED and wanted in ("reused", "copied")
+    return wanted if faulted or UNSEEN in record.outcomes else record.text
 
 
 def _presence(view: View, where: slice) -> list[str]:

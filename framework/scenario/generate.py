@@ -13,8 +13,11 @@ from foliolab.framework.engine import delta_debugging
 from foliolab.framework.engine.pagetable import PTRS_PER_PTE
 from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.scenario.episode import Episode
-from foliolab.framework.scenario.space import Refused, Space, check
+from foliolab.framework.scenario.refusal import Refused
+from foliolab.framework.scenario.space import Space, check
 from foliolab.framework.scenario.syntax import Item, Pages, Region, Scenario, ScenarioStep
+from foliolab.framework.scenario.weaver import ACTIONS as woven
+from foliolab.framework.scenario.weaver import Weaver
 
 NAMES: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 WEIGHTS: Final = {
@@ -40,9 +43,10 @@ class Mix:
 
     Args:
         orders: of the folios.
-        steps: at most so many in a scenario.
+        steps: at most so many in a scenario; threads and migrations come besides (see `weaver`).
         processes: alive at a time, at most.
-        actions: allowed ones, out of `syntax.ACTIONS`. pageout needs swap, so that it is not among the default ones.
+        actions: allowed ones, out of `syntax.ACTIONS`. Not among the default ones are pageout, which needs swap,
+            migrate, which needs a second NUMA node, and thread, which makes a difference to a kernel only.
     """
 
     orders: tuple[int, ...] = (0, *range(2, PMD_ORDER + 1))
@@ -183,10 +187,10 @@ class Author:
 
     def fork(self, made: ScenarioStep) -> ScenarioStep | None:
         """A fork, sometimes without a part of the memory."""
-        if len(self.space.alive) >= self.mix.processes or len(self.space.names) == len(NAMES):
+        if len(self.space.alive) >= self.mix.processes or len(self.space.process_of) == len(NAMES):
             return None
         part = self.pages(False) if self.chance.random() < 0.15 else None
-        return replace(made, name=NAMES[len(self.space.names)], pages=part)
+        return replace(made, name=NAMES[len(self.space.process_of)], pages=part)
 
     def held(self, made: ScenarioStep, page: Pages) -> ScenarioStep:
         """A pin of a page, or a reference by a pipe, under a new name."""
@@ -228,7 +232,9 @@ class Author:
 
 def random_scenario(seed: int, mix: Mix | None = None) -> Scenario:
     """The scenario of a seed and a mix; the same ones give the same scenario."""
-    return Author(seed, mix or Mix()).write()
+    mix = mix or Mix()
+    made = Author(seed, mix).write()
+    return Weaver(made, mix.actions).woven() if mix.actions & woven else made
 
 
 def all_scenarios(
@@ -265,7 +271,7 @@ def all_scenarios(
 
     def moves(process: str, space: Space) -> Iterator[ScenarioStep]:
         if "fork" in chosen:
-            yield ScenarioStep(process=process, action="fork", name=NAMES[len(space.names)])
+            yield ScenarioStep(process=process, action="fork", name=NAMES[len(space.process_of)])
         if "exit" in chosen and len(space.alive) > 1:
             yield ScenarioStep(process=process, action="exit")
         for action, pages in product(("write", "munmap"), spans):
@@ -286,9 +292,22 @@ def _simpler(scenario: Scenario) -> Iterator[Scenario]:
     for region in scenario.regions:
         for smaller in _smaller_regions(region):
             yield replace(scenario, regions=tuple(smaller if r is region else r for r in scenario.regions))
+    if len({*scenario.process_of.values()}) < len(scenario.process_of):
+        yield _without_threads(scenario)
     for number, step in enumerate(scenario.items):
         for simpler in _simpler_steps(step):
             yield replace(scenario, items=(*scenario.items[:number], simpler, *scenario.items[number + 1 :]))
+
+
+def _without_threads(scenario: Scenario) -> Scenario:
+    """The scenario in which each process has one thread, which does all."""
+    who = scenario.process_of
+    kept = (
+        step
+        for step in scenario.steps
+        if step.action != "thread" and (step.action != "exit" or who[step.process] == step.process)
+    )
+    return replace(scenario, items=tuple(replace(step, process=who[step.process]) for step in kept))
 
 
 def _smaller_regions(region: Region) -> Iterator[Region]:

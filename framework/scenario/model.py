@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Any, Final
@@ -17,6 +18,8 @@ from foliolab.framework.engine.structs import PG_head
 from foliolab.framework.engine.truth import scan
 from foliolab.framework.errors import UsageError
 from foliolab.framework.machine.primitives import PAGE_SIZE
+from foliolab.framework.scenario.habits import USUAL, Habits
+from foliolab.framework.scenario.migration import Migration
 from foliolab.framework.scenario.observe import WORDS, ModelView, view_of
 from foliolab.framework.scenario.record import Record, Verdict, View
 from foliolab.framework.scenario.situations import OPERATION_OF, met
@@ -25,7 +28,7 @@ from foliolab.framework.scenario.swap import Swap, can_split
 from foliolab.framework.scenario.syntax import INITIAL_BYTE, Pages, Region, Scenario, ScenarioStep
 
 SPARE_FRAMES: Final = 1024
-SPLITTING: Final = ("pageout", "free")
+SPLITTING: Final = ("pageout", "free", "migrate")
 """Actions that may split a folio, for which the engine takes new frames and an MM of its own."""
 
 
@@ -43,7 +46,8 @@ def unfit(scenario: Scenario, scheme: Scheme) -> str:
         return f"{scenario.name} has folios of order {order}, the policy is for orders up to {scheme.policy.max_order}"
     alive = most = 1 + any(step.action in SPLITTING for step in scenario.steps)
     for step in scenario.steps:
-        alive += (step.action == "fork") - (step.action == "exit")
+        ends = step.action == "exit" and scenario.process_of[step.process] == step.process
+        alive += (step.action == "fork") - ends
         most = max(most, alive)
     if most > scheme.max_mm_id:
         return f"{scenario.name} has {most} MMs at a time, the policy tells {scheme.max_mm_id} apart"
@@ -58,7 +62,7 @@ class Model:
         verdicts: after each step, compare the policy's answer about every large folio with the truth, and judge every
             page that a write reused.
         situations: before each step, look which situations it is about to meet.
-        swap_bypass: whether the last swap entry of a page is read past the swap cache (see `Swap`).
+        habits: of the kernel that is modelled.
 
     Raises:
         UsageError: the scenario has no region, or the scheme does not support folios of that size.
@@ -71,7 +75,7 @@ class Model:
         execution: Execution = "native",
         verdicts: bool = False,
         situations: bool = False,
-        swap_bypass: bool = True,
+        habits: Habits = USUAL,
     ) -> None:
         if not scenario.regions:
             raise UsageError(
@@ -83,8 +87,12 @@ class Model:
         self.situations = situations
         self.contents = any(step.action in ("read", "peek") for step in scenario.steps)
         self.machine = Machine(scheme, self._shape(), execution)
-        self.swap = Swap(self.machine, self.machine.shape.nr_mms - 1, self._do, swap_bypass)
+        self.swap = Swap(self.machine, self.machine.shape.nr_mms - 1, self._do, habits.swap_bypass)
+        self.migration = Migration(self.swap, self._do, habits.requeues)
         self.mms = {scenario.first: 0}
+        """The MM of each living process."""
+        self.threads: Counter[str] = Counter()
+        """Living threads of each process besides the one that it begins with."""
         self.operations: list[Operation] = []
         """The operations of the latest step; before the first, those that populate the regions."""
         self.held: dict[str, tuple[str, str, int]] = {}
@@ -189,24 +197,28 @@ class Model:
         self._planning, self._taken = False, set()
         ids = self._free_ids()
         for record in records:
-            record.operations[:] = [known for one in record.operations for known in self._planned(one, ids)]
+            record.operations[:] = [known for one in record.operations for known in self._planned(one, ids, records)]
         return records
 
     def _free_ids(self) -> Iterator[int]:
         used = {self.machine.mm_id(mm) for mm in range(self.machine.shape.nr_mms)}
         return (number for number in count(1) if number not in used)
 
-    def _planned(self, operation: Operation, ids: Iterator[int]) -> Iterator[Operation]:
-        """The operations of a step that runs at once: with MM IDs, on page tables up to the last page of a region."""
+    def _planned(self, operation: Operation, ids: Iterator[int], records: Sequence[Record]) -> Iterator[Operation]:
+        """The operations of a step that runs at once: with MM IDs, and an exit in two steps.
+
+        Args:
+            records: of all steps that run at once; a migration looks for its entries in a child that they fork, too.
+        """
         given = dict(operation.arguments)
-        end = max(self.layout.start[region.name] + region.nr_pages for region in self.scenario.regions)
-        if operation.name == "create":
-            yield Operation.of("create", **given, mm_id=next(ids))
-        elif operation.name == "copy_range":
-            if given["start"] < end:
-                yield Operation.of("copy_range", **given | {"nr": min(given["nr"], end - given["start"])})
+        if operation.name in ("create", "fork"):
+            yield Operation.of(operation.name, **given, mm_id=next(ids))
+        elif operation.name == "migrate":
+            every = (one for record in records for one in record.operations if operation not in record.operations)
+            child = next((one.get("child") for one in every if one.get("parent", -1) == given["mm"]), -1)
+            yield Operation.of("migrate", **given, child=child)
         elif operation.name == "exit":
-            yield Operation.of("unmap", **given, start=0, nr=end)
+            yield Operation.of("unmap", **given, start=0, nr=self.layout.nr_pages)
             yield operation
         else:
             yield operation
@@ -216,7 +228,9 @@ class Model:
         found: set[int] = set()
         for operation, where in self._operands(step):
             if where.start < where.stop:
-                found |= {*met(self.machine, operation, self.mms[step.process], where.start, where.stop - where.start)}
+                process = self.scenario.process_of[step.process]
+                nr, threads = where.stop - where.start, 1 + self.threads[process]
+                found |= {*met(self.machine, operation, self.mms[process], where.start, nr, threads)}
         return found
 
     def _operands(self, step: ScenarioStep) -> Iterator[tuple[str, slice]]:
@@ -232,22 +246,33 @@ class Model:
             yield "zap", self.layout.range(step.to)
 
     # -- actions
+    def mm(self, name: str) -> int:
+        """The MM of a process or a thread."""
+        return self.mms[self.scenario.process_of[name]]
+
     def _at(self, step: ScenarioStep) -> tuple[int, int, int]:
         """(MM, first page, pages) of a step."""
         assert step.pages is not None
         where = self.layout.range(step.pages)
-        return self.mms[step.process], where.start, where.stop - where.start
+        return self.mm(step.process), where.start, where.stop - where.start
 
     def _fork(self, record: Record, step: ScenarioStep, value: int) -> None:
         child = min(set(range(self.machine.shape.nr_mms)) - set(self.mms.values()) - self._taken)
-        parent = self.mms[step.process]
+        parent = self.mm(step.process)
         end = self.layout.nr_pages
-        hole = slice(end, end) if step.pages is None else self.layout.range(step.pages)
-        self._do("create", mm=child)
-        for start, stop in ((0, hole.start), (hole.stop, end)):
-            if start < stop:
-                self._do("copy_range", parent=parent, child=child, start=start, nr=stop - start)
+        if self._planning and step.pages is None:  # under the locks of the parent's threads, fork is one operation
+            self._do("fork", parent=parent, child=child, start=0, nr=end)
+        else:
+            hole = slice(end, end) if step.pages is None else self.layout.range(step.pages)
+            self._do("create", mm=child)
+            for start, stop in ((0, hole.start), (hole.stop, end)):
+                if start < stop:
+                    self._do("copy_range", parent=parent, child=child, start=start, nr=stop - start)
         self.mms[step.name] = child
+
+    def _thread(self, record: Record, step: ScenarioStep, value: int) -> None:
+        """A thread has its process's MM."""
+        self.threads[self.scenario.process_of[step.process]] += 1
 
     def _exec(self, record: Record, step: ScenarioStep, value: int) -> None:
         mm = self.mms[step.process]
@@ -256,6 +281,10 @@ class Model:
         self.mms[step.process] = mm
 
     def _exit(self, record: Record, step: ScenarioStep, value: int) -> None:
+        if (whose := self.scenario.process_of[step.process]) != step.process:
+            self.threads[whose] -= 1
+            return
+        del self.threads[step.process]
         for name, (process, _, _) in list(self.held.items()):
             if process == step.process:
                 self._let_go(name)
@@ -313,16 +342,34 @@ class Model:
         self._do("protect", mm=mm, start=start, nr=nr)
 
     def _pin(self, record: Record, step: ScenarioStep, value: int) -> None:
-        self._fault(record, step, value, 0)
         mm, start, _ = self._at(step)
-        self.held[step.name] = step.process, "pin", self._do("pin", mm=mm, vpn=start)
+        if self._planning:
+            record.outcomes, record.large = ("",), (bool(self.view(mm, start, 1).sizes[0] > 1),)
+            self._do("gup_fast", mm=mm, vpn=start)
+            self._hold(step, self.machine.frame(mm, start))
+            return
+        self._fault(record, step, value, 0)
+        self._hold(step, self._do("pin", mm=mm, vpn=start))
+
+    def _hold(self, step: ScenarioStep, frame: int) -> None:
+        self.held[step.name] = self.scenario.process_of[step.process], step.action, frame
+
+    def pinned(self, step: ScenarioStep, frame: int) -> str:
+        """Note the frame that a pin has found which ran at once with others.
+
+        Returns:
+            The outcome: copied, if the page had another frame before; else unchanged.
+        """
+        before = self.held[step.name][2]
+        self._hold(step, frame)
+        return "unchanged" if frame == before else "copied"
 
     def _vmsplice(self, record: Record, step: ScenarioStep, value: int) -> None:
         mm, start, _ = self._at(step)
         self.swap.bring_back(mm, start)
         frame = self.machine.frame(mm, start)
         self._do("get_user", pfn=frame)
-        self.held[step.name] = step.process, "vmsplice", frame
+        self._hold(step, frame)
 
     def _unpin(self, record: Record, step: ScenarioStep, value: int) -> None:
         self._let_go(step.name)
@@ -349,6 +396,12 @@ class Model:
 
     def _pageout(self, record: Record, step: ScenarioStep, value: int) -> None:
         record.answer = "out" if self.swap.page_out(*self._at(step)) else "kept"
+
+    def _migrate(self, record: Record, step: ScenarioStep, value: int) -> None:
+        if self._planning:
+            self.migration.begin(*self._at(step))
+        else:
+            record.answer = "moved" if self.migration.move(*self._at(step)) else "kept"
 
     # -- views
     def view(self, mm: int, start: int = 0, nr: int | None = None) -> ModelView:

@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import IO, Any, Final, NoReturn
 
 from foliolab.framework.errors import UsageError
-from foliolab.framework.scenario.space import MAX_PAGES, Refused, Space
+from foliolab.framework.scenario.refusal import Refused
+from foliolab.framework.scenario.space import MAX_PAGES, Space
 from foliolab.framework.scenario.syntax import (
     ACTIONS,
     ANSWERS,

@@ -15,6 +15,8 @@ ABSENT: Final = -1
 UNKNOWN: Final = -1
 FAULTED: Final = "faulted"
 """The outcome of a write that was reused or copied, where page frame numbers are hidden."""
+UNSEEN: Final = "unseen"
+"""The outcome of a write on a kernel, where something else that ran at once may have replaced the page, too."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,8 @@ class Record:
         operations: the operations of the machine that it consists of, in order (runs of the engine only).
         outcomes: of a write or pin, one for each page.
         large: for each outcome, whether the page belonged to a large folio before.
-        answer: of a read, peek, cold or pageout; "" for other steps.
-        views: what each living process sees afterwards, by its name.
+        answer: of a read, peek, cold, pageout or migrate; "" for other steps.
+        views: what each living process sees afterwards, by its name; threads see what their process sees.
         verdicts: on the large folios, if they were asked for (runs of the engine only).
         wrong: for each page that a write reused and may not have, why (runs of the engine only, with verdicts).
         causes: for each outcome, what else than ownership may have decided it (runs of the kernel only); "" if nothing

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from foliolab.framework.scenario.difference import Difference, differences
 from foliolab.framework.scenario.expectations import Failure, count, failures, wrong
-from foliolab.framework.scenario.record import Record
+from foliolab.framework.scenario.record import UNSEEN, Record
 from foliolab.framework.scenario.syntax import Scenario
 
 
@@ -146,7 +146,9 @@ def judged(
         claims: of the policy.
     """
     missed = tuple(failures(scenario, records, of))
-    return ScenarioRun(by, records, count(scenario, of, kernel), missed, tuple(wrong(records, claims)))
+    unseen = [number for number, record in enumerate(records) if UNSEEN in record.outcomes]
+    checked = count(scenario, of, kernel, unseen)
+    return ScenarioRun(by, records, checked, missed, tuple(wrong(records, claims)))
 
 
 def judged_in_all(

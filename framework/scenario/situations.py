@@ -36,7 +36,7 @@ Numbers = NDArray[np.int64]
 
 OPERATION_OF: Final = {
     "fork": "fork", "munmap": "zap", "dontneed": "zap", "exec": "zap", "exit": "zap", "mremap": "mremap",
-    "mprotect": "mprotect", "write": "write", "pageout": "pageout",
+    "mprotect": "mprotect", "write": "write", "pageout": "pageout", "migrate": "migrate",
 }  # fmt: skip
 """The operation on several PTEs that each action of a scenario is; the others are about one page, or change none."""
 OPERATIONS: Final = tuple(dict.fromkeys(OPERATION_OF.values()))
@@ -49,11 +49,13 @@ class Ptes:
         machine: its state is read, not changed.
         mm: whose page tables.
         start, nr: pages of address space.
+        threads: that use these page tables.
     """
 
-    def __init__(self, machine: Machine, mm: int, start: int, nr: int) -> None:
+    def __init__(self, machine: Machine, mm: int, start: int, nr: int, threads: int = 1) -> None:
         self.machine = machine
         self.mm = mm
+        self.threads = threads
         self.vpns: Numbers = np.arange(start, start + nr)
         self.entries = machine.ptes(mm)[start : start + nr]
         self.present: Flags = self.entries & np.uint64(PTE_PRESENT) != 0
@@ -207,6 +209,10 @@ def _referenced(ptes: Ptes) -> bool:
     return bool(ptes.machine.column("page", "gup_refs")[heads].any())
 
 
+def _several_threads(ptes: Ptes) -> bool:
+    return ptes.threads > 1
+
+
 def _part_of_pmd(ptes: Ptes) -> bool:
     pmds = ptes.machine.pmds(ptes.mm)
     edges = [vpn for vpn in (int(ptes.vpns[0]), int(ptes.vpns[-1]) + 1) if vpn % PTRS_PER_PTE]
@@ -261,6 +267,10 @@ KINDS: Final[dict[str, Kind]] = {
     "part of a PMD": Kind(
         "the range begins or ends within what a PMD maps", _part_of_pmd, frozenset(), (PMD_ORDER, PMD_ORDER)
     ),
+    "several threads": Kind(
+        "the process has several threads, and one of them does it", _several_threads, frozenset({"thread"}),
+        (0, PMD_ORDER),
+    ),
 }  # fmt: skip
 """The kinds of states, by name."""
 
@@ -268,15 +278,16 @@ NAMES: Final = tuple(f"{operation}: {kind}" for kind in KINDS for operation in O
 """The name of each situation: an operation and a kind of state that it meets."""
 
 
-def met(machine: Machine, operation: str, mm: int, start: int, nr: int) -> Iterator[int]:
+def met(machine: Machine, operation: str, mm: int, start: int, nr: int, threads: int = 1) -> Iterator[int]:
     """The situations that an operation on nr pages is about to meet, as indices of `NAMES`.
 
     Args:
         operation: one of `OPERATIONS`.
         mm: whose address space.
         start: its first page.
+        threads: that use it.
     """
-    ptes = Ptes(machine, mm, start, nr)
+    ptes = Ptes(machine, mm, start, nr, threads)
     column = OPERATIONS.index(operation)
     for row, kind in enumerate(KINDS.values()):
         if kind.holds(ptes):

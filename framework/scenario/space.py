@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from foliolab.framework.engine.pagetable import PTRS_PER_PTE
 from foliolab.framework.machine.layout import PMD_ORDER
+from foliolab.framework.scenario.group import PRESENT, Group
+from foliolab.framework.scenario.refusal import Refused
 from foliolab.framework.scenario.syntax import (
-    AT_ONCE,
-    MOST_AT_ONCE,
     Expect,
     Item,
     Mark,
@@ -26,32 +26,15 @@ MAX_PAGES: Final = 1 << 16
 """Pages of all regions together."""
 
 
-class Refused(Exception):
-    """A step is not possible.
-
-    Args:
-        operand: the word that is wrong: process, action, name, pages, to or answer.
-        what: what is wrong, as a sentence.
-        hint: what to do.
-    """
-
-    def __init__(self, operand: str, what: str, hint: str = "") -> None:
-        super().__init__(what)
-        self.operand = operand
-        self.what = what
-        self.hint = hint
-
-
 class Layout:
     """The page numbers of regions in every process's address space; regions are aligned to 2 MiB."""
 
     def __init__(self, regions: tuple[Region, ...]) -> None:
         self.start: dict[str, int] = {}
-        at = 0
+        self.nr_pages = 0
         for region in regions:
-            self.start[region.name] = at
-            at += -(-region.nr_pages // PTRS_PER_PTE) * PTRS_PER_PTE
-        self.nr_pages = at
+            self.start[region.name] = start = -(-self.nr_pages // PTRS_PER_PTE) * PTRS_PER_PTE
+            self.nr_pages = start + region.nr_pages
 
     def range(self, pages: Pages) -> slice:
         at = self.start[pages.region]
@@ -64,21 +47,6 @@ class _AddressSpace:
     def __init__(self, vma: NDArray[np.int32], present: NDArray[np.bool_]) -> None:
         self.vma = vma
         self.present = present
-
-
-class _Group:
-    """The steps that run at once, as far as they are known.
-
-    Attributes:
-        processes: that have steps among them.
-        born: processes that are forked among them.
-        written: for each process the pages that it has written, moved or unmapped.
-    """
-
-    def __init__(self) -> None:
-        self.processes: set[str] = set()
-        self.born: set[str] = set()
-        self.written: dict[str, set[int]] = {}
 
 
 class Space:
@@ -94,13 +62,17 @@ class Space:
             vma[at : at + region.nr_pages] = number
             present[at : at + region.populated] = True
         self.alive = {scenario.first: _AddressSpace(vma, present)}
-        self.names = {scenario.first}
+        """The address space of each living process and thread."""
+        self.process_of = {scenario.first: scenario.first}
+        """The process of each process and thread that there was; a process is its own."""
         self.held: dict[str, tuple[str, str]] = {}
         """Pins and pipes: name -> (process, action)."""
         self._nr_vmas = len(scenario.regions)
         self._cold_done = self._paged_out = self._grouped = False
-        self.group: _Group | None = None
+        self.group: Group | None = None
         """The steps that run at once, between `at once` and its end."""
+        self._present_before: dict[str, NDArray[np.bool_]] = {}
+        """Which pages of each process are present when the steps that run at once begin."""
 
     def apply(self, item: Item) -> None:
         """Check a line and update the address spaces.
@@ -125,9 +97,11 @@ class Space:
         if item.pages is not None:
             self._known(item.pages, "pages")
         if self.group is not None:
-            self._together(self.group, who, item)
+            self._together(self.group, item)
         if self._grouped and item.action == "pageout":
             self._refuse("action", "pageout in a scenario with at once", "swapping is not explored")
+        if self._grouped and self.group is None and item.action == "migrate":
+            self._refuse("action", "migrate after steps at once", "what they left in the split queue is not known")
         self._paged_out |= item.action == "pageout"
         getattr(self, f"_{item.action}")(who, item)
 
@@ -136,8 +110,10 @@ class Space:
         if not mark.begins:
             if self.group is None:
                 self._refuse("process", "nothing begins here that could end", "write at once above the first step")
-            if len(self.group.processes) < 2:
-                self._refuse("process", "at once takes steps of two or more processes", "add one of another process")
+            self.group.finish()
+            for step in self.group.dropped():
+                if step.pages is not None and step.process in self.alive:
+                    self.alive[step.process].present[self._known(step.pages, "pages")] = False
             self.group = None
             return
         if self._grouped:
@@ -147,31 +123,17 @@ class Space:
             self._refuse("process", f"there are {large} large folios", "what runs at once shares one large folio")
         if self._paged_out or self._cold_done:
             self._refuse("process", "at once after pageout or cold", "swapping is not explored; cold may split folios")
-        self.group, self._grouped = _Group(), True
+        self.group, self._grouped = Group([*self.regions.values()], self.process_of), True
+        self._present_before = {name: who.present.copy() for name, who in self.alive.items()}
 
-    def _together(self, group: _Group, who: _AddressSpace, step: ScenarioStep) -> None:
+    def _together(self, group: Group, step: ScenarioStep) -> None:
         """Check a step that runs at once with others."""
-        if step.action not in AT_ONCE:
-            self._refuse("action", f"{step.action} cannot run at once", f"what can: {', '.join(sorted(AT_ONCE))}")
-        if step.process in group.born:
-            self._refuse("process", f"{step.process} is forked at once with this", "let it act below end")
-        group.processes.add(step.process)
-        if len(group.processes) > MOST_AT_ONCE:
-            self._refuse("process", f"more than {MOST_AT_ONCE} processes at once", "use fewer")
-        if step.action == "fork":
-            group.born.add(step.name)
-        if step.pages is None:
+        group.add(step)
+        if step.pages is None or step.action not in PRESENT:
             return
-        where, written = self._known(step.pages, "pages"), group.written.setdefault(step.process, set())
-        if step.action == "write" and not who.present[where].all():
+        present = self._present_before[self.process_of[step.process]]
+        if not present[self._known(step.pages, "pages")].all():
             self._refuse("pages", f"{step.pages} of {step.process} is not present", "write it above at once")
-        if step.action == "vmsplice" and where.start in written:
-            self._refuse("pages", f"{step.process} changes {step.pages} at once with this", "take it above at once")
-        if step.action != "fork":
-            written |= {*range(where.start, where.stop)}
-        if step.to is not None:
-            at = self._known(step.to, "to")
-            written |= {*range(at.start, at.stop)}
 
     @staticmethod
     def _refuse(operand: str, what: str, hint: str = "") -> NoReturn:
@@ -180,7 +142,7 @@ class Space:
     def _process(self, name: str) -> _AddressSpace:
         if name in self.alive:
             return self.alive[name]
-        if name in self.names:
+        if name in self.process_of:
             self._refuse("process", f"process {name} has exited", "use another process, or let it exit later")
         self._refuse("process", f"there is no process {name}", f"fork it; there are {', '.join(sorted(self.alive))}")
 
@@ -203,27 +165,49 @@ class Space:
             )
         return where
 
+    def _new(self, step: ScenarioStep, who: _AddressSpace, process: str) -> None:
+        """A new process, or a thread of a process."""
+        if step.name in self.process_of:
+            self._refuse("name", f"there was a process {step.name} already", "give each a name of its own")
+        if len(self.process_of) >= MAX_PROCESSES:
+            self._refuse("name", f"more than {MAX_PROCESSES} processes and threads", "use fewer")
+        self.process_of[step.name] = process
+        self.alive[step.name] = who
+
     def _fork(self, who: _AddressSpace, step: ScenarioStep) -> None:
-        if step.name in self.names:
-            self._refuse("name", f"there was a process {step.name} already", "give the child a name of its own")
-        if len(self.names) >= MAX_PROCESSES:
-            self._refuse("name", f"more than {MAX_PROCESSES} processes", "use fewer")
         child = _AddressSpace(who.vma.copy(), who.present.copy())
         if step.pages is not None:
             where = self._mapped(who, step)
             child.vma[where] = 0
             child.present[where] = False
-        self.names.add(step.name)
-        self.alive[step.name] = child
+        self._new(step, child, step.name)
+
+    def _thread(self, who: _AddressSpace, step: ScenarioStep) -> None:
+        self._new(step, who, self.process_of[step.process])
+
+    def is_thread(self, name: str) -> bool:
+        """Whether a name is a thread's, which another thread of its process has started."""
+        return self.process_of[name] != name
+
+    def _end_threads(self, process: str) -> None:
+        """End all threads of a process but the first."""
+        for name in [one for one in self.alive if self.process_of[one] == process != one]:
+            del self.alive[name]
 
     def _exec(self, who: _AddressSpace, step: ScenarioStep) -> None:
+        if self.is_thread(step.process):
+            process = self.process_of[step.process]
+            self._refuse("process", f"{step.process} is a thread, and ends in exec", f"write {process}: exec")
+        self._end_threads(step.process)
         who.vma[:] = 0
         who.present[:] = False
         self._let_go(step.process)
 
     def _exit(self, who: _AddressSpace, step: ScenarioStep) -> None:
         del self.alive[step.process]
-        self._let_go(step.process)
+        if not self.is_thread(step.process):
+            self._end_threads(step.process)
+            self._let_go(step.process)
 
     def _let_go(self, process: str) -> None:
         self.held = {name: owner for name, owner in self.held.items() if owner[0] != process}
@@ -234,7 +218,7 @@ class Space:
     def _read(self, who: _AddressSpace, step: ScenarioStep) -> None:
         self._mapped(who, step)
 
-    _mprotect = _pageout = _read
+    _mprotect = _pageout = _migrate = _read
 
     def _free(self, who: _AddressSpace, step: ScenarioStep) -> None:
         self._mapped(who, step)
@@ -278,11 +262,11 @@ class Space:
     def _hold(self, step: ScenarioStep) -> None:
         if step.name in self.held:
             self._refuse("name", f"{step.name} is held already", "use another name")
-        self.held[step.name] = step.process, step.action
+        self.held[step.name] = self.process_of[step.process], step.action
 
     def _holds(self, step: ScenarioStep, *actions: str) -> None:
         process, action = self.held.get(step.name, ("", ""))
-        if process != step.process or action not in actions:
+        if process != self.process_of[step.process] or action not in actions:
             self._refuse(
                 "name",
                 f"{step.process} holds no {step.name} to {step.action}",

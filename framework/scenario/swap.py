@@ -68,7 +68,7 @@ class Swap:
                 free = int(self.machine.folio(head)._refcount.peek()) == self.machine.mapcount(head) == size
             if not free:
                 return False
-            self._split(head)
+            self.split(head)
         return any([self._small_out(mm, start + int(page)) for page in pages])
 
     def _small_out(self, mm: int, vpn: int) -> bool:
@@ -90,7 +90,7 @@ class Swap:
             pages = np.flatnonzero(here.heads == head)
             whole = is_batch(start + pages, here.frames[pages], int(here.sizes[pages[0]]))
             if not whole and can_split(self.machine, head):
-                self._split(head)
+                self.split(head)
         self._do("free", mm=mm, start=start, nr=nr)
 
     def _discard(self, mm: int, vpn: int) -> bool:
@@ -107,7 +107,7 @@ class Swap:
             self.cached.add(frame)
         return done
 
-    def _split(self, head: int) -> None:
+    def split(self, head: int) -> None:
         """`split_folio`: whatever maps a page of the folio maps a small one then, and may write it if it could before.
 
         The kernel keeps the frames, the engine takes new ones.

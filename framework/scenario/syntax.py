@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final, Literal
 
 from foliolab.framework.engine.machine import OUTCOMES as CODES
@@ -16,7 +17,7 @@ INITIAL_BYTE: Final = 1
 """The byte that every page of a region holds at the start."""
 
 Kind = Literal["NAME", "PAGES", "PAGE", "BYTE"]
-Answer = Literal["", "outcome", "byte", "split", "out"]
+Answer = Literal["", "outcome", "byte", "split", "out", "moved"]
 
 ANSWERS: Final[dict[Answer, tuple[str, ...]]] = {
     "": (),
@@ -24,6 +25,7 @@ ANSWERS: Final[dict[Answer, tuple[str, ...]]] = {
     "byte": ("a number from 0 to 255",),
     "split": ("split", "kept"),
     "out": ("out", "kept"),
+    "moved": ("moved", "kept"),
 }
 """What may follow `->`, by the kind of answer."""
 
@@ -62,8 +64,9 @@ ACTIONS: Final[dict[str, Action]] = {
     "fork": Action(
         (_NAME, Operand("PAGES", "pages", "without", True)), "creates a child; `without`: MADV_DONTFORK on a part"
     ),
-    "exec": Action((), "replaces the address space by an empty one"),
-    "exit": Action((), "drops pins and references, then the address space"),
+    "thread": Action((_NAME,), "starts a thread, which shares the memory, the pins and the pipes"),
+    "exec": Action((), "replaces the address space by an empty one; its threads end"),
+    "exit": Action((), "drops pins and references, then the address space; its threads end. A thread ends alone"),
     "write": Action((_PAGES, Operand("BYTE", "value", "=", True)), "stores a byte into each page, in order", "outcome"),
     "read": Action((_PAGES,), "loads the byte of each page", "byte"),
     "munmap": Action((_PAGES,), "unmaps the pages"),
@@ -71,21 +74,30 @@ ACTIONS: Final[dict[str, Action]] = {
     "free": Action((_PAGES,), "MADV_FREE: pageout discards the pages, unless they are written before"),
     "mremap": Action((_PAGES, Operand("PAGE", "to", "to")), "moves the pages; pages at the target are unmapped"),
     "mprotect": Action((_PAGES,), "makes the pages read-only and writable again; splits a PMD that it covers in part"),
-    "pin": Action((_PAGE, _AS), "registers an io_uring buffer: FOLL_PIN after a write fault", "outcome"),
+    "pin": Action(
+        (_PAGE, _AS), "registers an io_uring buffer: FOLL_PIN, by GUP-fast or after a write fault", "outcome"
+    ),
     "unpin": Action((_NAME,), "removes a pin"),
     "vmsplice": Action((_PAGE, _AS), "puts a page reference into a pipe: FOLL_GET"),
     "close": Action((_NAME,), "closes the pipe of a vmsplice"),
     "peek": Action((_NAME,), "reads the byte through a pin or a pipe", "byte"),
     "cold": Action((_PAGES,), "MADV_COLD: splits an exclusive folio that it covers in part; only at the end", "split"),
     "pageout": Action((_PAGES,), "MADV_PAGEOUT; needs swap, but for what `free` has freed", "out"),
-}
+    "migrate": Action(
+        (_PAGES,), "move_pages(2) to another NUMA node: moves the folios that are not maybe shared; needs two nodes",
+        "moved",
+    ),
+}  # fmt: skip
 
 AT_ONCE: Final = frozenset(
-    {"fork", "exit", "write", "munmap", "dontneed", "mremap", "mprotect", "unpin", "vmsplice", "close"}
-)
-"""The actions that may run at once with those of other processes."""
+    {
+        "fork", "exit", "write", "munmap", "dontneed", "mremap", "mprotect", "pin", "unpin", "vmsplice", "close",
+        "migrate",
+    }
+)  # fmt: skip
+"""The actions that may run at once with those of other processes or threads."""
 MOST_AT_ONCE: Final = 4
-"""Processes whose steps may run at once."""
+"""Processes and threads whose steps may run at once."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +148,10 @@ class Pages:
     @property
     def nr(self) -> int:
         return self.last - self.first + 1
+
+    def meets(self, other: Pages) -> bool:
+        """Whether they have a page in common."""
+        return self.region == other.region and max(self.first, other.first) <= min(self.last, other.last)
 
     def __str__(self) -> str:
         return f"{self.region}[{self.first}]" if self.nr == 1 else f"{self.region}[{self.first}-{self.last}]"
@@ -191,9 +207,10 @@ class Region(Node):
 
 @dataclass(frozen=True, kw_only=True)
 class ScenarioStep(Node):
-    """An action of a process; the fields after `action` are its operands (see `ACTIONS`).
+    """An action of a process or thread; the fields after `action` are its operands (see `ACTIONS`).
 
     Args:
+        process: its name.
         answer: the expected answer; "" if none is expected.
     """
 
@@ -276,8 +293,17 @@ class Scenario(Node):
 
     @property
     def threads(self) -> tuple[str, ...]:
-        """The processes whose steps run at once, in the order of their first steps."""
+        """The processes and threads whose steps run at once, in the order of their first steps."""
         return tuple(dict.fromkeys(self.steps[number].process for number in self.at_once))
+
+    @cached_property
+    def process_of(self) -> dict[str, str]:
+        """The process of each process and thread, by name; a process is its own."""
+        found = {self.first: self.first}
+        for step in self.steps:
+            if step.action in ("fork", "thread"):
+                found[step.name] = step.name if step.action == "fork" else found.get(step.process, step.process)
+        return found
 
     @property
     def statistics(self) -> tuple[str, ...]:

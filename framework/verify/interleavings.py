@@ -19,7 +19,7 @@ from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.check import Violation
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import OUTCOMES
-from foliolab.framework.engine.operation import Operation
+from foliolab.framework.engine.operation import Operation, several_mms
 from foliolab.framework.engine.policytree import policy_digest
 from foliolab.framework.errors import FolioLabError, UsageError
 from foliolab.framework.scenario.expectations import Failure, failures, wrong
@@ -216,6 +216,7 @@ class _Player:
             FolioLabError: a step fails, or does not end.
         """
         model, machine = self.model, self.model.machine
+        machine.several = several_mms(self.plan.operations)
         scheduler = Scheduler(machine.vm, counted(machine, folio_of_interest(machine)), "sc")
         threads = range(len(self.plan.threads))
         try:
@@ -224,7 +225,7 @@ class _Player:
                 scheduler.advance(thread, accesses)
         finally:
             scheduler.close()
-            machine.cpu = 0
+            machine.cpu, machine.several = 0, frozenset()
         for fault in scheduler.faults.values():
             raise fault if isinstance(fault, FolioLabError) else FolioLabError(f"{type(fault).__name__}: {fault}")
         if len(scheduler.done) < len(threads):
@@ -244,6 +245,8 @@ class _Player:
                 answer = machine.entry_point(function)(*numbers)
             if operation.name == "write":
                 self.answers[record].append(OUTCOMES[answer & 7])
+            elif operation.name == "gup_fast":
+                self.answers[record].append(self.model.pinned(self.plan.records[record].step, answer))
 
 
 def _played(scenario: Scenario, scheme: Scheme, turns: Sequence[Turn]) -> list[Record]:
@@ -262,7 +265,8 @@ def interleavings(scenario: Scenario, scheme: Scheme, seconds: float = SECONDS) 
         seconds: for the search. If that is not enough, interleavings with few preemptions are explored.
 
     Raises:
-        UsageError: the scenario does not fit the policy, or the policy's text cannot be explored.
+        UsageError: the scenario does not fit the policy, the policy's text cannot be explored, or no interleaving
+            ends in time.
         ModelError: the modelled kernel refuses a step.
         PluginError: the policy fails when a thread runs alone.
     """
@@ -272,6 +276,12 @@ def interleavings(scenario: Scenario, scheme: Scheme, seconds: float = SECONDS) 
     for turns in found.schedules[:MOST_OUTCOMES]:
         records = _played(scenario, scheme, turns)
         outcomes.setdefault(_key(records), Interleaving(records, schedule_text(turns)))
+    if not outcomes and not found.examples:
+        raise UsageError(
+            f"{scenario.source or scenario.name}: no interleaving of its steps at once ended within {seconds:g} s and "
+            f"{MEMORY >> 20} MiB",
+            "write fewer of them, or about smaller folios",
+        )
     bound = found.bound
     if len(found.schedules) > MOST_OUTCOMES:
         bound = f"{MOST_OUTCOMES} of {len(found.schedules):,} last states{', ' if bound else ''}{bound}"

@@ -168,7 +168,7 @@ def test_bad_files(foliolab: Run, file: Any, tmp_path: Path) -> None:
     done = foliolab("run", path)
     assert (done.code, done.out) == (2, "")
     assert f"{path}:8:4: there is no action 'frok'\n" in done.err
-    assert "there are fork, exec" in done.err
+    assert "there are fork, thread, exec" in done.err
     for data in (b"", b"\x00\xff", b"#" * (2 << 20)):
         path.write_bytes(data)
         assert foliolab("run", path).code == 2

@@ -57,7 +57,7 @@ class Played(Session):
         self.played: list[Scenario] = []
 
     def _start(self, stack: object) -> None:
-        self.conditions = Conditions((0,), FILES, swap=True)
+        self.conditions = Conditions((0,), FILES, swap=True, nodes=(0, 1))
 
     def run(self, scenario: Scenario) -> list[Record]:
         self.played.append(scenario)
@@ -80,7 +80,7 @@ def row(schemes: list[Scheme]) -> Callable[..., Row]:
     @cache
     def made(policy: str, plan: Plan = PLAN, **options: Any) -> Row:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(matrix, "Guest", lambda image, cpus: Played(policy, **options))
+            patch.setattr(matrix, "Guest", lambda image, cpus, nodes: Played(policy, **options))
             return matrix.guest_row(Image("played", Path("vmlinuz")), schemes, plan)
 
     return made
@@ -156,11 +156,12 @@ def test_orders_that_a_kernel_lacks_are_left_out() -> None:
     session = Played("mm-id")
     session.conditions = Conditions((0,), {2048: "/sys/9"})
     mix, notes = matrix.possible_mix(session, Mix(orders=(0, 2, 9)))
-    assert mix.orders == (0, 9) and notes == ["no folios of order 2", "without pageout: there is no swap"]
-    assert "pageout" not in mix.actions
-    session.conditions = Conditions((0,), FILES, swap=True)
+    lacks = ["no folios of order 2", "without pageout: there is no swap", "without migrate: there is one NUMA node"]
+    assert mix.orders == (0, 9) and notes == lacks
+    assert not mix.actions & {"pageout", "migrate"} and "thread" in mix.actions
+    session.conditions = Conditions((0,), FILES, swap=True, nodes=(0, 1))
     mix, notes = matrix.possible_mix(session, Mix())
-    assert "pageout" in mix.actions and not notes
+    assert {"pageout", "migrate"} <= mix.actions and not notes
     session.conditions = Conditions((0,), {})
     with pytest.raises(KernelError, match="kernel played has no large folios"):
         matrix.possible_mix(session, Mix())

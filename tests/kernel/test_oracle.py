@@ -65,6 +65,30 @@ def test_a_pmd_is_reused_as_a_whole(session: RunningKernel) -> None:
     assert [record.text for record in session.run(parse(text)) if record.outcomes] == ["reused", "unchanged"]
 
 
+THREADS = """scenario threads
+region heap: 1 x 16K pte
+A: thread T
+T: thread U
+U: fork B
+T: exit
+U: write heap[0]
+A: write heap[0]
+B: thread V
+B: exec
+B: thread W
+B: exit
+U: write heap[1]
+A: exec
+"""
+
+
+def test_threads_end_alone_and_with_their_process(session: RunningKernel) -> None:
+    records = session.run(parse(THREADS))
+    assert [record.text for record in records if record.outcomes] == ["copied", "unchanged", "reused"]
+    assert records[2].views.keys() == {"A", "B"}, "threads see what their process sees"
+    assert not records[-1].views["A"].present.any()
+
+
 def test_every_page_lies_in_a_folio_of_the_asked_size(session: RunningKernel) -> None:
     for size, order in (("16K", 2), ("128K", 5), ("2M", 9)):
         populated = views(played(session, scenario(size))[1])[0]

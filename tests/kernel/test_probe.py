@@ -14,7 +14,7 @@ import pytest
 
 from foliolab.framework import doctor, host
 from foliolab.framework.errors import KernelError
-from foliolab.framework.kernel import probe, settings
+from foliolab.framework.kernel import nodes, probe, settings
 from foliolab.framework.kernel.probe import Capability
 from foliolab.framework.plugins.registry import load
 
@@ -104,3 +104,10 @@ def test_without_root_what_takes_root_says_so() -> None:
     assert "PFNs cannot be read" in found["kpagecount"]["reason"]
     for name in ("bit 56", "vmstat", "pidfd"):
         assert found[name]["available"], found[name]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [("0\n", (0,)), ("0-1\n", (0, 1)), ("0,2-3", (0, 2, 3)), ("", ()), ("no such file", ())]
+)
+def test_numa_nodes(text: str, found: tuple[int, ...]) -> None:
+    assert nodes.parse(text) == found

@@ -32,6 +32,7 @@ from foliolab.framework.kernel.matrix import Plan, Row
 from foliolab.framework.kernel.session import READ_BACK, Session
 from foliolab.framework.plugins.registry import load
 from foliolab.framework.scenario.generate import Mix
+from foliolab.framework.scenario.parser import load as load_scenario
 from foliolab.framework.scenario.parser import parse
 
 pytestmark = pytest.mark.slow
@@ -144,7 +145,7 @@ def test_a_page_that_is_read_back_from_swap(images: dict[str, store.Image], gues
         if not base.conditions.swap or not guest.conditions.swap:
             pytest.skip("the kernels were fetched without the module brd; `foliolab kernel get 6.12 7.3` fetches it")
         for kernel, bypasses in ((base, True), (guest, False)):
-            assert kernel.bypasses_swap_cache(READ_BACK) == bypasses
+            assert kernel.habits(READ_BACK).swap_bypass == bypasses
             policy = load().policy("page-mapcount" if bypasses else "mm-id")
             found = check.check(kernel, policy, [READ_BACK])
             assert found.compared["pageout"] == 1 and not found.unexplained and not found.failed
@@ -213,3 +214,18 @@ with Guest(store.image(sys.argv[1])) as guest:
 def test_scenarios_are_decided_alike_by_one_guest_and_by_the_engine(guest: Guest) -> None:
     found = check.check(guest, load().policy("mm-id"), check.random_scenarios(10, 500, Mix(orders=(0, 4, 9))))
     assert found.complete and found.scenarios == 10 and not found.disagreements and not found.failed
+
+
+def test_folios_move_between_nodes_and_threads_share_what_they_have(images: dict[str, store.Image]) -> None:
+    """Linux 7.3 queues what has moved for splitting; the model does as the kernel does."""
+    moving = [
+        load_scenario(load().scenario(f"migrate-{name}"))
+        for name in ("reference", "sole-owner", "third-stays", "twice")
+    ]
+    mix = Mix(orders=(2, 4), actions=Mix().actions | {"thread", "migrate"})
+    with Guest(images[MM_ID], nodes=2) as kernel:
+        if len(kernel.conditions.nodes) < 2:
+            pytest.skip("the kernel has one NUMA node")
+        made = [*moving, *check.random_scenarios(4, 1, mix)]
+        found = check.check(kernel, load().policy("mm-id"), made)
+        assert found.compared["migrate"] > 8 and not found.unexplained and not found.failed

@@ -34,7 +34,7 @@ class Played(Session):
     kernel = Running("6.18.0", {"CONFIG_MM_ID": "y"})
     lives = 1 << 30
 
-    def __init__(self, image: Image) -> None:
+    def __init__(self, image: Image, nodes: int) -> None:
         super().__init__()
         self.scheme = load().policy(image.name)
         self.played = 0

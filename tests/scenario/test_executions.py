@@ -16,6 +16,7 @@ from foliolab.framework.engine.operation import Operation
 from foliolab.framework.plugins.registry import load as load_registry
 from foliolab.framework.scenario.difference import differences
 from foliolab.framework.scenario.generate import Mix, random_scenario
+from foliolab.framework.scenario.habits import Habits
 from foliolab.framework.scenario.model import Model
 from foliolab.framework.scenario.parser import parse
 from foliolab.framework.scenario.record import Record
@@ -61,7 +62,9 @@ def test_what_is_swapped_out_comes_back_small_and_with_its_contents() -> None:
 def test_a_read_brings_back_an_exclusive_page_only_past_the_swap_cache(bypass: bool, outcome: str) -> None:
     """Linux 6.12 to 6.18 read past the cache, 7.2 and 7.3 do not (`kernel check` in guests with a RAM disk)."""
     text = "region heap: 1 x 4K\nA: fork B\nA: exit\nB: pageout heap\nB: vmsplice heap[0] as p\nB: write heap[0]\n"
-    records = list(Model(parse("scenario t\n" + text), load_registry().policy("mm-id"), swap_bypass=bypass).run())
+    records = list(
+        Model(parse("scenario t\n" + text), load_registry().policy("mm-id"), habits=Habits(swap_bypass=bypass)).run()
+    )
     assert records[-1].text == outcome
 
 

@@ -35,6 +35,29 @@ def test_a_mix_is_kept_to() -> None:
             assert 1 <= alive <= 2
 
 
+def test_threads_and_migrations_leave_the_scenario_of_a_seed_as_it_is() -> None:
+    woven = Mix(actions=Mix().actions | {"thread", "migrate"})
+    seen: set[str] = set()
+    for seed in range(60):
+        plain, made = random_scenario(seed), random_scenario(seed, woven)
+        who = made.process_of
+        assert possible(made) and parse(format_scenario(made)) == made
+        ends = {("exit", name) for name, process in who.items() if name != process}
+        kept = [one for one in made.steps if one.action not in ("thread", "migrate")]
+        kept = [replace(one, process=who[one.process]) for one in kept if (one.action, one.process) not in ends]
+        assert tuple(kept) == plain.steps
+        seen |= {one.action for one in made.steps if who[one.process] != one.process}
+    assert {"fork", "write", "munmap", "migrate", "exit", "vmsplice", "mremap"} <= seen
+
+
+def test_threads_are_left_out_where_one_is_enough() -> None:
+    made = parse(
+        "scenario x\nregion heap: 1 x 16K\nA: thread T\nT: thread U\nU: fork B\nT: exit\nU: munmap heap[0-2]\n"
+    )
+    smaller = shrink(made, lambda one: {"fork", "munmap"} <= {step.action for step in one.steps})
+    assert [step.action for step in smaller.steps] == ["fork", "munmap"]
+
+
 def test_a_scenario_has_no_more_steps_than_it_may() -> None:
     mix = Mix(orders=(3,), steps=8, actions=Mix().actions - {"cold"})
     lengths = [len(random_scenario(seed, mix).steps) for seed in range(200)]

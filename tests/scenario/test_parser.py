@@ -62,7 +62,7 @@ WRONG = {
     HEAD + "A: fork B\nat ^last": "expected once, not 'last'",
     HEAD + "A: fork B\n^end": "nothing begins here that could end",
     HEAD + "A: fork B\n^at once": "there are 2 large folios",
-    ONE + "A: fork B\nat once\nA: write heap[0]\n^end": "at once takes steps of two or more processes",
+    ONE + "A: fork B\nat once\nA: write heap[0]\n^end": "at once takes steps of two or more processes or threads",
     ONE + "A: fork B\nat once\n^at once": "there are steps at once already",
     ONE + "A: fork B\nat once\nA: ^read heap[0]": "read cannot run at once",
     ONE + "A: fork B\nat once\nA: write ^heap[4]": "heap[4] of A is not present",
@@ -71,8 +71,35 @@ WRONG = {
     ONE + "A: fork B\nat once\n^A: expect heap[0] kpagecount 1": "between steps at once no moment is known",
     ONE + "A: fork B\nat once\n^expect PGCOPY 1": "between steps at once no moment is known",
     ONE + "A: pageout heap\n^at once": "at once after pageout or cold",
-    ONE + f"{FORKS}at once\n{WRITES}^E: write heap[0]": "more than 4 processes at once",
+    ONE + f"{FORKS}at once\n{WRITES}^E: write heap[0]": "more than 4 processes and threads at once",
     ONE + f"{FORKS}at once\nA: exit\nB: exit\nend\nC: ^pageout heap": "pageout in a scenario with at once",
+    # threads
+    HEAD + "A: thread T\nA: fork ^T": "there was a process T already",
+    HEAD + "A: thread T\n^T: exec": "T is a thread, and ends in exec",
+    HEAD + "A: thread T\nA: exec\n^T: write heap[0]": "process T has exited",
+    HEAD + "A: thread T\nA: fork B\nA: exit\n^T: write heap[0]": "process T has exited",
+    ONE + "A: thread T\nat once\nA: fork B\nT: ^exit": "the exit of a thread changes no memory",
+    ONE + "A: thread T\nat once\nT: write heap[0]\nA: ^exit": "A: exit ends T, a thread that does write",
+    ONE + "A: thread T\nat once\nA: munmap heap[0]\nT: ^write heap[0]": "A: beside munmap, write of T may meet memory",
+    ONE
+    + "A: thread T\nat once\nT: pin heap[1] as p\nA: ^mprotect heap": "A: beside mprotect, pin of T may meet memory",
+    ONE
+    + "A: thread T\nat once\nT: mremap heap[1] to heap[4]\nA: ^fork B": "T: beside mremap, what A forks is not known",
+    ONE + "A: thread T\nat once\nT: vmsplice heap[1] as p\nA: ^write heap": "T: A changes heap[1] at once with this",
+    ONE + "A: thread T\nat once\nT: fork B without heap[0]\nA: ^fork C": "T: MADV_DONTFORK is for the forks of all",
+    ONE + "A: thread T\nat once\nA: dontneed heap[0]\nA: write ^heap[0]": "heap[0] of A is not present",
+    ONE
+    + "A: thread T\nat once\nT: dontneed heap[0]\nA: write heap[0]\nend\nA: vmsplice ^heap[0] as p": "is not present",
+    "scenario x\nregion heap: 1 x 2M pmd\nA: thread T\nat once\nA: write heap[0]\n^T: fork B": "PMDs may map its",
+    # pins and migrations at once
+    ONE + "A: fork B\nat once\nB: write heap[1]\nA: pin ^heap[4] as p": "heap[4] of A is not present",
+    ONE + "A: fork B\nat once\nA: pin heap[0] as p\n^A: unpin p": "p is pinned at once with this",
+    ONE + "A: fork B\nat once\nA: pin heap[0] as p\n^A: exit": "p is pinned at once with this",
+    ONE + "A: thread T\nat once\nA: pin heap[0] as p\nT: unpin ^p": "A does pin with p at once with this",
+    ONE + "A: fork B\nat once\nA: migrate heap[0]\nB: ^migrate heap[0]": "there is a migrate at once already",
+    ONE
+    + "A: thread T\nA: thread U\nat once\nA: migrate heap[0]\nT: fork B\nU: ^fork C": "two threads fork at once with",
+    "scenario x\nregion heap: 1 x 2M pmd\nA: fork B\nat once\nB: fork C\nA: ^migrate heap[0]": "migrate at once where",
     # operands
     HEAD + "A: fork^": "a name is missing",
     HEAD + "A: fork ^9": "'9' is not a name",

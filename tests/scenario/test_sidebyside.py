@@ -15,6 +15,7 @@ from foliolab.framework.kernel.session import READ_BACK, Session
 from foliolab.framework.plugins.registry import load as load_registry
 from foliolab.framework.report import scenario as report
 from foliolab.framework.report.pages.terminal import TerminalPage
+from foliolab.framework.scenario.habits import Habits
 from foliolab.framework.scenario.model import Model
 from foliolab.framework.scenario.parser import parse
 from foliolab.framework.scenario.record import Record
@@ -51,12 +52,12 @@ class Played(Session):
         super().__init__()
         self.policy, self.past_the_cache = policy, bypass
 
-    def bypasses_swap_cache(self, scenario: Scenario) -> bool:
-        return self.past_the_cache
+    def habits(self, scenario: Scenario) -> Habits:
+        return Habits(swap_bypass=self.past_the_cache)
 
     def run(self, scenario: Scenario) -> list[Record]:
         self.discarded += 2
-        return list(Model(scenario, REGISTRY.policy(self.policy), swap_bypass=self.past_the_cache).run())
+        return list(Model(scenario, REGISTRY.policy(self.policy), habits=Habits(swap_bypass=self.past_the_cache)).run())
 
 
 def run(text: str, kernel: str, backend: sidebyside.Backend = "both") -> ScenarioResult:

@@ -20,6 +20,7 @@ from foliolab.framework.scenario.situations import KINDS, NAMES, OPERATIONS, Sit
 
 SCHEME = load().policy("mm-id")
 SWAPPING = Mix(actions=Mix().actions | {"pageout"})
+EVERYTHING = Mix(actions=SWAPPING.actions | {"thread", "migrate"})
 
 HEAP = "region heap: 1 x 16K pte, room 4\n"
 ALONE_AGAIN = HEAP + "A: fork B\nB: exit\n"
@@ -76,6 +77,13 @@ def met(text: str) -> set[str]:
         ),
         ("region heap: 1 x 2M pmd\nA: munmap heap[0-9]\n", {"zap: part of a PMD"}),
         ("region heap: 1 x 2M pmd\nA: mprotect heap\n", set()),
+        (SMALL + "A: thread T\nA: munmap heap[0]\n", {"zap: several threads"}),
+        (SMALL + "A: thread T\nT: exit\nA: munmap heap[0]\n", set()),
+        (SMALL + "A: thread T\nA: fork B\nB: munmap heap[0]\n", set()),
+        (
+            ALONE_AGAIN + "A: write heap[0]\nA: thread T\nT: migrate heap\n",
+            {"migrate: writable first", "migrate: several threads"},
+        ),
     ],
 )  # fmt: skip
 def test_what_a_step_meets(text: str, expected: set[str]) -> None:
@@ -83,7 +91,7 @@ def test_what_a_step_meets(text: str, expected: set[str]) -> None:
 
 
 def test_a_page_is_writable_if_and_only_if_it_is_anon_exclusive() -> None:
-    mix = replace(SWAPPING, orders=(0, 2, 4))
+    mix = replace(EVERYTHING, orders=(0, 2, 4))
     for seed in range(60):
         model = Model(random_scenario(seed, mix), SCHEME)
         for number, step in enumerate(model.scenario.steps):
@@ -100,26 +108,29 @@ def test_what_cannot_be_met_is_not_sought() -> None:
     def sought(mix: Mix) -> set[str]:
         return {NAMES[at] for at in np.flatnonzero(situations.possible(mix.orders, mix.actions))}
 
-    everything = sought(SWAPPING)
+    everything = sought(EVERYTHING)
     assert everything == {*NAMES}
+    kinds = ("swap", "several threads")
     assert everything - sought(Mix()) == {
-        name for name in NAMES if name.startswith("pageout") or "swap" in name.partition(": ")[2]
+        name
+        for name in NAMES
+        if name.startswith(("pageout", "migrate")) or any(kind in name.partition(": ")[2] for kind in kinds)
     }
-    assert everything - sought(Mix(orders=(4,), actions=SWAPPING.actions)) == {
+    assert everything - sought(Mix(orders=(4,), actions=EVERYTHING.actions)) == {
         f"{operation}: part of a PMD" for operation in OPERATIONS
     }
     assert sought(Mix(orders=(0,), actions=frozenset({"write", "pin"}))) == {"write: pinned"}
 
 
 def test_what_no_step_met_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    found = Situations(np.array([not name.startswith("pageout") for name in NAMES]))
+    found = Situations(np.array([not name.startswith(("pageout", "migrate")) for name in NAMES]))
     for _ in range(1200):
         found.add(range(0, len(NAMES), len(OPERATIONS)))  # of fork
     kernelcheck.render_situations(found, Plain())
     header, *rows, never = capsys.readouterr().out.splitlines()
     assert header.split() == ["steps", "that", "met", *OPERATIONS]
-    assert [row.split()[-6:] for row in rows] == [["1,200", "0", "0", "0", "0", "-"]] * len(KINDS)
-    assert never.startswith("  ! never met, 56 of 70: zap: none of its 14 was met; mremap: none of its 14 was met;")
+    assert [row.split()[-7:] for row in rows] == [["1,200", "0", "0", "0", "0", "-", "-"]] * len(KINDS)
+    assert never.startswith("  ! never met, 60 of 75: zap: none of its 15 was met; mremap: none of its 15 was met;")
     found.add([NAMES.index("zap: hole")])
     assert found.never_text.startswith("zap: writable first, read-only first,")
     assert Situations(found.sought).never_text == "all"
@@ -130,9 +141,9 @@ def test_what_no_step_met_is_named(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.slow
 def test_random_scenarios_meet_every_situation() -> None:
-    found = Situations(situations.possible(SWAPPING.orders, SWAPPING.actions))
+    found = Situations(situations.possible(EVERYTHING.orders, EVERYTHING.actions))
     for seed in range(1, 1001):
-        for record in Model(random_scenario(seed, SWAPPING), SCHEME, situations=True).run():
+        for record in Model(random_scenario(seed, EVERYTHING), SCHEME, situations=True).run():
             found.add(record.situations)
         if not found.never:
             break

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from foliolab.framework.scenario.parser import ScenarioError, parse
-from foliolab.framework.scenario.space import MAX_PROCESSES, Refused, check
+from foliolab.framework.scenario.refusal import Refused
+from foliolab.framework.scenario.space import MAX_PROCESSES, check
 from foliolab.framework.scenario.syntax import Pages, Region, Scenario, ScenarioStep
 
 HEAD = "scenario x\nregion heap: 2 x 16K pte, room 8\n"

@@ -13,6 +13,7 @@ from foliolab.framework.kernel import check
 from foliolab.framework.report import kernelcheck
 from foliolab.framework.report.pages.plain_text import Plain
 from foliolab.framework.scenario.generate import Mix
+from foliolab.framework.scenario.habits import Habits
 from foliolab.framework.scenario.model import Model
 from foliolab.framework.scenario.record import FAULTED, UNCOUNTED, UNKNOWN, Record, View
 from foliolab.framework.scenario.syntax import Scenario
@@ -37,8 +38,8 @@ class Kernel:
     def run(self, scenario: Scenario) -> list[Record]:
         return [self._hidden(record) for record in Model(scenario, self.scheme, "interpreted").run()]
 
-    def bypasses_swap_cache(self, scenario: Scenario) -> bool:
-        return True  # as the model does
+    def habits(self, scenario: Scenario) -> Habits:
+        return Habits()  # as the model has
 
     def _hidden(self, record: Record) -> Record:
         def hide(view: Any) -> View:

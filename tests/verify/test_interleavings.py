@@ -11,8 +11,10 @@ from foliolab.framework.kernel import needs, running, sidebyside
 from foliolab.framework.kernel.session import Session
 from foliolab.framework.plugins.registry import load as load_registry
 from foliolab.framework.report.scenario import _explored
+from foliolab.framework.scenario.difference import differences
+from foliolab.framework.scenario.habits import Habits
 from foliolab.framework.scenario.model import Model
-from foliolab.framework.scenario.parser import parse
+from foliolab.framework.scenario.parser import load, parse
 from foliolab.framework.scenario.record import Record
 from foliolab.framework.scenario.result import ScenarioRun
 from foliolab.framework.scenario.syntax import Scenario
@@ -121,17 +123,19 @@ def test_a_policy_that_is_wrong_is_found_whatever_the_scenario_expects() -> None
     assert not play(example, MM_ID).violations
 
 
-def test_too_little_memory_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_is_said(monkeypatch: pytest.MonkeyPatch, runs: tuple[ScenarioRun, ...]) -> None:
+    assert runs[0].interleavings is not None
+    some = replace(runs[0].interleavings, bound="some of those with at most 1 preemption inside of operations")
+    assert "those that were explored (some of" in _explored("mm-id", some)
     monkeypatch.setattr("foliolab.framework.verify.interleavings.MEMORY", 1)
-    found = interleavings(WRITE_AND_EXIT, MM_ID)
-    assert found.bound == "some of those with at most 1 preemption inside of operations, within 20 s and 0 MiB"
-    assert "those that were explored (some of" in _explored("mm-id", found)
+    with pytest.raises(UsageError, match="no interleaving of its steps at once ended within 20 s and 0 MiB"):
+        interleavings(WRITE_AND_EXIT, MM_ID)
 
 
 def test_a_scenario_is_a_program_of_the_explored_attack() -> None:
     found = program(WRITE_AND_EXIT, MM_ID)
     assert [[one.name for one in thread] for thread in found.threads] == [["write"], ["unmap", "exit"]]
-    assert "copy_range parent=0 child=1 start=0 nr=512" in [one.text for one in found.setup]
+    assert "copy_range parent=0 child=1 start=0 nr=4" in [one.text for one in found.setup]
     with pytest.raises(UsageError, match="no steps at once"):
         program(parse("scenario x\nregion heap: 1 x 16K\nA: exit"), MM_ID)
 
@@ -162,8 +166,8 @@ class Kernel(Session):
         self.texts = list(texts)
         self.outcomes = {one.records[1].text: one.records for one in interleavings(WRITE_AND_EXIT, MM_ID).outcomes}
 
-    def bypasses_swap_cache(self, scenario: Scenario) -> bool:
-        return True
+    def habits(self, scenario: Scenario) -> Habits:
+        return Habits()
 
     def run(self, scenario: Scenario) -> list[Record]:
         text = self.texts.pop(0) if len(self.texts) > 1 else self.texts[0]
@@ -185,7 +189,65 @@ def test_what_the_kernel_does_is_one_of_the_outcomes(
         assert result.differences[0].kernel == "unchanged"
 
 
-def test_what_proc_cannot_tell_is_not_played() -> None:
-    text = "scenario x\nregion heap: 1 x 16K pte\nA: fork B\nat once\nA: write heap[0]\n{}B: exit\nend\n"
-    assert needs.unseen(parse(text.format(""))) == ""
-    assert "A writes and does munmap at once" in needs.unseen(parse(text.format("A: munmap heap[1]\n")))
+@pytest.mark.parametrize(
+    ("first", "second", "unseen"),
+    [
+        ("A: write heap[0]", "A: exit", {2}),
+        ("A: write heap[0]", "A: munmap heap[1]", set()),
+        ("A: write heap[0-1]", "T: dontneed heap[1]", {2}),
+        ("A: write heap[0-1]", "T: write heap[1-2]", {2, 3}),
+        ("A: pin heap[0] as p", "T: pin heap[1] as q", set()),
+        ("A: write heap[0]", "B: write heap[0]", set()),
+        ("A: write heap[0]", "B: migrate heap[3]", {2}),
+    ],
+)
+def test_what_proc_cannot_tell_is_unseen(first: str, second: str, unseen: set[int]) -> None:
+    text = (
+        "scenario x\nregion heap: 1 x 16K pte\nA: thread T\nA: fork B\nat once\n{}\n{}\nB: vmsplice heap[3] as v\nend\n"
+    )
+    scenario = parse(text.format(first, second))
+    assert needs.unseen(scenario) == unseen
+    seen = Record(scenario.steps[2], outcomes=("unseen",))
+    model = Record(scenario.steps[2], outcomes=("copied",), large=(True,))
+    assert list(differences([model], [seen])) == []
+    assert len(list(differences([model], [replace(seen, outcomes=("reused",))]))) == 1
+
+
+# -- threads of one process, GUP-fast, migration -----------------------------------------------------
+@pytest.mark.parametrize(
+    ("name", "caller", "broken"),
+    [
+        ("at-once-threads-same-page", "fault-without-pte-same", "B: expect heap[0] kpagecount 1"),
+        ("at-once-gup-and-fork", "gup-beside-forks", "9"),
+        ("at-once-migrate-and-mremap", "migration-peeks", "A: expect heap[4-7] present"),
+        ("at-once-migrate-and-fork", "fork-keeps-migration-writable", "copied"),
+    ],
+)
+def test_a_public_fault_fails_the_scenario_of_its_kind(name: str, caller: str, broken: str) -> None:
+    scenario = load(REGISTRY.scenarios[name])
+    scheme = MM_ID.under(REGISTRY.callers[caller])
+    (run,) = sidebyside.run(REGISTRY, scenario, [scheme]).runs
+    assert broken in [one.expected for one in run.failures]
+    example = first_broken(run, scenario, scheme, {"mm-id"})
+    assert example is not None and confirm(example, scheme) and not confirm(example, MM_ID)
+
+
+def test_a_pin_at_once_finds_the_page_or_a_copy() -> None:
+    (run,) = judged(load(REGISTRY.scenarios["at-once-gup-and-fork"]), "mm-id")
+    found = run.interleavings
+    assert found is not None and {one.records[2].text for one in found.outcomes} == {"unchanged", "copied"}
+    for one in found.outcomes:
+        view = one.records[-1].views
+        apart = view["A"].frames != view["B"].frames
+        assert apart[0], "the page that is pinned is the parent's alone"
+        assert one.records[2].text == "unchanged" or not apart[1:].any(), "a fork before the pin copies no page"
+
+
+def test_what_threads_do_at_once_that_their_locks_do_not_order_is_refused() -> None:
+    text = "scenario x\nregion heap: 1 x 16K pte, room 4\nA: thread T\nat once\nA: {}\nT: {}\nend\n"
+    for one, other in (("unpin p", "write heap[0]"), ("close p", "fork B")):
+        with pytest.raises(UsageError, match="holds no p"):
+            parse(text.format(one, other))
+    for one, other in (("migrate heap[0]", "write heap[1]"), ("dontneed heap[0]", "write heap[0]")):
+        (run,) = judged(parse(text.format(one, other)), "mm-id")
+        assert run.interleavings is not None and not run.interleavings.bound and not run.wrong

@@ -170,7 +170,8 @@ def _possible(mix: Mix) -> tuple[Mix, list[str]]:
     from foliolab.framework.report import kernelcheck
 
     messages = []
-    actions = set(mix.actions) | ({"pageout"} if probe.capability("swap").available else set())
+    also = {"pageout": "swap", "migrate": "NUMA nodes"}
+    actions = {*mix.actions, "thread", *(action for action in also if probe.capability(also[action]).available)}
     for name, needing in (("io_uring buffers", ("pin", "unpin")), ("vmsplice", ("vmsplice", "close"))):
         found = probe.capability(name)
         if not found.available:

@@ -15,7 +15,7 @@ from foliolab.framework.machine import cache
 
 SOURCES: Final = Path(__file__).parent
 COMMON: Final = ("-std=gnu11", "-O2", "-Wall", "-Wextra")
-FLAGS: Final = (*COMMON, "-static")
+FLAGS: Final = (*COMMON, "-static", "-pthread")
 INSTALL: Final = "install one with its static C library (Debian and Ubuntu: apt install gcc libc6-dev)"
 
 

@@ -17,7 +17,7 @@
 static int ours[MAX_PROCESSES], theirs[MAX_PROCESSES];	/* both ends of the processes' sockets */
 static struct process {
 	int pid;		/* 0: not alive */
-	int pidfd, pagemap;
+	int pidfd, pagemap;	/* a thread has no pagemap: its process's shows the same */
 } processes[MAX_PROCESSES];
 static int nr_sockets;
 static unsigned long nr_pages;
@@ -52,17 +52,41 @@ static int join(int number, int pid)
 	return watched(process);
 }
 
+/* Start to watch a thread: it is gone when its process is. */
+static int join_thread(int number, const struct process *starter)
+{
+	processes[number] = (struct process){ starter->pid, fcntl(starter->pidfd, F_DUPFD_CLOEXEC, 0), -1 };
+	if (processes[number].pidfd >= 0)
+		return 0;
+	fail("a thread cannot be watched", errno);
+	return -1;
+}
+
+static void forget(struct process *process)
+{
+	if (process->pidfd >= 0)
+		close(process->pidfd);
+	if (process->pagemap >= 0)
+		close(process->pagemap);
+	process->pid = 0;
+}
+
+/* Forget the other threads of a process: they have ended with it, or by its exec. */
+static void forget_threads(const struct process *process)
+{
+	for (int i = 0; i < MAX_PROCESSES; i++)
+		if (processes + i != process && processes[i].pid == process->pid)
+			forget(processes + i);
+}
+
 static void wait_gone(struct process *process)
 {
 	struct pollfd gone = { process->pidfd, POLLIN, 0 };
 
 	while (process->pidfd >= 0 && poll(&gone, 1, -1) < 0 && errno == EINTR)
 		;
-	if (process->pidfd >= 0)
-		close(process->pidfd);
-	if (process->pagemap >= 0)
-		close(process->pagemap);
-	process->pid = 0;
+	forget_threads(process);
+	forget(process);
 }
 
 static void end_all(void)
@@ -177,7 +201,12 @@ static int await(const char *name, int number, const int64_t *arg)
 		memcpy(&pid, answer.bytes, sizeof(pid));
 		return join(arg[0], pid);
 	}
+	if (!strcmp(name, "thread"))
+		return join_thread(arg[0], processes + number);
+	if (!strcmp(name, "leave"))
+		forget(processes + number);
 	if (!strcmp(name, "exec")) {	/* the old descriptor shows the old address space */
+		forget_threads(processes + number);
 		close(processes[number].pagemap);
 		processes[number].pagemap = view_open(processes[number].pid);
 		if (watched(processes + number) < 0)
@@ -228,7 +257,7 @@ static int put(const char *path, const char *value)
 static void look(void)
 {
 	for (int i = 0; i < MAX_PROCESSES; i++)
-		if (processes[i].pid)
+		if (processes[i].pid && processes[i].pagemap >= 0)
 			view_send(processes[i].pagemap, i, nr_pages, look_for_zero);
 }
 

@@ -1,6 +1,10 @@
-/* One process of a scenario: it takes commands from its socket. Addresses are page numbers from BASE on. */
+/*
+ * One process of a scenario, or one thread of it: each takes commands from a socket of its own. Addresses are page
+ * numbers from BASE on.
+ */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,12 +19,16 @@
 #include "agent.h"
 #include "marks.h"
 
+#define MOVED 512	/* pages of one move_pages */
+#define MOVE_OWN (1 << 1)	/* MPOL_MF_MOVE and MPOL_MF_MOVE_ALL of linux/mempolicy.h */
+#define MOVE_ALL (1 << 2)
+
 static const int *sockets;
-static int number;
-static int marked;	/* the command's call, or its stores, are between marks, and timed */
-static struct timespec began;
-static int64_t elapsed;	/* ns between the last marks */
-static struct answer answer;
+static __thread int number;
+static __thread int marked;	/* the command's call, or its stores, are between marks, and timed */
+static __thread struct timespec began;
+static __thread int64_t elapsed;	/* ns between the last marks */
+static __thread struct answer answer;
 
 static char *page(int64_t index)
 {
@@ -31,7 +39,7 @@ long minor_faults(void)
 {
 	struct rusage usage;
 
-	getrusage(RUSAGE_SELF, &usage);
+	getrusage(RUSAGE_THREAD, &usage);
 	return usage.ru_minflt;
 }
 
@@ -173,16 +181,49 @@ static const char *fork_process(int child, int cpu, char *addr, size_t size, int
 	return NULL;
 }
 
-/* Take over a socket in a new process, and close what belongs to the parent. */
-void become(int child, int cpu)
+/* Take over a socket, and run on a processor. */
+static void take(int own, int cpu)
 {
 	cpu_set_t one;
 
-	reference_forget_all();
-	number = child;
+	number = own;
 	CPU_ZERO(&one);
 	CPU_SET(cpu, &one);
 	sched_setaffinity(0, sizeof(one), &one);
+}
+
+/* Take over a socket in a new process, and close what belongs to the parent. */
+void become(int child, int cpu)
+{
+	reference_forget_all();
+	take(child, cpu);
+}
+
+struct start {
+	int number, cpu;
+};
+
+static void *run_thread(void *given)
+{
+	struct start start = *(struct start *)given;
+
+	free(given);
+	take(start.number, start.cpu);
+	serve(sockets, start.number);
+}
+
+static const char *start_thread(int own, int cpu)
+{
+	struct start *start = malloc(sizeof(*start));
+	pthread_t thread;
+
+	if (!start)
+		return "malloc";
+	*start = (struct start){ own, cpu };
+	errno = pthread_create(&thread, NULL, run_thread, start);
+	if (errno)
+		free(start);
+	return errno ? "pthread_create" : NULL;
 }
 
 static const char *unmap(char *addr, size_t size)
@@ -203,6 +244,39 @@ static const char *discard(char *addr, size_t size)
 	failed = madvise(addr, size, MADV_DONTNEED);
 	end();
 	return failed ? "madvise" : NULL;
+}
+
+/* The NUMA node of each page; below 0 if it is not present. */
+static long nodes_of(void **pages, size_t nr, int *nodes)
+{
+	return syscall(SYS_move_pages, 0, nr, pages, NULL, nodes, 0);
+}
+
+/*
+ * Move each page to the other one of two NUMA nodes: folios that are not maybe shared, or all. The answer says which
+ * pages have moved: a page goes with its folio.
+ */
+static const char *migrate(char *addr, size_t nr, int one, int other, int all, uint8_t *moved)
+{
+	for (size_t first = 0, some; first < nr; first += some) {
+		void *pages[MOVED];
+		int before[MOVED], after[MOVED], wanted[MOVED];
+
+		some = nr - first < MOVED ? nr - first : MOVED;
+		for (size_t i = 0; i < some; i++)
+			pages[i] = addr + (first + i) * PAGE;
+		if (nodes_of(pages, some, before) < 0)
+			return "move_pages";
+		for (size_t i = 0; i < some; i++)
+			wanted[i] = before[i] == one ? other : one;
+		if (syscall(SYS_move_pages, 0, some, pages, wanted, after, all ? MOVE_ALL : MOVE_OWN) < 0 && errno != ENOENT)
+			return "move_pages";
+		if (nodes_of(pages, some, after) < 0)
+			return "move_pages";
+		for (size_t i = 0; i < some; i++)
+			moved[first + i] = before[i] >= 0 && after[i] == wanted[i];
+	}
+	return NULL;
 }
 
 static const char *replace_program(void)
@@ -295,8 +369,16 @@ static const char *carry_out(const struct command *command, size_t *nr, int *ans
 		*nr = sizeof(pid_t);
 		return fork_process(arg[0], arg[1], page(arg[2]), arg[3] * PAGE, answers);
 	}
+	if (!strcmp(name, "thread"))
+		return start_thread(arg[0], arg[1]);
+	if (!strcmp(name, "migrate")) {
+		*nr = arg[1];
+		return migrate(addr, arg[1], arg[2], arg[3], arg[4], answer.bytes);
+	}
 	if (!strcmp(name, "exec"))
 		return replace_program();
+	if (!strcmp(name, "leave"))
+		return NULL;
 	if (!strcmp(name, "exit")) {
 		const char *failed = reference_release_all();
 
@@ -308,7 +390,7 @@ static const char *carry_out(const struct command *command, size_t *nr, int *ans
 	return "command";
 }
 
-/* Carry out commands until `exit`, or until the other end of the socket is closed. */
+/* Carry out commands until `exit`, until `leave` ends this thread, or until the other end of the socket is closed. */
 void serve(const int *all, int own)
 {
 	int next_marked = 0;
@@ -332,5 +414,7 @@ void serve(const int *all, int own)
 		answer.error = failed ? errno : 0;
 		snprintf(answer.call, sizeof(answer.call), "%s", failed ? failed : "");
 		send(sockets[number], &answer, ANSWER_HEAD + (failed ? 0 : nr), MSG_NOSIGNAL);
+		if (!strcmp(command.name, "leave"))
+			syscall(SYS_exit, 0);	/* pthread_exit would load a library, and there is none */
 	}
 }

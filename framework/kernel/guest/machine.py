@@ -26,6 +26,7 @@ from foliolab.framework.kernel.agent.channel import ABSENT, Channel, Gone
 from foliolab.framework.kernel.guest.initramfs import behind, initramfs
 from foliolab.framework.kernel.guest.qemu import Accelerator, Qemu, kvm_missing, qemu
 from foliolab.framework.kernel.images.store import Image
+from foliolab.framework.kernel.nodes import HAS_MEMORY, parse
 from foliolab.framework.kernel.oracle import Conditions
 from foliolab.framework.kernel.running import Running, parse_options
 from foliolab.framework.kernel.session import Session
@@ -34,6 +35,8 @@ from foliolab.framework.machine.layout import PMD_ORDER
 
 MEMORY: Final = 512
 """Memory of a guest in MiB."""
+FAR_MEMORY: Final = 128
+"""What of it each NUMA node but the first has, in MiB."""
 BOOT_LOOK: Final[dict[Accelerator, float]] = {"kvm": 30.0, "tcg": 60.0}
 """Seconds between two looks at a guest that boots. One that had no second of a processor's time meanwhile hangs."""
 STARVED: Final = 0.5
@@ -162,6 +165,7 @@ class Guest(Session):
         image: the kernel.
         cpus: of the guest.
         memory: of the guest, in MiB.
+        nodes: NUMA nodes of the guest; those but the first have FAR_MEMORY each, and no processor.
 
     Attributes:
         kernel: release and options, once it has booted.
@@ -174,12 +178,13 @@ class Guest(Session):
         KernelError: QEMU or a compiler is missing, or the kernel does not boot.
     """
 
-    def __init__(self, image: Image, cpus: int = 1, memory: int = MEMORY) -> None:
+    def __init__(self, image: Image, cpus: int = 1, memory: int = MEMORY, nodes: int = 1) -> None:
         super().__init__()
         self.image = image
         self.name = f"kernel {image.name}"
         self.cpus = cpus
         self.memory = memory
+        self.nodes = nodes
         self.drains = True
 
     def _start(self, stack: ExitStack) -> None:
@@ -189,15 +194,15 @@ class Guest(Session):
 
     def _boot(self, program: Qemu, accelerator: Accelerator, stack: ExitStack, extras: Extras = NOTHING) -> None:
         began = time.monotonic()
-        boot = _Boot(program, self.image, accelerator, self.memory, self.cpus, extras, stack)
+        boot = _Boot(program, self.image, accelerator, self.memory, self.cpus, self._with_nodes(extras), stack)
         self.process = boot.process
         self.channel = boot.channel
         self.accelerator = accelerator
         sizes = [4 << order for order in range(2, PMD_ORDER + 1)]
         switches = [f"{THP}/hugepages-{kib}kB/enabled" for kib in sizes]
-        wanted = ("/proc/version", "/proc/config.gz", "/proc/swaps", *switches, f"{THP}/enabled")
+        wanted = ("/proc/version", "/proc/config.gz", "/proc/swaps", HAS_MEMORY, *switches, f"{THP}/enabled")
         try:
-            version, config, swaps, *files = self.channel.play(
+            version, config, swaps, nodes, *files = self.channel.play(
                 "\n".join(f"get {path}" for path in wanted), boot.patience
             )
         except Gone as fault:
@@ -218,7 +223,23 @@ class Guest(Session):
         if not found and first:  # before 6.8 there is one size
             found = {4 << PMD_ORDER: f"{THP}/enabled"}
         swap = len(swaps.text.splitlines()) > 1  # the first line names the columns
-        self.conditions = Conditions(tuple(range(self.cpus)), found, swap=swap)
+        self.conditions = Conditions(tuple(range(self.cpus)), found, swap=swap, nodes=parse(nodes.text))
+
+    def _with_nodes(self, extras: Extras) -> Extras:
+        """What the guest gets besides, with its NUMA nodes. Pages move between them when a scenario says so only."""
+        if self.nodes < 2:
+            return extras
+        sizes = [self.memory - FAR_MEMORY * (self.nodes - 1), *[FAR_MEMORY] * (self.nodes - 1)]
+        words = [
+            word
+            for number, size in enumerate(sizes)
+            for word in (
+                "-object", f"memory-backend-ram,id=node{number},size={size}M",
+                "-numa", f"node,nodeid={number},memdev=node{number}{'' if number else f',cpus=0-{self.cpus - 1}'}",
+            )
+        ]  # fmt: skip
+        append = f"{extras.append} numa_balancing=disable".strip()
+        return Extras((*extras.words, *words), extras.descriptors, append)
 
     def kill(self) -> None:
         """End the guest at once, as a crash would."""
