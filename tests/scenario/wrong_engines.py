@@ -165,7 +165,7 @@ def reuses_first(vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, who: MM, vp
     return outcome
 
 
-_split = Swap._split
+_split = Swap.split
 
 
 def pages_out_first_writable(self: Swap, head: int) -> None:
@@ -188,7 +188,7 @@ WRONG: Final[dict[str, tuple[Callable[..., Any], Callable[..., Any]]]] = {
     "zap: present": (zap.zap_present_ptes, zaps_first_present),
     "zap: swapped": (zap.zap_ptes, zaps_first_swapped),
     "write: reuse": (fault.do_wp_page, reuses_first),
-    "pageout: writable": (Swap._split, pages_out_first_writable),
+    "pageout: writable": (Swap.split, pages_out_first_writable),
 }
 """What takes which bits of the first PTE for those of all: a function, and its substitute."""
 
@@ -198,7 +198,7 @@ def wrong_engine(name: str, scheme: Scheme) -> Iterator[Scheme]:
     """A policy under a wrong engine, for what runs meanwhile."""
     original, substitute = WRONG[name]
     if name.startswith("pageout"):
-        with patch.object(Swap, "_split", substitute):
+        with patch.object(Swap, "split", substitute):
             yield scheme
         return
     words = name.replace(": ", "-").replace(" ", "-").lower()
