@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -51,7 +52,9 @@ class ForeignFiles:
         return True
 
     def _start(self, title: str, work: Work, path: Path, name: str, done: Callable[[Path], object]) -> None:
-        job = self._desk.jobs.start(title, work, path, self._folder / name, tuple(self._desk.library.sound))
+        whose = sha256(str(path.resolve()).encode()).hexdigest()[:12]  # files of two folders may have one name
+        out = self._folder / whose / name
+        job = self._desk.jobs.start(title, work, path, out, tuple(self._desk.library.sound))
         job.answered.connect(done)
         job.failed.connect(self._desk.notices.fault)
 
