@@ -193,6 +193,25 @@ def test_nothing_to_step_save_or_explore_is_said(window: Window) -> None:
         assert "no counterexample" in window.notices.all[-1].text
 
 
+def test_a_session_keeps_the_steps_that_are_shown(stepping: Any, qtbot: Any) -> None:
+    stepper = stepping.shown_example.stepper
+    part = stepper.diagram.part
+    part.see(2, 6)
+    assert (stepper.slider.minimum(), stepper.slider.maximum()) == (2, 6) and "2 to 6 shown" in stepper.where.text()
+    stepper.go(2)
+    stepper.toggle()
+    stepper._timer.setInterval(1)
+    qtbot.waitUntil(lambda: not stepper.plays, timeout=PATIENCE)
+    assert stepper.step == 6, "what is played ends where the part ends"
+    files = stepping.window().sessions._files
+    state = stepping.state(files)
+    assert (state.low, state.high, state.step) == (2, 6, 6)
+    stepping.desk.commands.trigger("verify.time")
+    assert part.whole
+    stepping.restore(state, files)
+    qtbot.waitUntil(lambda: (part.low, part.high, stepper.step) == (2, 6, 6), timeout=PATIENCE)
+
+
 def test_a_changed_text_is_said(open_window: Callable[..., Window], qtbot: Any, tmp_path: Path, example: Path) -> None:
     from foliolab.gui.verify.attack_job import digest_of
     from foliolab.gui.verify.options import Attempt
