@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from foliolab.framework.report.verify import Shown
     from foliolab.framework.report.verify_files import Entry
     from foliolab.framework.verify.attack import Attack, Budget, Progress
-    from foliolab.framework.verify.counterexample import Counterexample
+    from foliolab.framework.verify.counterexample import Counterexample, MemoryModel
     from foliolab.framework.verify.explored.programs import Program
     from foliolab.framework.verify.finding import Finding
     from foliolab.framework.verify.verifier import Verdicts, Verification
@@ -46,7 +46,15 @@ Attacks = Annotated[
     typer.Option("--attacks", metavar="LIST", help="explored, random, symbolic or structural. [all]"),
 ]
 Memory = Annotated[str, typer.Option(metavar="SIZE", help="Memory for the states of a search.")]
-Tso = Annotated[bool, typer.Option("--tso", help="Explore with store buffers (x86-TSO).")]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--memory-model",
+        metavar="MODEL",
+        help="Explore under sc, tso (x86: stores wait in buffers) or armv8 (early loads, late stores). [sc]",
+    ),
+]
+Tso = Annotated[bool, typer.Option("--tso", hidden=True, help="The same as --memory-model tso.")]
 ProgramFile = Annotated[
     Path | None,
     typer.Option(
@@ -75,6 +83,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
     attacks: Attacks = None,
     memory: Memory = MEMORY,
     seed: _common.Seed = 1,
+    memory_model: Model = None,
     tso: Tso = False,
     program: ProgramFile = None,
     caller: _common.CallerName = None,
@@ -104,7 +113,8 @@ def run(  # noqa: PLR0913  (one parameter per option)
     if program and save_findings:
         raise UsageError("one program is no finding about a policy", "leave out --save-findings")
     calls = any(scheme.caller for scheme in schemes)
-    chosen = known.chosen(split(attacks or ()), tso, _program(program, schemes[0]) if program else None, calls)
+    one = _program(program, schemes[0]) if program else None
+    chosen = known.chosen(split(attacks or ()), _model(memory_model, tso), one, calls)
     limit = parse_memory(memory)
     page = TerminalPage()
     command = _common.typed()
@@ -202,6 +212,23 @@ def _schemes(found: Registry, written: list[str] | None, every: bool, plugin: li
     if every and written:
         raise UsageError("--all already means every policy", "leave out --all or the names")
     return found.parse_policies(["all"]) if every else _common.schemes(found, written, plugin)
+
+
+def _model(written: str | None, tso: bool) -> MemoryModel:
+    """The memory model of that name. `tso`: whether the older way to write tso is there, too.
+
+    Raises:
+        UsageError: there is none, or the two differ.
+    """
+    from foliolab.framework.plugins.selection import nearest
+    from foliolab.framework.verify.counterexample import MODELS
+
+    for model in MODELS:
+        if model == (("tso" if tso else "sc") if written is None else written):
+            if tso and model != "tso":
+                raise UsageError("--tso is --memory-model tso, and another model is given", "leave out one of them")
+            return model
+    raise UsageError(f"there is no memory model {written!r}", nearest(written or "", MODELS, "memory models are"))
 
 
 def _program(file: Path, scheme: Scheme) -> Program:

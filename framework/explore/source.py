@@ -26,7 +26,7 @@ from foliolab.framework.trace import events as ev
 from foliolab.framework.trace.events import EventSource
 from foliolab.framework.trace.file import Trace
 from foliolab.framework.trace.operations import operation_of
-from foliolab.framework.verify.counterexample import FLUSH, Counterexample
+from foliolab.framework.verify.counterexample import Counterexample, Turn
 
 UNKNOWN: Final = "unknown"
 """The kind of an event that has none."""
@@ -358,9 +358,9 @@ class CounterexampleSource(Source):
         self.title = f"counterexample of {counterexample.policy}: {counterexample.law}"
         self.threaded = len(counterexample.threads) > 1 or bool(counterexample.schedule)
         self.setup = [Operation.parse(text) for text in counterexample.setup]
-        self.steps: list[Operation | tuple[int, int]] = [*self.setup]
+        self.steps: list[Operation | Turn] = [*self.setup]
         if self.threaded:
-            self.steps += [*counterexample.turns, (-1, 0)]
+            self.steps += [*counterexample.turns, Turn(-1)]
         else:
             self.steps += counterexample.operations(0) if counterexample.threads else []
         self.nr_steps = len(self.steps)
@@ -375,12 +375,18 @@ class CounterexampleSource(Source):
         action = self.steps[step]
         if isinstance(action, Operation):
             return action.sentence()
-        thread, count = action
+        thread, count = action.thread, action.accesses
         if thread < 0:
             return "every thread runs to its end"
-        if count == FLUSH:
-            return f"the oldest store in the buffer of thread {thread} takes effect"
+        if action.flush:
+            which = "the oldest store" if action.flush == 1 else f"store {action.flush}"
+            return f"{which} in the buffer of thread {thread} takes effect"
         operations = "; ".join(self.counterexample.threads[thread])
+        if action.waits:
+            return f"thread {thread} does a store, which waits in its buffer: {operations}"
+        if action.older:
+            writes = f"the last {action.older} writes" if action.older > 1 else "the last write"
+            return f"thread {thread} does a memory access, which reads what was there before {writes}: {operations}"
         return f"thread {thread} does {count:,} memory access{'es' * (count != 1)}: {operations}"
 
     def _kind(self, step: int) -> str:

@@ -21,6 +21,7 @@ from foliolab.framework.errors import UsageError
 from foliolab.framework.escaping import line as one_line
 from foliolab.framework.machine.primitives import EFFECTS
 from foliolab.framework.report.interleaving import short_location
+from foliolab.framework.verify.counterexample import MODELS
 from foliolab.framework.verify.playback import Frame
 from foliolab.framework.verify.timeline import Timeline
 
@@ -187,6 +188,7 @@ class _Test:
         head = [
             f"{example.policy}: the law `{example.law}` is broken",
             *(f"thread {number}: {'; '.join(texts)}" for number, texts in enumerate(example.threads)),
+            f"Found under {example.memory_model}: {MODELS[example.memory_model]}.",
             self.command,
             "The path of each thread in the counterexample; branches and the dependencies of values are left out.",
             "herd7 -conf linux-kernel.cfg THIS (tools/memory-model; atomic_or and its like need a recent one)",

@@ -12,6 +12,7 @@ from foliolab.framework.contract.policy import CLAIMS
 from foliolab.framework.engine.policytree import policy_digest
 from foliolab.framework.report import interleaving
 from foliolab.framework.report.pages.page import Column, Page, Style, Words
+from foliolab.framework.verify.counterexample import MODELS
 from foliolab.framework.verify.finding import OWED, Finding, Reached, together
 from foliolab.framework.verify.laws import LAWS
 from foliolab.framework.verify.timeline import Timeline
@@ -211,7 +212,7 @@ def machine_text(timeline: Timeline) -> str:
     if not timeline.threaded:
         return f"{size}; {operations} operations one after another"
     accesses = sum(interleaving.is_shared(frame) for frame in timeline.frames)
-    model = "x86-TSO, stores wait in buffers" if example.memory_model == "tso" else "sequentially consistent"
+    model = MODELS[example.memory_model]
     return f"{size}; {len(example.threads)} threads, {operations} operations, {accesses} accesses, {model}"
 
 

@@ -141,7 +141,7 @@ def right(subject: Subject, measures: Measures) -> Paragraph:
     fresh = any(claim not in verdicts or verdicts[claim].verdict == "undecided" for claim in claims)
     if fresh:
         budget = Budget(measures.seconds)
-        found = verify(scheme, attacks.chosen([], False), budget, plugin=subject.plugin)
+        found = verify(scheme, attacks.chosen(), budget, plugin=subject.plugin)
         measures.keep(found, scheme)
         whole = merged(replace(record_of(found), verdicts=tuple(verdicts.values())), record_of(found))
         verdicts = {one.claim: one for one in whole.verdicts}

@@ -14,6 +14,7 @@ from foliolab.framework.verify.attack import Attack, Budget, Tell
 from foliolab.framework.verify.finding import Finding
 
 if TYPE_CHECKING:
+    from foliolab.framework.verify.counterexample import MemoryModel
     from foliolab.framework.verify.explored.programs import Program
 
 ATTACKS: Final = {
@@ -26,19 +27,19 @@ ATTACKS: Final = {
 
 
 def chosen(
-    names: Iterable[str] = (), tso: bool = False, program: Program | None = None, calls: bool = False
+    names: Iterable[str] = (), model: MemoryModel = "sc", program: Program | None = None, calls: bool = False
 ) -> list[Attack]:
     """The attacks of these names.
 
     Args:
         names: empty for all attacks, or for the explored one with a program.
-        tso: let the explored attack model store buffers (x86-TSO).
+        model: the memory model of the explored attack.
         program: the only program that is explored.
         calls: whether a caller is attacked: the symbolic attack runs no operation.
 
     Raises:
-        UsageError: a name is unknown or given twice, `tso` is given without the explored attack, or `program` with
-            another one.
+        UsageError: a name is unknown or given twice; another model than sc is given without the explored attack; or
+            `program` with another one.
     """
     usual = [name for name in ATTACKS if not calls or name != "symbolic"]
     wanted = list(names) or (["explored"] if program else usual)
@@ -51,9 +52,11 @@ def chosen(
             raise UsageError(f"there is no attack {name!r}", nearest(name, ATTACKS, "attacks are"))
         if name in wanted[:index]:
             raise UsageError(f"the attack {name} is named twice", "name each once")
-    if tso and "explored" not in wanted:
-        raise UsageError("--tso needs the explored attack, which is not chosen", "add explored to --attacks")
-    return [_made(name, tso, program) for name in wanted]
+    if model != "sc" and "explored" not in wanted:
+        raise UsageError(
+            f"the memory model {model} is one of the explored attack, which is not chosen", "add explored to --attacks"
+        )
+    return [_made(name, model, program) for name in wanted]
 
 
 @dataclass
@@ -71,11 +74,11 @@ class Missing:
         raise NothingMeasured(f"the attack {self.name} cannot be loaded: {self.why}", "reinstall FolioLab")
 
 
-def _made(name: str, tso: bool, program: Program | None) -> Attack:
+def _made(name: str, model: MemoryModel, program: Program | None) -> Attack:
     module, kind = ATTACKS[name]
     try:
         make: Any = getattr(import_module(module), kind)
     except ImportError as fault:
         return Missing(name, str(fault))
-    attack: Attack = make(tso=tso, program=program) if name == "explored" else make()
+    attack: Attack = make(model=model, program=program) if name == "explored" else make()
     return attack

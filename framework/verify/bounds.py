@@ -73,7 +73,7 @@ def check(example: Counterexample) -> None:
         )
     if example.schedule.count(" ") > MOST_TURNS:
         raise UsageError(f"the schedule has more than {MOST_TURNS:,} turns", "make it shorter")
-    if sum(count for _, count in example.turns) > MOST_ACCESSES:
+    if sum(turn.accesses for turn in example.turns) > MOST_ACCESSES:
         raise UsageError(f"the schedule has more than {MOST_ACCESSES:,} accesses", "make it shorter")
 
 

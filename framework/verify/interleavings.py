@@ -30,9 +30,10 @@ from foliolab.framework.scenario.record import Record
 from foliolab.framework.scenario.result import Breach, Interleaving, Interleavings, ScenarioRun
 from foliolab.framework.scenario.syntax import Expect, Scenario
 from foliolab.framework.verify.counterexample import Counterexample, Turn, schedule_text
-from foliolab.framework.verify.explored.exploration import Explorer, Options, uncollected
+from foliolab.framework.verify.explored.exploration import Explorer, uncollected
 from foliolab.framework.verify.explored.native import native
 from foliolab.framework.verify.explored.nodes import DEAD_AT, WHAT
+from foliolab.framework.verify.explored.options import Options
 from foliolab.framework.verify.explored.programs import Program
 from foliolab.framework.verify.explored.result import Exploration
 from foliolab.framework.verify.explored.stepping import NODE_MASK
@@ -191,7 +192,7 @@ _JUDGED: Final = frozenset(
 def _keep(found: Exploration, examples: dict[str, Counterexample]) -> None:
     """Keep the violations that the interpreted engine confirms."""
     for broken in found.broken:
-        example = counterexample(found, broken, "scenario", False)
+        example = counterexample(found, broken, "scenario", "sc")
         if example is not None:
             examples.setdefault(example.law, example)
 
@@ -221,8 +222,8 @@ class _Player:
         threads = range(len(self.plan.threads))
         try:
             scheduler.start([partial(self._thread, number) for number in threads])
-            for thread, accesses in (*turns, *((thread, TO_THE_END) for thread in threads)):
-                scheduler.advance(thread, accesses)
+            for turn in (*turns, *(Turn(thread, TO_THE_END) for thread in threads)):
+                scheduler.advance(turn.thread, turn.accesses)
         finally:
             scheduler.close()
             machine.cpu, machine.several = 0, frozenset()

@@ -21,7 +21,7 @@ from foliolab.framework.engine.structs import PG_anon_exclusive
 from foliolab.framework.engine.truth import heads_of, scan
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.machine.primitives import BARRIERS, pfn_folio
-from foliolab.framework.verify.counterexample import FLUSH, Counterexample
+from foliolab.framework.verify.counterexample import Counterexample, Turn
 from foliolab.framework.verify.field_names import name_of
 from foliolab.framework.verify.laws import Watch, failure, spoils
 from foliolab.framework.verify.scheduler import Access, Scheduler
@@ -82,6 +82,12 @@ class Playback:
     barriers: list[tuple[int, int, str]] = field(default_factory=list)
 
 
+def struct_pages(machine: Machine, folio: tuple[int, int]) -> range:
+    """The bytes of a folio's struct pages. `folio`: its head and its number of pages."""
+    stride = machine.layouts["page"].size
+    return range(folio[0] * stride, (folio[0] + folio[1]) * stride)
+
+
 def counted(machine: Machine, folio: tuple[int, int]) -> Callable[[int], bool]:
     """Which accesses are steps of a schedule: those to the folio's struct pages and to page tables.
 
@@ -94,8 +100,7 @@ def counted(machine: Machine, folio: tuple[int, int]) -> Callable[[int], bool]:
     Returns:
         a predicate: whether an access at a byte offset counts.
     """
-    stride = machine.layouts["page"].size
-    pages = range(folio[0] * stride, (folio[0] + folio[1]) * stride)
+    pages = struct_pages(machine, folio)
     tables = range(machine.map.pgds[0], machine.map.scratch)
     return lambda offset: offset in pages or offset in tables
 
@@ -297,12 +302,13 @@ class _SchedulePlayer:
         self.steps = counted(self.machine, self.folio)
         threads = range(len(self.counterexample.threads))
         self.machine.several = several_mms([self.counterexample.operations(t) for t in threads])
-        self.scheduler = Scheduler(self.machine.vm, self.steps, self.counterexample.memory_model, self._seen)
+        weak = struct_pages(self.machine, self.folio)
+        self.scheduler = Scheduler(self.machine.vm, self.steps, self.counterexample.memory_model, self._seen, weak)
         BARRIERS.observer = self._barrier
         try:
             self.scheduler.start([partial(self._thread, number) for number in threads])
-            for thread, count in self.counterexample.turns:
-                self._turn(thread, count)
+            for turn in self.counterexample.turns:
+                self._turn(turn)
                 self.playback.turns.append(len(self.playback.frames))
             self._finish()
         finally:
@@ -320,10 +326,11 @@ class _SchedulePlayer:
                 self.playback.violations += unmarked(self.machine, truth)
         return self.playback
 
-    def _turn(self, thread: int, count: int) -> None:
-        if count != FLUSH:
-            self.scheduler.advance(thread, count)
-        elif self.scheduler.flush(thread):
+    def _turn(self, turn: Turn) -> None:
+        thread = turn.thread
+        if not turn.flush:
+            self.scheduler.advance(thread, turn.accesses, turn if turn.older or turn.waits else None)
+        elif self.scheduler.flush(thread, turn.flush):
             self.recorder.frame(Frame(thread, self.doing[thread], "flush", mappings=self._now()))
 
     def _finish(self) -> None:
@@ -362,6 +369,7 @@ class _SchedulePlayer:
             if question := self._question(operation):
                 self.waiting[number] = question
             machine.cpu = number  # no other thread runs until the next access
+            self.scheduler.begin()
             for function, numbers in machine.bind_operation(operation).entries:
                 answers.append(machine.entry_point(function)(*numbers))
             self._begin(number)
@@ -440,6 +448,7 @@ class _SchedulePlayer:
 
     def _barrier(self, name: str) -> None:
         self.scheduler.settle()
+        self.scheduler.barrier(name)
         self.playback.barriers.append((self.scheduler.current, len(self.playback.frames), name))
 
 

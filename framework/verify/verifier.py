@@ -124,7 +124,7 @@ class Verdicts(Document, frozen=True, kw_only=True):
 def _length(finding: Finding) -> tuple[int, int]:
     example = finding.counterexample
     assert example is not None
-    return sum(map(len, example.threads)), sum(count for _, count in example.turns)
+    return sum(map(len, example.threads)), sum(turn.accesses for turn in example.turns)
 
 
 @dataclass

@@ -57,7 +57,7 @@ class AttackJob(QObject):
         self._began = time.monotonic()
         self.job = self._desk.jobs.start(
             f"Verifying {attempt.policy}", attack, attempt.policy, tuple(self._desk.library.sound), attempt.seconds,
-            attempt.nbytes, attempt.attacks, attempt.tso, shlex.join(attempt.command()),
+            attempt.nbytes, attempt.attacks, attempt.model, shlex.join(attempt.command()),
         )  # fmt: skip
         self.job.reported.connect(self._on_report)
         self.job.answered.connect(self._answered)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from foliolab.gui.window.jobs import Say, Step
 
 if TYPE_CHECKING:
+    from foliolab.framework.verify.counterexample import MemoryModel
     from foliolab.framework.verify.verifier import Verification
 
 EVERY: Final = 0.15
@@ -16,8 +17,8 @@ EVERY: Final = 0.15
 
 
 def attack(
-    policy: str, files: Sequence[str], seconds: float, memory: int, attacks: Sequence[str], tso: bool, command: str,
-    say: Say,
+    policy: str, files: Sequence[str], seconds: float, memory: int, attacks: Sequence[str], model: MemoryModel,
+    command: str, say: Say,
 ) -> Verification:  # fmt: skip
     """Attack a policy, and keep the verdicts in the ledger.
 
@@ -26,7 +27,7 @@ def attack(
         files: policy files besides the installed plugins.
         seconds, memory: the budget of each attack; the memory in bytes.
         attacks: names of attacks.
-        tso: whether the explored attack models the store buffers of x86.
+        model: the memory model of the explored attack.
         command: the command line that repeats the attacks.
         say: called with every `Progress` (not more often than EVERY), every refutation, and `Step`s.
 
@@ -53,7 +54,7 @@ def attack(
         say(news)
 
     done = verifier.verify(
-        scheme, known.chosen(attacks, tso), Budget(seconds, memory), report, 1, command=command,
+        scheme, known.chosen(attacks, model), Budget(seconds, memory), report, 1, command=command,
         plugin=source if kind == "file" else "",
     )  # fmt: skip
     ledger.keep(done, scheme)

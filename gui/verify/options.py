@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from PySide6.QtCore import QSignalBlocker, Signal
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QPushButton, QWidget
 
+from foliolab.framework.verify.counterexample import MODELS, MemoryModel
 from foliolab.gui.verify.cards import ATTACKS
 from foliolab.gui.widgets.caller_box import CallerBox
 from foliolab.gui.window.building import column, label, named, primary
@@ -30,14 +31,14 @@ class Attempt:
         seconds: the time budget of each attack.
         memory: the memory budget of each attack, as on the command line, such as 1G.
         attacks: names of attacks.
-        tso: whether the explored attack models the store buffers of x86.
+        model: the memory model of the explored attack.
     """
 
     policy: str
     seconds: float = SECONDS
     memory: str = "1G"
     attacks: tuple[str, ...] = tuple(ATTACKS)
-    tso: bool = False
+    model: MemoryModel = "sc"
 
     @property
     def nbytes(self) -> int:
@@ -52,7 +53,7 @@ class Attempt:
             words += ["--memory", self.memory]
         if set(self.attacks) != set(ATTACKS):
             words += ["--attacks", ",".join(self.attacks)]
-        return [*words, *(["--tso"] if self.tso else [])]
+        return [*words, *(["--memory-model", self.model] if self.model != "sc" else [])]
 
 
 class Options(QWidget):
@@ -91,8 +92,10 @@ class Options(QWidget):
         self.attacks = {name: named(QCheckBox(name), name, tip) for name, tip in ATTACKS.items()}
         for box in self.attacks.values():
             box.setChecked(True)
-        self.tso = QCheckBox("store buffers (x86-TSO)")
-        self.tso.setToolTip("The explored attack models the store buffers of x86: plain stores become visible later")
+        self.model = named(QComboBox(), "Memory model of the explored attack", "What other threads see late")
+        for model, words in MODELS.items():
+            self.model.addItem(model, model)
+            self.model.setItemData(self.model.count() - 1, words, Qt.ItemDataRole.ToolTipRole)
         self.again = QCheckBox("verify again on save")
         self.again.setToolTip("Verify the new text of a policy file when it is saved")
         self.start, self.stop = primary("Verify"), QPushButton("Stop")
@@ -106,7 +109,8 @@ class Options(QWidget):
         form.addRow("&Caller", self.caller)
         form.addRow("&Budget", self.seconds)
         form.addRow("&Memory", self.memory)
-        boxes = (*self.attacks.values(), self.tso, self.again)
+        form.addRow("M&odel", self.model)
+        boxes = (*self.attacks.values(), self.again)
         column(form, label("Attacks", "heading"), *boxes, 1, self.start, self.stop, of=self)
         self.refill()
 
@@ -125,7 +129,7 @@ class Options(QWidget):
         attacks = tuple(name for name, box in self.attacks.items() if box.isChecked())
         return Attempt(
             self.policy.currentText().strip(), self.seconds.value(), MEMORIES[self.memory.currentText()], attacks,
-            self.tso.isChecked(),
+            self.model.currentData(),
         )  # fmt: skip
 
     def choose(self, policy: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 import msgspec
 
 from foliolab.framework.document import Name, Number, Positive
+from foliolab.framework.verify.counterexample import MemoryModel
 from foliolab.gui.verify.options import MEMORIES
 from foliolab.gui.window.session_file import Digest, Files, State
 
@@ -21,7 +22,8 @@ class VerifyState(State, frozen=True, kw_only=True):
     """The state.
 
     Attributes:
-        policy, seconds, memory, attacks, tso: see `Attempt`.
+        policy, seconds, memory, attacks, model: see `Attempt`.
+        tso: of sessions that were saved before there was a choice of models: whether it is tso.
         verdicts, example: digests of their files; empty for none.
         step: of the counterexample; -1 before the first.
         low, high: the steps of it that are shown; -1 and -1 for all.
@@ -31,6 +33,7 @@ class VerifyState(State, frozen=True, kw_only=True):
     seconds: Positive
     memory: Name
     attacks: Annotated[tuple[Name, ...], msgspec.Meta(max_length=16)]
+    model: MemoryModel = "sc"
     tso: bool = False
     verdicts: Digest = ""
     example: Digest = ""
@@ -55,7 +58,7 @@ class VerifyState(State, frozen=True, kw_only=True):
         sizes = {written: shown for shown, written in MEMORIES.items()}
         if self.memory in sizes:
             options.memory.setCurrentText(sizes[self.memory])
-        options.tso.setChecked(self.tso)
+        options.model.setCurrentIndex(options.model.findData("tso" if self.tso else self.model))
 
 
 class Shown(Protocol):
@@ -83,7 +86,7 @@ def state_of(workspace: Shown, files: Files) -> VerifyState:
         low, high = (-1, -1) if part.whole else (part.low, part.high)
     return VerifyState(
         policy=attempt.policy, seconds=attempt.seconds, memory=attempt.memory, attacks=attempt.attacks,
-        tso=attempt.tso, verdicts=verdicts, example=example, step=step,
+        model=attempt.model, verdicts=verdicts, example=example, step=step,
         low=low, high=high,
     )  # fmt: skip
 

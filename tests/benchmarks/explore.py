@@ -21,7 +21,8 @@ import spin
 from foliolab.framework.contract.policy import Policy
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.operation import Operation
-from foliolab.framework.verify.explored.exploration import Explorer, Options, explore
+from foliolab.framework.verify.explored.exploration import Explorer, explore
+from foliolab.framework.verify.explored.options import Options
 from foliolab.framework.verify.explored.result import Exploration
 from foliolab.framework.verify.explored.world import World
 from foliolab.policies import mm_id, no_page_mapcount, page_mapcount

@@ -139,7 +139,7 @@ def test_the_explored_attack_finds_a_wrong_caller(name: str) -> None:
         found = explore(scheme, program.shape, program.setup, program.threads)
         broken = [one for one in found.broken if one.violation.law == law]
         if broken:
-            refuted = counterexample(found, broken[0], "explored", tso=False)
+            refuted = counterexample(found, broken[0], "explored", "sc")
             assert refuted is not None and refuted.policy == f"mm-id+{name}"
             assert confirm(refuted, FOUND.policy(refuted.policy))
             assert not play(refuted, MM_ID).violations

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from foliolab.framework.contract.policy import Scheme
-from foliolab.framework.verify.explored.exploration import Explorer, Options
+from foliolab.framework.verify.explored.exploration import Explorer
+from foliolab.framework.verify.explored.options import Options
 from foliolab.framework.verify.explored.programs import Program
 from foliolab.framework.verify.explored.world import World
 

@@ -190,7 +190,7 @@ def test_store_buffers_are_left_to_the_memory_model() -> None:
     """A store that waits in a buffer stands where its thread does it; no line is a flush."""
     one = timeline("mm-id", UNMAPS, "0*12 1*4 0*900 1*900", memory_model="tso")
     text = litmus(one, "foliolab step file.json")
-    assert "flush" not in text
+    assert "flush" not in text and "Found under tso: x86-TSO" in text
     Herd(text)
 
 

@@ -15,13 +15,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent / "explored"))
 sys.path.insert(0, str(Path(__file__).parent))
 import broken
+import weak_policies
 from mutants import KINDS, Fault, planted
 from racing_faults import ORDERS, RACING
 
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.verify.attack import Budget, Progress
 from foliolab.framework.verify.attacks import chosen
-from foliolab.framework.verify.counterexample import Counterexample
+from foliolab.framework.verify.counterexample import Counterexample, MemoryModel
 from foliolab.framework.verify.finding import Finding
 from foliolab.framework.verify.playback import confirm
 from foliolab.framework.verify.verifier import verify
@@ -40,14 +41,14 @@ class Mutant:
         kind: where it lies, such as "PMD races".
         wrong: the policy with it, or under the caller with it.
         right: the same without it.
-        tso: whether it needs store buffers.
+        model: the memory model that it needs.
     """
 
     name: str
     kind: str
     wrong: Scheme
     right: Scheme
-    tso: bool = False
+    model: MemoryModel = "sc"
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,10 @@ def catalogue() -> Iterator[Mutant]:
     yield from (_of_fault(kind, fault) for kind, fault in faults)
     right = broken.PETERSON.with_parameters()
     for policy in ORDERS:
-        yield Mutant(policy.name, "memory order", policy.with_parameters(), right, tso=True)
+        yield Mutant(policy.name, "memory order", policy.with_parameters(), right, "tso")
+    ordered = weak_policies.SOUND.with_parameters()
+    for policy in weak_policies.UNORDERED:
+        yield Mutant(policy.name, "memory order", policy.with_parameters(), ordered, "armv8")
     scheme = mm_id.POLICY.with_parameters()
     for caller in CALLERS:
         if caller.name not in RIGHT_CALLERS:
@@ -95,7 +99,7 @@ def refute(mutant: Mutant, seconds: float) -> Refuted | None:
             found.append((example, time.monotonic() - began))
             raise KeyboardInterrupt
 
-    verify(mutant.wrong, chosen(tso=mutant.tso, calls=bool(mutant.wrong.caller)), Budget(seconds), tell)
+    verify(mutant.wrong, chosen(model=mutant.model, calls=bool(mutant.wrong.caller)), Budget(seconds), tell)
     if not found:
         return None
     example, after = found[0]
@@ -103,8 +107,8 @@ def refute(mutant: Mutant, seconds: float) -> Refuted | None:
 
 
 def _shared(example: Counterexample, mutant: Mutant) -> bool:
-    """Whether the right text breaks the law, too. Not asked with store buffers: it has one step more."""
-    return not (mutant.tso and example.attack == "explored") and confirm(example, mutant.right)
+    """Whether the right text breaks the law, too."""
+    return confirm(example, mutant.right)
 
 
 def _processor() -> float:

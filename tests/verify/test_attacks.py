@@ -7,6 +7,7 @@ import pytest
 from foliolab.framework.errors import UsageError
 from foliolab.framework.verify import attacks
 from foliolab.framework.verify.attack import Budget
+from foliolab.framework.verify.counterexample import MemoryModel
 from foliolab.framework.verify.verifier import verify
 from foliolab.policies import mm_id
 
@@ -17,12 +18,12 @@ def test_all_of_them_without_a_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "tso", "said"),
-    [(["rand"], False, "did you mean random"), (["random"] * 2, False, "twice"), (["random"], True, "add explored")],
+    ("names", "model", "said"),
+    [(["rand"], "sc", "did you mean random"), (["random"] * 2, "sc", "twice"), (["random"], "armv8", "add explored")],
 )
-def test_what_is_refused(names: list[str], tso: bool, said: str) -> None:
+def test_what_is_refused(names: list[str], model: MemoryModel, said: str) -> None:
     with pytest.raises(UsageError) as refused:
-        attacks.chosen(names, tso)
+        attacks.chosen(names, model)
     assert said in str(refused.value)
 
 

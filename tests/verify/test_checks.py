@@ -20,7 +20,8 @@ from foliolab.framework.run.cases import Case
 from foliolab.framework.run.count import count
 from foliolab.framework.verify import attacks
 from foliolab.framework.verify.attack import Budget, Progress
-from foliolab.framework.verify.explored.exploration import Explorer, Options
+from foliolab.framework.verify.explored.exploration import Explorer
+from foliolab.framework.verify.explored.options import Options
 from foliolab.framework.verify.explored.programs import programs
 from foliolab.framework.verify.explored.world import World
 from foliolab.framework.verify.finding import OWED, Finding

@@ -13,7 +13,7 @@ from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.operation import OPERATIONS, Operation
 from foliolab.framework.errors import ModelError, ResultFileError, UsageError
-from foliolab.framework.verify.counterexample import FLUSH, Counterexample, schedule_text
+from foliolab.framework.verify.counterexample import Counterexample, Turn, schedule_text
 from foliolab.framework.verify.playback import confirm, play
 from foliolab.policies import estimated_sharers, mm_id
 
@@ -115,12 +115,15 @@ def test_a_damaged_file_is_refused_with_the_reason(tmp_path: Path) -> None:
 
 
 def test_a_schedule_is_merged_and_read_back() -> None:
-    turns = [(0, 3), (0, 2), (1, 1), (1, FLUSH), (0, 4)]
+    turns = [Turn(0, 3), Turn(0, 2), Turn(1, 1), Turn(1, flush=1), Turn(0, 4)]
     assert schedule_text(turns) == "0*5 1*1 1! 0*4"
-    assert example(schedule=schedule_text(turns)).turns == [(0, 5), (1, 1), (1, FLUSH), (0, 4)]
+    assert example(schedule=schedule_text(turns)).turns == [Turn(0, 5), Turn(1, 1), Turn(1, flush=1), Turn(0, 4)]
+    late = [Turn(0, 1, older=2), Turn(1, 1, waits=True), Turn(1, 2), Turn(1, flush=2)]
+    assert schedule_text(late) == "0?2 1+ 1*2 1!2"
+    assert example(schedule=schedule_text(late), memory_model="armv8").turns == late
 
 
-@pytest.mark.parametrize("schedule", ["2*1", "0*x", "zero", "0*-1", "*"])
+@pytest.mark.parametrize("schedule", ["2*1", "0*x", "zero", "0*-1", "*", "0?", "0?0", "0!0", "0+1", "0?1+"])
 def test_a_schedule_that_is_none_is_said(schedule: str) -> None:
     with pytest.raises(UsageError, match="is not a turn of one of the 2 threads"):
         _ = example(schedule=schedule).turns

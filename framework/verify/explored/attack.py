@@ -12,6 +12,7 @@ from typing import Final
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.callers import changed_operations
 from foliolab.framework.verify.attack import Budget, Tell
+from foliolab.framework.verify.counterexample import MemoryModel
 from foliolab.framework.verify.explored.coverage import Coverage
 from foliolab.framework.verify.explored.crew import Crew
 from foliolab.framework.verify.explored.derived import pairs, triples
@@ -35,7 +36,7 @@ class Explored:
     """Explores the interleavings of a few threads on one folio (see `Attack`).
 
     Args:
-        tso: let plain stores wait in store buffers (x86-TSO).
+        model: the memory model: sc, tso or armv8.
         preemptions: bounds on preemptions that are tried in turn for a program that is too large.
         schedules: random schedules for each such program.
         program: the only program to explore; None for the listed and the derived ones.
@@ -47,12 +48,12 @@ class Explored:
 
     def __init__(
         self,
-        tso: bool = False,
+        model: MemoryModel = "sc",
         preemptions: tuple[int, ...] = (1, 2, 3),
         schedules: int = SCHEDULES,
         program: Program | None = None,
     ) -> None:
-        self.tso = tso
+        self.model: MemoryModel = model
         self.preemptions = preemptions
         self.schedules = schedules
         self.program = program
@@ -60,7 +61,7 @@ class Explored:
     def run(self, scheme: Scheme, budget: Budget, tell: Tell) -> list[Finding]:
         from foliolab.framework.verify.explored.exploration import uncollected
 
-        means = Means(self.name, self.tso, self.compiled, self.preemptions, self.schedules)
+        means = Means(self.name, self.model, self.compiled, self.preemptions, self.schedules)
         listed, two, three = tuple(_listed(scheme)), pairs(scheme), triples(scheme)
         if self.program is not None:
             listed, two, three = (self.program,), (), ()

@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from foliolab.framework.verify.explored import nodes, persistent, sleeping, stepping
+from foliolab.framework.verify.explored import (
+    nodes,
+    persistent,
+    sleeping,
+    state_table,
+    stepping,
+    weak_memory,
+    write_logs,
+)
 from foliolab.framework.verify.explored import steps as s
 
 CONTROLS: Final = 27
@@ -37,7 +45,7 @@ TOO_WIDE: Final = 32
 SHARED_REUSE: Final = 64
 CLAIMED_REUSE: Final = 128
 """Kinds of violations, beside the link flags EXCLUSIVE, LOST and FAULT."""
-PARENT_SHIFT: Final = 4
+PARENT_SHIFT: Final = 8
 EXPANDED_SHIFT: Final = 52
 SLEEP_SHIFT: Final = 56
 EVERYONE: Final = 0xF
@@ -49,47 +57,6 @@ next such state."""
 SECOND: Final = 4
 """The first bit of the second of two masks of threads."""
 _ROOM: Final = 8
-
-
-def hashed(state: Any, at: int, width: int) -> int:
-    """The hash of a state."""
-    found = 0x1B873593
-    for i in range(width):
-        found = (found ^ state[at, i]) * 0x2545F4914F6CDD1D
-        found ^= found >> 29 & 0x7FFFFFFFF
-    return found
-
-
-def insert(state: Any, table: Any, at: int, width: int) -> int:
-    """Put the state in row `at` into the hash table; return the row of the same state, or -1 if it is new."""
-    code = hashed(state, at, width)
-    last = table.size - 1
-    tag = code >> 40 & 0x7FFFFF
-    slot = code & last
-    while table[slot] != 0:
-        if table[slot] >> 40 == tag:
-            other: int = (table[slot] & stepping.NODE_MASK) - 1
-            i = 0
-            while i < width and state[other, i] == state[at, i]:
-                i += 1
-            if i == width:
-                return other
-        slot = (slot + 1) & last
-    table[slot] = tag << 40 | (at + 1)
-    return -1
-
-
-def rehash(state: Any, table: Any, first: int, count: int) -> int:
-    """Put the states of rows `first` to `count` - 1, all different, into an empty part of the hash table."""
-    width = state.shape[1]
-    last = table.size - 1
-    for at in range(first, count):
-        code = hashed(state, at, width)
-        slot = code & last
-        while table[slot] != 0:
-            slot = (slot + 1) & last
-        table[slot] = (code >> 40 & 0x7FFFFF) << 40 | (at + 1)
-    return 0
 
 
 def arrange(row: Any, at: int, words: int, same: Any, mask: int) -> int:
@@ -122,8 +89,13 @@ def is_over(row: Any, at: int, words: int, threads: int, node: Any) -> bool:
     return True
 
 
+def is_deadlock(row: Any, at: int, words: int, threads: int, depth: int, node: Any) -> bool:
+    """Whether a state without a successor is a deadlock."""
+    return not is_over(row, at, words, threads, node) and not weak_memory.is_vain(row, at, words, threads, depth)
+
+
 def is_quiescent(row: Any, at: int, words: int, threads: int, node: Any) -> bool:
-    """Whether every thread is between two operations and all store buffers are empty."""
+    """Whether every thread is between two operations, and all store buffers and logs of writes are empty."""
     for t in range(words, words + threads):
         if node[row[at, t] & stepping.NODE_MASK, nodes.WHAT] >> nodes.BETWEEN_AT & 1 == 0:
             return False
@@ -170,7 +142,9 @@ def note(broken: Any, ctl: Any, kind: int, at: int, turn: int, link: int) -> Non
         ctl[BROKEN] = k + 1
 
 
-def preemption(row: Any, at: int, scratch: int, words: int, threads: int, depth: int, tables: Any, turn: int) -> int:
+def preemption(
+    row: Any, at: int, scratch: int, words: int, threads: int, depth: int, tables: Any, masks: Any, turn: int
+) -> int:  # fmt: skip
     """The column of the preemption bound after a turn: the thread and, above, the number of preemptions so far.
 
     A switch counts as a preemption only if the previous thread is inside an operation and could go on.
@@ -180,38 +154,50 @@ def preemption(row: Any, at: int, scratch: int, words: int, threads: int, depth:
     current = (was & 0xFF) - 1
     used = was >> 8
     if current >= 0 and current != turn:
-        for i in range(row.shape[1]):
-            row[scratch, i] = row[at, i]
+        copy(row, at, scratch)
         n = row[at, words + current] & stepping.NODE_MASK
         between = node[n, nodes.WHAT] >> nodes.BETWEEN_AT & 1
-        buffer = words + threads + 1 + 2 * depth * current
-        if between == 0 and stepping.do_step(row, scratch, buffer, depth, node, waits, n, out) != stepping.BLOCKED:
+        could = do_step(
+            row, scratch, (words, threads, depth, 0), node, waits, masks, n, current, weak_memory.NEWEST, out
+        )
+        if between == 0 and could != stepping.BLOCKED:
             used += 1
     return used << 8 | (turn + 1)
 
 
+def do_step(
+    row: Any, at: int, shape: tuple[int, int, int, int], node: Any, waits: Any, masks: Any, n: int, thread: int,
+    choice: int, out: Any,
+) -> int:  # fmt: skip
+    """Do the step of node `n` of a thread under the memory model that the state is made for; see `stepping.do_step`."""
+    words, threads, depth, _ = shape
+    if row.shape[1] > write_logs.log_start(words, threads, depth):
+        return weak_memory.do_step(row, at, words, threads, depth, node, waits, masks, n, thread, choice, out)
+    return stepping.do_step(row, at, words + threads + 1 + 2 * depth * thread, depth, node, waits, n, out)
+
+
 def step_of(
-    state: Any, tables: Any, broken: Any, ctl: Any, shape: tuple[int, int, int, int], turn: int, forced: bool
+    state: Any, tables: Any, masks: Any, broken: Any, ctl: Any, shape: tuple[int, int, int, int], turn: int,
+    choice: int, forced: bool,
 ) -> int:  # fmt: skip
     """Let a thread do its next step in the first free row; the link of the step, or why there is none.
 
     Args:
         tables, shape: see `successor`.
+        choice: see `weak_memory.do_step`.
         forced: whether the step is not done if its link has flags.
 
     Returns:
         BLOCKED, with the row as it was; or UNKNOWN, if the link is missing.
     """
     node, links, waits, out = tables
-    words, threads, depth, _ = shape
     free = ctl[COUNT]
-    n = state[free, words + turn] & stepping.NODE_MASK
+    n = state[free, shape[0] + turn] & stepping.NODE_MASK
     column = node[n, nodes.COLUMN]
     word = state[free, column]
-    buffer = words + threads + 1 + 2 * depth * turn
-    could = stepping.do_step(state, free, buffer, depth, node, waits, n, out)
+    could = do_step(state, free, shape, node, waits, masks, n, turn, choice, out)
     if could == stepping.OVERFLOW:
-        note(broken, ctl, TOO_WIDE, ctl[POSITION], turn, 0)
+        note(broken, ctl, TOO_WIDE, ctl[POSITION], weak_memory.turn_of(turn, choice, shape), 0)
         ctl[ENABLED] = 1  # the path ends here, but not because threads wait
     if could != 0:
         return stepping.BLOCKED
@@ -226,9 +212,13 @@ def step_of(
     return link
 
 
-def arrive(state: Any, tables: Any, broken: Any, ctl: Any, words: int, threads: int, turn: int, link: int) -> None:
+def arrive(
+    state: Any, tables: Any, masks: Any, broken: Any, ctl: Any, shape: tuple[int, int, int, int], turn: int,
+    choice: int, link: int,
+) -> None:  # fmt: skip
     """Move a thread along the link of its step in the first free row, and note what the step breaks."""
     node, links = tables[0], tables[1]
+    words, threads, depth, _ = shape
     free = ctl[COUNT]
     before = state[free, words + turn]
     truth = stepping.truth_of(state, free, words, threads, node, ctl)
@@ -236,7 +226,31 @@ def arrive(state: Any, tables: Any, broken: Any, ctl: Any, words: int, threads: 
     if links[link, nodes.FLAGS] != 0:
         kind = broken_by(state, free, words, threads, node, before, truth, ctl, links[link, nodes.FLAGS])
         if kind != 0:
-            note(broken, ctl, kind, ctl[POSITION], turn, link)
+            note(broken, ctl, kind, ctl[POSITION], weak_memory.turn_of(turn, choice, shape), link)
+    if state.shape[1] > write_logs.log_start(words, threads, depth):
+        write_logs.begin(state, free, words, threads, depth, node, masks[1], turn)
+
+
+def flush(
+    state: Any, at: int, shape: tuple[int, int, int, int], tables: Any, masks: Any, broken: Any, ctl: Any, turn: int
+) -> int:  # fmt: skip
+    """Let a waiting store take effect in the state in row `at`; 0 or BLOCKED. `turn`: see `successor`."""
+    words, threads, depth, _ = shape
+    thread = turn % threads
+    if state.shape[1] == write_logs.log_start(words, threads, depth):
+        done = stepping.flush(state, at, words + threads + 1 + 2 * depth * thread, depth)
+        return 0 if done else stepping.BLOCKED
+    could = weak_memory.flush(state, at, words, threads, depth, tables[0], masks, thread, turn // threads - 1)
+    if could == stepping.OVERFLOW:
+        note(broken, ctl, TOO_WIDE, ctl[POSITION], turn, 0)
+        ctl[ENABLED] = 1
+    return 0 if could == 0 else stepping.BLOCKED
+
+
+def copy(state: Any, at: int, to: int) -> None:
+    """Copy a state into another row."""
+    for i in range(state.shape[1]):
+        state[to, i] = state[at, i]
 
 
 def successor(
@@ -252,7 +266,8 @@ def successor(
         tables: nodes, links, waits, and an array for the result of a step.
         masks: own, future and locks, see `Footprints`.
         shape: shared words, threads, depth of store buffers, preemption bound (below 0: none).
-        turn: a thread, or, from `threads` on, a store buffer to flush.
+        turn: a thread; or, from `threads` on, a store buffer, whose oldest store takes effect. With a log of writes:
+            then one for each waiting store of each thread, and one for each other choice of a thread's step.
 
     Returns:
         0, BLOCKED (no successor), UNKNOWN (the thread's next link is missing), or COVERED.
@@ -261,19 +276,21 @@ def successor(
     words, threads, depth, bound = shape
     at, free = ctl[POSITION], ctl[COUNT]
     whose = turn % threads
-    current = 0
+    current, choice = 0, weak_memory.choice_of(state, at, words, threads, depth, node, turn)
+    if choice == stepping.BLOCKED:
+        return stepping.BLOCKED
     ctl[NEXT], out[1] = -1, 1
     ctl[NEXT_ASLEEP] = 0
     if bound >= 0:
-        current = preemption(state, at, free, words, threads, depth, (node, waits, out), whose)
+        current = preemption(state, at, free, words, threads, depth, (node, waits, out), masks, whose)
         if current >> 8 > bound:
             return stepping.BLOCKED
-    for i in range(state.shape[1]):
-        state[free, i] = state[at, i]
+    copy(state, at, free)
     if bound >= 0:
         state[free, words + threads] = current
-    if turn >= threads:
-        return 0 if stepping.flush(state, free, words + threads + 1 + 2 * depth * whose, depth) else stepping.BLOCKED
+    if turn >= threads and choice == 0:
+        return flush(state, free, shape, tables, masks, broken, ctl, turn)
+    turn = whose
     noted, steps, others = ctl[BROKEN], 0, 0
     asleep = ctl[ASLEEP]
     while others == 0:
@@ -281,7 +298,7 @@ def successor(
         still = sleeping.behind(state, free, words, threads, node, masks, turn, asleep)
         if still == sleeping.COVERED:
             return sleeping.COVERED
-        link = step_of(state, tables, broken, ctl, shape, turn, steps > 0)
+        link = step_of(state, tables, masks, broken, ctl, shape, turn, choice, steps > 0)
         if link == stepping.UNKNOWN or (link < 0 and steps == 0):
             return link
         if link < 0:
@@ -290,7 +307,7 @@ def successor(
             out[2 * steps + 2], out[2 * steps + 3] = turn, out[0]
         steps += 1
         asleep = still
-        arrive(state, tables, broken, ctl, words, threads, turn, link)
+        arrive(state, tables, masks, broken, ctl, shape, turn, choice, link)
         if ctl[REDUCES] == 0 or threads == 1 or noted != ctl[BROKEN]:
             break
         ctl[NEXT] = persistent.persistent(state, free, words, threads, node, waits, masks, turn)
@@ -307,7 +324,7 @@ def keep(
 ) -> None:  # fmt: skip
     """Keep the state that a turn leads to if it is new; else wake up what sleeps there, but not here."""
     free = ctl[COUNT]
-    known = insert(state, table, free, state.shape[1])
+    known = state_table.insert(state, table, free, state.shape[1])
     if known >= 0:
         wake(parent, again, ctl, known)
         return
@@ -398,7 +415,7 @@ def search(  # noqa: PLR0913  (native code takes arrays one by one)
         why the search returns (see FINISHED).
     """
     threads = same.size
-    turns = 2 * threads if depth else threads
+    turns = weak_memory.turns(state.shape[1], words, threads, depth)
     tables, masks = (node, links, waits, out), (own, future, locks)
     while ctl[BUSY] or ctl[AGAIN] or ctl[FRONT] < ctl[COUNT]:
         if ctl[BUSY] == 0:
@@ -424,7 +441,7 @@ def search(  # noqa: PLR0913  (native code takes arrays one by one)
                     keep(state, table, parent, again, quiescent, node, ctl, words, threads, turn)
                 if ctl[REDUCES] > 1:
                     ctl[ASLEEP] |= 1 << turn
-        if ctl[ENABLED] == 0 and not is_over(state, ctl[POSITION], words, threads, node):
+        if ctl[ENABLED] == 0 and is_deadlock(state, ctl[POSITION], words, threads, depth, node):
             note(broken, ctl, DEADLOCK, ctl[POSITION], 0, 0)
         ctl[TURN] = ctl[BUSY] = 0
     return FINISHED

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.verify.attack import Budget, Progress, Tell
 from foliolab.framework.verify.explored.derived import Derived
+from foliolab.framework.verify.explored.options import BUFFER, LOG
 from foliolab.framework.verify.explored.programs import Program
 from foliolab.framework.verify.explored.search import Ended, Means, Outcome, Suspicion
 from foliolab.framework.verify.finding import OWED, Finding, PairCoverage, Verdict
@@ -111,6 +112,7 @@ class Coverage:
         whole = sum(ended == "complete" for family in self.ended.values() for ended in family.values())
         reached = whole > self.cut and not self.failure
         short = _programs(whole) + (f", {len(self.parts)} in part" if self.parts else "")
+        short += f" under {self.means.model}" if self.means.model != "sc" else ""
         suspicions = {one.claim: one.message for one in reversed(self.unconfirmed)}
         found = [replace(one, pairs=pairs) if one.claim == OWED else one for one in self.refuted.values()]
         for claim in sorted(claims(self.scheme) - self.refuted_claims):
@@ -168,8 +170,11 @@ class Coverage:
 
     def _reductions(self) -> Iterator[str]:
         """What was assumed, left out or not confirmed."""
-        if self.means.tso:
-            yield "store buffers of 4 stores (x86-TSO), page-table entries behind them"
+        if self.means.model == "tso":
+            yield f"store buffers of {BUFFER} stores (x86-TSO), page-table entries behind them"
+        if self.means.model == "armv8":
+            yield f"Armv8: in the policy's text loads may be early (by {LOG} writes), stores late ({BUFFER} of them)"
+            yield "no load is late: behind a later store of its thread"
         if self.interchangeable:
             yield f"in {self.interchangeable} of them threads that do the same were taken for one another"
         if self.unjudged:

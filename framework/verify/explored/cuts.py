@@ -13,13 +13,16 @@ from typing import Final
 
 import numpy as np
 
-from foliolab.framework.verify.explored.exploration import Explorer, Options
+from foliolab.framework.verify.explored.exploration import Explorer
+from foliolab.framework.verify.explored.options import Options
 from foliolab.framework.verify.explored.symmetry import thread_classes
 from foliolab.framework.verify.explored.walker import LONGEST, Walker
 from foliolab.framework.verify.explored.world import World
 
 LONG: Final = 200
 """Steps of all threads together up to which an exhaustive search is tried at once."""
+LAST: Final = -2
+"""The priority of what is done only if nothing else can be."""
 MOST: Final = 32
 """Steps of a thread at which it is cut."""
 
@@ -61,8 +64,12 @@ class Cuts(Walker):
                     yield 0, at
 
     def _order(self, threads: list[int]) -> None:
-        """Let the first thread run as long as it can, then the second, and so on; store buffers are flushed at once."""
+        """Let the first thread run as long as it can, then the second, and so on.
+
+        Store buffers are flushed at once, and no load is early.
+        """
         self.priority[:] = 2 * len(threads)
+        self.priority[len(threads) * (1 + self.depth) :] = LAST
         for place, thread in enumerate(threads):
             self.priority[thread] = len(threads) - place
 

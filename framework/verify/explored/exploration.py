@@ -12,7 +12,7 @@ import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -26,8 +26,10 @@ from foliolab.framework.errors import FolioLabError
 from foliolab.framework.verify.explored import breadth_first as f
 from foliolab.framework.verify.explored.footprints import Footprints
 from foliolab.framework.verify.explored.judge import Judge
+from foliolab.framework.verify.explored.lateness import Lateness
 from foliolab.framework.verify.explored.native import native
 from foliolab.framework.verify.explored.nodes import CHILD, EXCLUSIVE, FAULT, FLAGS, LOST, WHAT, Nodes, Table
+from foliolab.framework.verify.explored.options import BUFFER, LOG, Options
 from foliolab.framework.verify.explored.primitives import Text, text_of
 from foliolab.framework.verify.explored.result import Broken, Exploration, PathStep
 from foliolab.framework.verify.explored.sharing import Reclassified, Sharing
@@ -42,8 +44,6 @@ QUOTA: Final = 200_000
 """Transitions between two checks of the time."""
 PATIENCE: Final = 0.2
 """Seconds between two such checks, at most."""
-BUFFER: Final = 4
-"""Capacity of a store buffer (TSO)."""
 FIRST_TABLE: Final = 1 << 14
 """Initial size of the hash table of states."""
 PIECE: Final = 1 << 20
@@ -53,34 +53,6 @@ LONGEST: Final = 1 << 15
 MOST_JUDGED: Final = 4000
 """Quiescent states that are judged, at most; final states always are."""
 _NO_MASKS: Final = np.zeros((1, 3), np.int64)
-
-
-@dataclass(frozen=True)
-class Options:
-    """Options of a search.
-
-    Args:
-        tso: whether plain stores wait in store buffers (x86-TSO).
-        bound: on preemptions; below 0 for none.
-        symmetry: whether symmetry reduction is used where it applies.
-        reduction: whether partial-order reduction is used where it applies: without store buffers and a bound. It loses
-            no violation, but the path to one may be longer than necessary.
-        sleep_sets: whether it has sleep sets beside persistent sets.
-        memory: bytes for states.
-        keep_on: continue after a violation.
-        ignore: laws whose violations are ignored.
-        compiled: whether the compiled C text of the policy runs, in place of the translation.
-    """
-
-    tso: bool = False
-    bound: int = -1
-    symmetry: bool = True
-    reduction: bool = False
-    sleep_sets: bool = True
-    memory: int = 1 << 30
-    keep_on: bool = False
-    ignore: frozenset[str] = frozenset()
-    compiled: bool = False
 
 
 KeepGoing = Callable[[Exploration], bool]
@@ -153,9 +125,13 @@ class Explorer:
         self.nodes = Nodes()
         self.same: NDArray[np.int64] = np.zeros(0, np.int64)
         self.tries: list[Trie] = []
-        self.symmetric = options.symmetry and not options.tso and options.bound < 0
-        self.reduces = options.reduction and not options.tso and options.bound < 0
-        self.depth = BUFFER if options.tso else 0
+        plain = options.model == "sc" and options.bound < 0
+        self.symmetric = options.symmetry and plain
+        self.reduces = options.reduction and plain
+        self.late = options.model == "armv8"
+        self.footprints: Footprints | None = None
+        self.lateness: Lateness | None = None
+        self.depth = 0 if options.model == "sc" else BUFFER
 
     def run(self, keep_going: KeepGoing) -> Exploration:
         """Search; start anew if a word proves to be shared, or threads not to be interchangeable."""
@@ -167,7 +143,8 @@ class Explorer:
                 while True:
                     self._begin()
                     self._search(keep_going)
-                    if not self.reduces or not self.found.complete or self.footprints.grow():
+                    assumed = self.footprints or self.lateness
+                    if assumed is None or not self.found.complete or assumed.grow():
                         return self.found
             except Reclassified:
                 self.before = None
@@ -181,7 +158,7 @@ class Explorer:
         """Run each thread alone, to find the words that threads share."""
         self.sharing.surveying = True
         for thread_class in thread_classes(self.world, False):
-            Trie(self.world, thread_class, self.text, self.sharing, Nodes(), self.options.tso).root([])
+            Trie(self.world, thread_class, self.text, self.sharing, Nodes(), self.options.model).root([])
         self.sharing.settle()
 
     def _prepare(self) -> None:
@@ -198,6 +175,7 @@ class Explorer:
         self.judge = Judge(world, self.sharing, self.tries)
         threads = len(world.programs)
         width = len(live) + threads + 1 + 2 * self.depth * threads
+        width += 2 * LOG * threads if self.options.model == "armv8" else 0
         self.rows = max(self.options.memory // (8 * width + 16 + 32), 64)
         self.state: Table = np.zeros((self.rows, width), np.int64)
         self.state[0, : len(live)] = live
@@ -209,7 +187,9 @@ class Explorer:
         self.out = np.zeros(2, np.int64)
         count = world.references
         self.counted = self.words.index(count >> 3) << 8 | 8 * (count & 7) if count >> 3 in self.words else -1
-        self.masks = _NO_MASKS, _NO_MASKS, _NO_MASKS
+        self.masks = _NO_MASKS, _NO_MASKS, _NO_MASKS[:0]
+        if self.late:
+            self.lateness = Lateness(self.nodes)
         if self.reduces:
             faults = any(one.name == "write" for thread in world.operations for one in thread)
             tables = frozenset(at for at, word in enumerate(self.words) if world.of_several(word))
@@ -229,8 +209,7 @@ class Explorer:
         self.ctl[f.REFERENCES] = self.counted
         self.parent[0] = f.EVERYONE << f.EXPANDED_SHIFT
         self._hash(FIRST_TABLE, lambda _: True)
-        if self.reduces:
-            self._look_ahead()
+        self._look_ahead()
 
     def _tables(self) -> list[int]:
         """The page tables of MMs that several threads use, as `stepping.mapped_by_several` reads them."""
@@ -249,7 +228,7 @@ class Explorer:
         self.nodes = Nodes()
         classes = thread_classes(world, self.symmetric)
         self.found.symmetric = self.symmetric and len(classes) < len(world.programs)
-        made = [Trie(world, one, self.text, self.sharing, self.nodes, self.options.tso) for one in classes]
+        made = [Trie(world, one, self.text, self.sharing, self.nodes, self.options.model) for one in classes]
         number = {t: i for i, thread_class in enumerate(classes) for t in (thread_class.thread, *thread_class.others)}
         self.same = np.array([number[t] for t in range(len(world.programs))], np.int64)
         self.tries = [made[i] for i in self.same]
@@ -313,13 +292,14 @@ class Explorer:
     def _extend(self, node: int, answer: int) -> None:
         live = self.state[self.ctl[f.COUNT], : len(self.words)].tolist()
         self.tries[int(self.ctl[f.WANTED_TURN])].extend(node, answer, live)
-        if self.reduces:
-            self._look_ahead()
+        self._look_ahead()
 
     def _look_ahead(self) -> None:
-        """Find the footprints of new nodes."""
-        self.footprints.extend()
-        self.masks = self.footprints.own, self.footprints.future, self.footprints.locks
+        """Find what the threads may do after new nodes, if the search makes use of it."""
+        ahead = self.footprints or self.lateness
+        if ahead is not None:
+            ahead.extend()
+            self.masks = ahead.own, ahead.future, ahead.locks
 
     def _take_notes(self) -> None:
         """Take the notes of the compiled search."""
@@ -384,13 +364,14 @@ class Explorer:
         thread = order[turn % len(order)]
         found = self._violations(kind, f"thread {thread}")
         if kind & FAULT:
-            why = self.tries[turn].faults[int(self.nodes.links[link, CHILD])]
+            why = self.tries[turn % len(order)].faults[int(self.nodes.links[link, CHILD])]
             if isinstance(why, FolioLabError):
                 raise why
             found.append(why)
         if kind & (FAULT | f.TOO_WIDE) and all(one.law in self.options.ignore for one in found):
             self.found.cut += 1
-        path = [*path, PathStep(thread, turn >= len(self.same), -1 if kind == f.TOO_WIDE else link)]
+        last = self._path_step(turn, -1 if kind == f.TOO_WIDE else link)
+        path = [*path, replace(last, thread=thread)]
         return [Broken(one, path, thread) for one in found if one.law not in self.options.ignore]
 
     def _violations(self, kind: int, who: str) -> list[Violation]:
@@ -422,7 +403,8 @@ class Explorer:
         steps = []
         for before, turn in reversed(chain):
             for one, link in self._turns(before, turn):
-                steps.append(PathStep(order[one % threads], one >= threads, link))
+                step = self._path_step(one, link)
+                steps.append(replace(step, thread=order[step.thread]))
             if self.found.symmetric:
                 order = self._rearranged(order)
         return steps, order
@@ -442,15 +424,22 @@ class Explorer:
             scratch, nodes.table, nodes.links, nodes.waits, self.broken.copy(), self.same, ctl, out, *self.masks, words,
             self.depth, turn,
         )  # fmt: skip
-        if turn >= threads:
+        if self._path_step(turn, -1).flush:
             return [(turn, -1)]
         columns = [value & NODE_MASK for value in scratch[0, words : words + threads].tolist()]
         found = []
         for thread, answer in out[2 : 2 + 2 * int(out[1])].reshape(-1, 2).tolist():
             link = int(find_link(nodes.table, nodes.links, columns[thread], answer))
             columns[thread] = int(nodes.links[link, CHILD])
-            found.append((thread, link))
+            found.append((thread if turn < threads else turn, link))
         return found
+
+    def _path_step(self, turn: int, link: int) -> PathStep:
+        """A turn as `breadth_first.successor` numbers them; its thread is the number of a column."""
+        kind, thread = divmod(turn, len(self.same))
+        if 1 <= kind <= (self.depth if self.options.model == "armv8" else 1):
+            return PathStep(thread, flush=kind)
+        return PathStep(thread, link=link, choice=max(kind - self.depth, 0) if kind else 0)
 
     def _rearranged(self, order: list[int]) -> list[int]:
         """The threads in the order of the columns after `breadth_first.arrange`."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from foliolab.framework.verify.explored.dependency import Field
+from foliolab.framework.verify.explored.order import NOTHING, Unordered
+
 
 @dataclass(frozen=True)
 class Boundary:
@@ -17,7 +20,7 @@ class Boundary:
         held: references that the thread holds for certain.
         taken: page frames taken from its reserve.
         freed: blocks that it has freed: (frame, order).
-        stored: whether a store of the thread may still wait in its store buffer.
+        unordered: what no barrier has ordered yet.
     """
 
     call: int
@@ -26,7 +29,7 @@ class Boundary:
     held: int = 0
     taken: int = 0
     freed: tuple[tuple[int, int], ...] = ()
-    stored: bool = False
+    unordered: Unordered = NOTHING
 
 
 class Returned(NamedTuple):
@@ -37,8 +40,9 @@ class Returned(NamedTuple):
     Attributes:
         which: the number of functions entered since the previous element of the history.
         answer: the returned value.
+        sources: the fields that it, or each part of it, was loaded from (see `dependency`).
         writes: the words of the thread's own memory that the function wrote: (word, value).
-        mappings, taken, freed, stored: as in Boundary, after the return.
+        mappings, taken, freed, unordered: as in Boundary, after the return.
         locks: the held locks after the return: (word, bit).
         reads: the values that a loop around the function would wait for.
         refused: those of them that a `cmpxchg` read instead of what it expected.
@@ -46,6 +50,7 @@ class Returned(NamedTuple):
 
     which: int
     answer: Any
+    sources: tuple[frozenset[Field], ...]
     writes: tuple[tuple[int, int], ...]
     mappings: tuple[int, ...]
     taken: int
@@ -53,10 +58,17 @@ class Returned(NamedTuple):
     locks: frozenset[tuple[int, int]]
     reads: tuple[tuple[int, int, int, int], ...]
     refused: tuple[tuple[int, int, int, int], ...]
-    stored: bool
+    unordered: Unordered
 
 
 History = list[int | Returned]
+
+
+def is_plain(answer: Any) -> bool:
+    """Whether a result consists of numbers only, so that it can be replayed."""
+    if isinstance(answer, tuple):
+        return all(map(is_plain, answer))
+    return answer is None or isinstance(answer, int)
 
 
 class LocalAccesses(NamedTuple):

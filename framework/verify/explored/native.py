@@ -6,15 +6,17 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Final
 
-from foliolab.framework.verify.explored import breadth_first, pct, reach
+from foliolab.framework.verify.explored import breadth_first, late_reads, pct, reach, state_table
 
 SEARCHES: Final[dict[str, tuple[Callable[..., Any], str]]] = {
     "search": (breadth_first.search, "tttttvvvvvvvtttiii"),
     "follow": (breadth_first.follow, "tttttvvvtttiii"),
     "mark": (reach.mark, "tttiii"),
+    "reads_of": (late_reads.reads_of, "tttii"),
+    "spread_late": (late_reads.spread, "tttttii"),
     "spread": (reach.spread, "tttttii"),
-    "rehash": (breadth_first.rehash, "tvii"),
-    "walk": (pct.walk, "ttttttvvvviiiii"),
+    "rehash": (state_table.rehash, "tvii"),
+    "walk": (pct.walk, "ttttttvvvvtttiiiii"),
 }
 """Each function with the kinds of its arguments (see `machine.native.Library.get`)."""
 

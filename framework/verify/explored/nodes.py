@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 Table = NDArray[np.int64]
 
-WIDTH: Final = 8
-(WHAT, COLUMN, OPERAND, OTHER, FIRST_LINK, TRUTH, WAIT_START, WAIT_COUNT) = range(WIDTH)
-"""A node's columns. WHAT packs the step, the position of the field in its word, and the flags below."""
+WIDTH: Final = 10
+(WHAT, COLUMN, OPERAND, OTHER, FIRST_LINK, TRUTH, WAIT_START, WAIT_COUNT, REACH, HOLDS) = range(WIDTH)
+"""A node's columns. WHAT packs the step, the position of the value in its word, and the flags below. The last two are
+for Armv8. REACH: the first bit of the whole field and, from bit 8 on, its width; 0 where the access is a full barrier.
+HOLDS: 1 + the column and, from bit 16 on, the bit of a lock that the thread holds when the step is done; 0 for none."""
 SHIFT_AT: Final = 8
 BITS_AT: Final = 16
 SIGNED_AT: Final = 24
@@ -25,6 +27,11 @@ WRAPS_AT: Final = 28
 """The field is meant to wrap around."""
 WRITES_AT: Final = 29
 """The thread is in the middle of a write fault."""
+ACQUIRE_AT: Final = 30
+RELEASE_AT: Final = 31
+"""The access is an acquire, or a release (Armv8)."""
+FRESH_AT: Final = 32
+"""The store replaces the whole field by a value that depends on no load (Armv8)."""
 HELD_AT: Final = 8
 MAPPINGS_AT: Final = 32
 """TRUTH packs the number of the thread's MMs that map the folio, from HELD_AT on that of references that it holds, and
@@ -43,7 +50,8 @@ FAULT: Final = 8
 """The thread ends here by an error."""
 
 WAIT_WIDTH: Final = 4
-"""A wait's columns: column, shift, bits with the sign above, value."""
+"""A wait's columns: column, shift, bits with the sign above, value. For a load of Armv8 these rows are the fields that
+its address depends on: column, REACH."""
 
 
 class Nodes:
@@ -80,7 +88,7 @@ class Nodes:
         return False
 
     def wait(self, column: int, shift: int, bits: int, value: int) -> None:
-        """Add a value whose change a RELAX node waits for."""
+        """Add a value whose change a RELAX node waits for, or a field that an address depends on."""
         if self.wait_count == len(self.waits):
             self.waits = _grown(self.waits)
         self.waits[self.wait_count] = (column, shift, bits, value)

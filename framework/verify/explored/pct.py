@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from foliolab.framework.verify.explored import breadth_first
+from foliolab.framework.verify.explored import breadth_first, weak_memory
 from foliolab.framework.verify.explored.stepping import BLOCKED, NODE_MASK, UNKNOWN, find_link
 
 
@@ -59,7 +59,7 @@ def lower(
 
 def walk(  # noqa: PLR0913  (native code takes arrays one by one)
     state: Any, node: Any, links: Any, waits: Any, broken: Any, path: Any, same: Any, ctl: Any, out: Any,
-    priority: Any, words: int, depth: int, seed: int, changes: int, length: int,
+    priority: Any, own: Any, future: Any, locks: Any, words: int, depth: int, seed: int, changes: int, length: int,
 ) -> int:  # fmt: skip
     """Run one random schedule from the state in row 0, in place; row 1 is scratch space.
 
@@ -74,7 +74,7 @@ def walk(  # noqa: PLR0913  (native code takes arrays one by one)
         FINISHED, NEEDS_LINK, or PAUSED at a violation (or if `path` is full). out[1] is the number of steps.
     """
     threads = same.size
-    turns = 2 * threads if depth else threads
+    turns = weak_memory.turns(state.shape[1], words, threads, depth)
     tables, shape = (node, links, waits, out), (words, threads, depth, -1)
     seed = shuffle(priority, turns, seed)
     steps, changed = 0, 0
@@ -86,7 +86,7 @@ def walk(  # noqa: PLR0913  (native code takes arrays one by one)
             if turn < 0:
                 break
             tried |= 1 << turn
-            followed = breadth_first.successor(state, tables, (node, node, node), broken, ctl, shape, turn)
+            followed = breadth_first.successor(state, tables, (own, future, locks), broken, ctl, shape, turn)
             out[1] = steps
             if followed == UNKNOWN:
                 return breadth_first.NEEDS_LINK
@@ -94,14 +94,14 @@ def walk(  # noqa: PLR0913  (native code takes arrays one by one)
         if ctl[breadth_first.BROKEN] > 0:
             return breadth_first.PAUSED
         if not done:
-            if not breadth_first.is_over(state, 0, words, threads, node):
+            if breadth_first.is_deadlock(state, 0, words, threads, depth, node):
                 breadth_first.note(broken, ctl, breadth_first.DEADLOCK, 0, 0, 0)
                 return breadth_first.PAUSED
             return breadth_first.FINISHED
         path[steps, 0] = turn
         path[steps, 1] = -1
-        if turn < threads:
-            path[steps, 1] = find_link(node, links, state[0, words + turn] & NODE_MASK, out[0])
+        if weak_memory.is_step(turn, threads, depth):
+            path[steps, 1] = find_link(node, links, state[0, words + turn % threads] & NODE_MASK, out[0])
         for i in range(state.shape[1]):
             state[0, i] = state[1, i]
         steps += 1

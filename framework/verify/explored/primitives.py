@@ -19,9 +19,12 @@ from foliolab.framework.engine.policytree import policy_tree
 from foliolab.framework.machine import primitives as p
 from foliolab.framework.machine.calltree import CallTree
 from foliolab.framework.machine.ref import Ref
+from foliolab.framework.verify.explored import nodes
 from foliolab.framework.verify.explored import steps as s
 
 Function = Callable[..., Any]
+ACQUIRE: Final = 1 << nodes.ACQUIRE_AT
+RELEASE: Final = 1 << nodes.RELEASE_AT
 
 
 class Interposer:
@@ -36,17 +39,20 @@ class Interposer:
         self.run: Any = None
         self.entries: tuple[Function, ...] = ()
 
-    def value(self, ref: Ref, step: int, operand: int = 0, other: int = 0) -> int:
+    def value(self, ref: Ref, step: int, operand: int = 0, other: int = 0, order: int = 0) -> int:
         ctype = ref.ctype
-        shift = (ref.off & 7) * 8
-        return int(self.run.access(ref, step, shift, ctype.bits, ctype.signed, operand, other))
+        shift = (int(ref.off) & 7) * 8
+        found: int = self.run.access(ref, step, shift, ctype.bits, ctype.signed, operand, other, order)
+        return found
 
-    def bit(self, bit: int, ref: Ref, step: int, operand: int = 0) -> int:
-        return int(self.run.access(ref, step, (ref.off & 7) * 8 + bit, 1, False, operand, 0))
+    def bit(self, bit: int, ref: Ref, step: int, operand: int = 0, order: int = 0) -> int:
+        shift = (int(ref.off) & 7) * 8 + int(bit)
+        found: int = self.run.access(ref, step, shift, 1, False, operand, 0, order)
+        return found
 
-    def store(self, ref: Ref, value: int) -> None:
+    def store(self, ref: Ref, value: int, order: int = 0) -> None:
         """A plain store of a value that must fit the field."""
-        self.value(ref, s.STORE, ref._fit(value))
+        self.value(ref, s.STORE, ref._fit(value), order=order)
 
     def policy_call(self, entry: int, *arguments: Any) -> int:
         run = self.run
@@ -92,7 +98,7 @@ def _bits(a: Interposer) -> dict[Function, Function]:
         a.store(ref, p._without_bit(a.value(ref, s.LOAD), bit, ref))
 
     def unlock_plain(bit: int, ref: Ref) -> None:
-        a.value(ref, s.AND_STORE, p.u64(~(1 << bit)))
+        a.value(ref, s.AND_STORE, p.u64(~(1 << bit)), order=RELEASE)
 
     def try_lock(bit: int, ref: Ref) -> bool:
         return bool(a.run.try_lock(bit, ref))
@@ -104,7 +110,7 @@ def _bits(a: Interposer) -> dict[Function, Function]:
         p.test_bit: lambda bit, ref: bool(a.bit(bit, ref, s.LOAD)),
         p.set_bit: lambda bit, ref: a.bit(bit, ref, s.LOCKED_STORE, 1),
         p.clear_bit: lambda bit, ref: a.bit(bit, ref, s.LOCKED_STORE, 0),
-        p.clear_bit_unlock: lambda bit, ref: a.bit(bit, ref, s.LOCKED_STORE, 0),
+        p.clear_bit_unlock: lambda bit, ref: a.bit(bit, ref, s.LOCKED_STORE, 0, RELEASE),
         p.test_and_set_bit: lambda bit, ref: bool(a.bit(bit, ref, s.XCHG, 1)),
         p.test_and_clear_bit: lambda bit, ref: bool(a.bit(bit, ref, s.XCHG, 0)),
         p.test_and_set_bit_lock: try_lock,
@@ -123,11 +129,20 @@ def _plain(a: Interposer) -> dict[Function, Function]:
     def load(ref: Ref) -> int:
         return a.value(ref, s.LOAD)
 
+    def release(ref: Ref, value: int) -> None:
+        a.store(ref, value, RELEASE)
+
+    def acquire(ref: Ref) -> int:
+        return a.value(ref, s.LOAD, order=ACQUIRE)
+
     def relax() -> None:
         a.run.relax()
 
-    def barrier() -> None:
-        a.run.barrier()
+    def barrier(kind: int) -> Function:
+        def passed() -> None:
+            a.run.barrier(kind)
+
+        return passed
 
     def init_fields(ptr: Any, nr_pages: int) -> None:
         nbytes = nr_pages * ptr.mem.pointers["page"].struct.size
@@ -138,9 +153,17 @@ def _plain(a: Interposer) -> dict[Function, Function]:
             for i in range(field.count):
                 a.store(ref[i] if field.count > 1 else ref, field.init)
 
-    made: dict[Function, Function] = {p.cpu_relax: relax, p.smp_mb: barrier, p.init_fields: init_fields}
-    made |= dict.fromkeys((p.atomic_set, p.store, p.WRITE_ONCE, p.smp_store_release), store)
-    return made | dict.fromkeys((p.load, p.READ_ONCE, p.smp_load_acquire, p.atomic_read), load)
+    made: dict[Function, Function] = {
+        p.cpu_relax: relax,
+        p.init_fields: init_fields,
+        p.smp_mb: barrier(s.DRAINS | s.ORDERS_ALL),
+        p.smp_rmb: barrier(s.ORDERS_LOADS),
+        p.smp_wmb: barrier(s.DRAINS),
+        p.smp_store_release: release,
+        p.smp_load_acquire: acquire,
+    }
+    made |= dict.fromkeys((p.atomic_set, p.store, p.WRITE_ONCE), store)
+    return made | dict.fromkeys((p.load, p.READ_ONCE, p.atomic_read), load)
 
 
 def _world(a: Interposer) -> dict[Function, Function]:
@@ -163,15 +186,12 @@ def _meanings(a: Interposer) -> dict[Function, Function]:
 
 AS_INTERPRETED: Final = frozenset(
     {
-        p.smp_rmb, p.smp_wmb, p.VM_WARN_ON, p.u64, p.ptr_add, p.nth_page, p.as_folio, p.as_page, p.memory_of,
+        p.VM_WARN_ON, p.u64, p.ptr_add, p.nth_page, p.as_folio, p.as_page, p.memory_of,
         p.page_to_pfn, p.pfn_to_page, p.pfn_folio, p.mm_at, p.cpu_at, p.zone_at, p.pte_at, p.copy_page, p.fill_page,
         p.prefetch,
     }
 )  # fmt: skip
-"""The primitives whose interpreted form is right here, since they touch nothing that another thread may see.
-
-x86 keeps the order of loads and that of stores, so that two of the barriers change nothing.
-"""
+"""The primitives whose interpreted form is right here, since they touch nothing that another thread may see."""
 
 p.require_all(AS_INTERPRETED | _meanings(Interposer()).keys(), "explored", "framework/verify/explored/primitives.py")
 

@@ -14,13 +14,15 @@ class PathStep:
     """One turn of a path.
 
     Args:
-        flushes: whether the oldest store of the thread's store buffer takes effect, instead of a step.
+        flush: which store of the thread's store buffer takes effect, instead of a step: 1 for the oldest; 0 for none.
         link: the link of the step; -1 for a flush, or for a step that cannot be done.
+        choice: Armv8: how many writes to its field a load ignores; 1 for a store that waits.
     """
 
     thread: int
-    flushes: bool = False
+    flush: int = 0
     link: int = -1
+    choice: int = 0
 
 
 @dataclass

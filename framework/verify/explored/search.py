@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.errors import FolioLabError, ModelError, UsageError
 from foliolab.framework.verify.attack import Budget, Progress
-from foliolab.framework.verify.counterexample import Counterexample
+from foliolab.framework.verify.counterexample import Counterexample, MemoryModel
 from foliolab.framework.verify.explored.programs import HUGE, Program
 from foliolab.framework.verify.watchdog import Stuck
 
 if TYPE_CHECKING:
-    from foliolab.framework.verify.explored.exploration import Explorer, Options
+    from foliolab.framework.verify.explored.exploration import Explorer
+    from foliolab.framework.verify.explored.options import Options
     from foliolab.framework.verify.explored.result import Exploration
 
 BOUNDED: Final = 0.25
@@ -96,14 +97,14 @@ class Means:
 
     Args:
         attack: its name.
-        tso: whether plain stores wait in store buffers (x86-TSO).
+        model: the memory model (see `counterexample.MemoryModel`).
         compiled: whether the compiled C text of the policy runs, in place of the translation.
         preemptions: bounds on preemptions, in turn.
         schedules: random schedules for each program.
     """
 
     attack: str
-    tso: bool
+    model: MemoryModel
     compiled: bool
     preemptions: tuple[int, ...]
     schedules: int
@@ -147,11 +148,11 @@ class Searcher:
         return outcome
 
     def _explore(self, outcome: Outcome, program: Program) -> None:
-        from foliolab.framework.verify.explored.exploration import Options
+        from foliolab.framework.verify.explored.options import Options
 
         task, means = outcome.task, self.means
         options = Options(
-            tso=means.tso, reduction=True, memory=self.budget.memory, ignore=task.ignore, compiled=means.compiled
+            model=means.model, reduction=True, memory=self.budget.memory, ignore=task.ignore, compiled=means.compiled
         )
         whole = Budget(task.seconds, self.budget.memory, self.budget.seed, self.budget.stop)
         if not task.deep and program.shape.max_order >= HUGE and self._cut(outcome, program, options, whole):
@@ -288,7 +289,7 @@ class Searcher:
                 outcome.unconfirmed.append(Suspicion(broken.violation.claim, where))
                 new = True
                 continue
-            example = counterexample(found, broken, self.means.attack, self.means.tso)
+            example = counterexample(found, broken, self.means.attack, self.means.model)
             if example is None:
                 outcome.unconfirmed.append(Suspicion(broken.violation.claim, str(broken.violation)))
                 continue

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from foliolab.framework.verify.explored import steps as s
+from foliolab.framework.verify.explored.history import ThreadClass
 from foliolab.framework.verify.explored.world import World
 
 
@@ -42,6 +43,12 @@ class Sharing:
         self.is_stale = False
         self._unseen: dict[int, int] = defaultdict(int)
         """Bits of shared words that were read while no thread wrote them."""
+
+    def column_of(self, interchangeable: ThreadClass, word: int, shift: int, bits: int, step: int) -> int:
+        """The column of a word that a thread accesses, as do those that stand for it, each its own."""
+        for thread in interchangeable.others:
+            self.column(thread, interchangeable.translated(thread, word), shift, bits, step)
+        return self.column(interchangeable.thread, word, shift, bits, step)
 
     def column(self, thread: int, word: int, shift: int, bits: int, step: int) -> int:
         """The column of the accessed word in a state; -1 if the access is no step.

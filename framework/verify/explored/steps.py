@@ -12,11 +12,20 @@ from typing import Final
     LOCK, WAIT_CLEAR, RELAX, BARRIER, MARK, DONE,
 ) = range(17)  # fmt: skip
 """LOAD to CMPXCHG are accesses; a bit operation is an access to a field of one bit. LOCK waits until a bit is clear and
-sets it; WAIT_CLEAR only waits. RELAX waits until a value that was read before has changed. BARRIER waits until the
-store buffer is empty. MARK does no access: it ends a query that read nothing shared. DONE: the thread has ended."""
+sets it; WAIT_CLEAR only waits. RELAX waits until a value that was read before has changed. BARRIER orders what precedes
+it before what follows it, as its operand says (see DRAINS). MARK does no access: it ends a query that read nothing
+shared. DONE: the thread has ended."""
 
 READERS: Final = frozenset({LOAD, WAIT_CLEAR})
 WRITERS: Final = frozenset({STORE, LOCKED_STORE})
+DRAINS, ORDERS_LOADS, ORDERS_ALL = 1, 2, 4
+"""What a BARRIER does: it waits until the store buffer is empty; later loads are behind earlier loads; behind all."""
+PENDING, LOADED, TOUCHED = 1, 2, 4
+"""What a thread has done since a barrier of each kind: a store that may still wait; a load; any access."""
+LATE: Final = frozenset({STORE, AND_STORE, LOCKED_STORE, ADD})
+"""Steps that later ones may overtake (Armv8): they have no result."""
+EARLY: Final = frozenset({LOAD, XCHG, CMPXCHG, WAIT_CLEAR})
+"""Steps that may read an older value (Armv8): a load, an attempt that fails, a wait that ends."""
 PLAIN_STORES: Final = frozenset({STORE, AND_STORE})
 """Steps whose store may wait in a store buffer (x86-TSO)."""
 ADDS: Final = frozenset({ADD, ADD_RETURN, FETCH_ADD, ADD_TEST_ZERO, ADD_TEST_NEGATIVE})
@@ -58,3 +67,16 @@ def answered(step: int, old: int, new: int) -> int:
     if step == ADD_TEST_NEGATIVE:
         return 1 if new < 0 else 0
     return 0
+
+
+def value_after(step: int, answer: int, operand: int, other: int) -> int | None:
+    """The value after a step, if its result determines it."""
+    if step in (LOAD, ADD_RETURN, WAIT_CLEAR):
+        return answer
+    if step == XCHG:
+        return operand
+    if step == FETCH_ADD:
+        return answer + operand
+    if step == CMPXCHG:
+        return other if answer == operand else answer
+    return None

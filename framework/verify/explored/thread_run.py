@@ -8,23 +8,25 @@ directly, logs the old values, and restores them at its end.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from foliolab.framework.engine import entrypoints
-from foliolab.framework.engine.answers import wrong_answer
 from foliolab.framework.engine.check import Violation
-from foliolab.framework.errors import FolioLabError, LostLock, UsageError
-from foliolab.framework.isolation.blame import location_outside
+from foliolab.framework.errors import FolioLabError, UsageError
 from foliolab.framework.isolation.limits import TooSlow, limited
 from foliolab.framework.machine.primitives import u64
 from foliolab.framework.machine.ref import Ref
 from foliolab.framework.verify.explored import nodes as n
 from foliolab.framework.verify.explored import steps as s
-from foliolab.framework.verify.explored.history import Boundary, History, LocalAccesses, Returned
+from foliolab.framework.verify.explored.dependency import loaded, sources_of
+from foliolab.framework.verify.explored.failures import SECONDS, Endless, why
+from foliolab.framework.verify.explored.history import Boundary, History, LocalAccesses, Returned, is_plain
+from foliolab.framework.verify.explored.locks import Locks
+from foliolab.framework.verify.explored.order import Order, is_full
+from foliolab.framework.verify.explored.own_mappings import OwnMappings
+from foliolab.framework.verify.explored.private_memory import PrivateMemory
 from foliolab.framework.verify.explored.world import Call
-from foliolab.framework.verify.laws import failure, fired
 
 if TYPE_CHECKING:
     from foliolab.framework.verify.explored.trie import Trie
@@ -36,16 +38,10 @@ MOST_STALE: Final = 200
 what it has read, so that it may begin anew for ever."""
 MOST_ACCESSES: Final = 60_000
 """Accesses in one run, at most."""
-SECONDS: Final = 5.0
-"""Seconds for one run, at most. A loop without accesses is not ended by the other limits."""
 
 
 class Stop(BaseException):
     """Ends a run: the step that it has reached is known, or must wait."""
-
-
-class Endless(Exception):
-    """The code exceeds a limit and may not end."""
 
 
 class Asymmetric(Exception):
@@ -74,11 +70,8 @@ class ThreadRun:
         self._new_segment()
         self.accesses = self.stale = 0
         self.first_node = -1
-        self.raw: Any = self.world.machine.vm.raw["q"]
         self.steps = 0
         self._entered = 0
-        self._log: dict[int, int] = {}
-        self._dirty: list[int] = []
         self._columns = trie.columns
 
     # -- calls -----------------------------------------------------------------------------------------
@@ -92,24 +85,13 @@ class ThreadRun:
                 self._calls()
         except Stop:
             pass
-        except TooSlow:
-            self._fault(Violation("termination", f"{_running()}: does not end within {SECONDS:g} s"))
-        except (Endless, RecursionError) as fault:
-            what = "recurses without end" if isinstance(fault, RecursionError) else str(fault)
-            self._fault(Violation("termination", f"{location_outside(fault) or _running()}: {what}"))
-        except FolioLabError as fault:
-            self._fault(_broken(fault))
         except Asymmetric:
             raise
-        except AssertionError as fault:
-            self._fault(fired(fault))
-        except Exception as fault:  # a policy's function may raise anything
-            where = wrong_answer(fault) or location_outside(fault) or self.program.calls[self.call].operation.text
-            self._fault(Violation("raises", f"{where}: {type(fault).__name__}: {fault}"))
+        except (Exception, TooSlow) as fault:  # a policy's function may raise anything
+            self._fault(why(fault, self.program.calls[self.call].operation.text))
         finally:
             interposer.run = None
-            for word, value in self._log.items():
-                self.raw[word] = value
+            self.own.close()
         self.sharing.check()
         return self.first_node
 
@@ -118,15 +100,11 @@ class ThreadRun:
         self.boundary = boundary
         self.history = history
         self.call = here.call
-        for word, value in here.overlay:
-            self._log[word] = self.raw[word]
-            self.raw[word] = value
-        self.mappings = dict(zip(self.program.mms, here.mappings, strict=True))
-        self.mapped = {mm for mm, count in self.mappings.items() if count}
-        self._look()
+        self.own = PrivateMemory(self.world.machine.vm.raw["q"], here.overlay)
+        self.mappings = OwnMappings(self.program.mms, here.mappings)
         self.held, self.taken, self.freed = here.held, here.taken, list(here.freed)
-        self.stored = here.stored
-        self.locks: set[tuple[int, int]] = set()
+        self.order = Order(self.trie.model, here.unordered)
+        self.locks = Locks()
 
     def _calls(self) -> None:
         machine = self.world.machine
@@ -138,6 +116,8 @@ class ThreadRun:
             self.refused: list[tuple[int, int, int, int]] = []
             answer = self.trie.text.entry_points[call.function](*memories[: call.memories], *call.numbers)
             self._end(call, answer)
+            if call.last:
+                self.order.end_operation()
             self.call += 1
             self.steps = 0
             self.history = []
@@ -147,56 +127,57 @@ class ThreadRun:
     def _end(self, call: Call, answer: int) -> None:
         if call.function is entrypoints.maybe_shared and not answer:
             if not self.position:
-                self.mark()
+                self._step(s.MARK, (0, 0, 0))  # a step without an access
             self.flags |= n.EXCLUSIVE
         if call.holds > 0 or (call.holds < 0 and not self.position):
             self.held += call.holds
-        if call.last and self.locks:
+        if call.last and self.locks.held:
             self.flags |= n.LOST
-            self.locks = set()
+            self.locks.restore(())
 
     def _here(self) -> Boundary:
-        base = self.world.words
-        overlay = frozenset((word, self.raw[word]) for word in self._log if self.raw[word] != base[word])
-        mappings = tuple(self.mappings[mm] for mm in self.program.mms)
-        return Boundary(self.call, overlay, mappings, self.held, self.taken, tuple(self.freed), self.stored)
+        overlay, counts = self.own.overlay(self.world.words), self.mappings.counts
+        return Boundary(self.call, overlay, counts, self.held, self.taken, tuple(self.freed), self.order.now)
 
     # -- functions -------------------------------------------------------------------------------------
     def function(self, text: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         """Call a function, or skip it if the history holds its return."""
         self._entered += 1
-        which, start, reads, dirty = self._entered, self.position, len(self.reads), len(self._dirty)
+        which, start, reads, mark = self._entered, self.position, len(self.reads), self.own.mark
         refused = len(self.refused)
         if start < len(self.history):
             returned = self.history[start]
             if type(returned) is Returned and returned.which == which:
                 return self._skip(returned)
         answer = text(*arguments)
-        if self.position > start and _is_plain(answer):
-            writes = tuple((word, self.raw[word]) for word in sorted(set(self._dirty[dirty:])))
-            mappings = tuple(self.mappings[mm] for mm in self.program.mms)
+        if self.position > start and is_plain(answer):
             waits = self.trie.text.relaxes
-            waited = tuple(self.reads[reads:]) if waits else ()
-            known = tuple(self.refused[refused:]) if waits else ()
-            locks = frozenset(self.locks)
-            freed = tuple(self.freed)
-            returned = Returned(which, answer, writes, mappings, self.taken, freed, locks, waited, known, self.stored)
+            returned = Returned(
+                which=which,
+                answer=answer,
+                sources=tuple(map(sources_of, answer if isinstance(answer, tuple) else (answer,))),
+                writes=self.own.written_since(mark),
+                mappings=self.mappings.counts,
+                taken=self.taken,
+                freed=tuple(self.freed),
+                locks=frozenset(self.locks.held),
+                reads=tuple(self.reads[reads:]) if waits else (),
+                refused=tuple(self.refused[refused:]) if waits else (),
+                unordered=self.order.now,
+            )
             self.history[start : self.position] = [returned]
             self.position = start + 1
             self._entered = 0
         return answer
 
     def _skip(self, returned: Returned) -> Any:
-        for word, value in returned.writes:
-            self._log.setdefault(word, self.raw[word])
-            self.raw[word] = value
-            self._dirty.append(word)
-        self.mappings = dict(zip(self.program.mms, returned.mappings, strict=True))
-        self.mapped = {mm for mm, count in self.mappings.items() if count}
-        self.taken, self.freed, self.locks = returned.taken, list(returned.freed), set(returned.locks)
+        self.own.write(returned.writes)
+        self.mappings.restore(returned.mappings)
+        self.taken, self.freed = returned.taken, list(returned.freed)
+        self.locks.restore(returned.locks)
         self.reads += returned.reads
         self.refused += returned.refused
-        self.stored = returned.stored
+        self.order.restore(returned.unordered)
         self._pass()
         return returned.answer
 
@@ -211,11 +192,7 @@ class ThreadRun:
             self.held += self.program.calls[self.call].holds
         self.flags = 0
         self._new_segment()
-        self._look()
-
-    def _look(self) -> None:
-        """What maps the folio at the begin of a segment; what is mapped in it is added, what is unmapped stays."""
-        self.seen, self.most = len(self.mapped), sum(self.mappings.values())
+        self.mappings.look()
 
     def _new_segment(self) -> None:
         """Start counting the local accesses after a step."""
@@ -223,8 +200,14 @@ class ThreadRun:
         self.drains = False
 
     # -- called by the primitives -----------------------------------------------------------------------
-    def access(self, ref: Ref, step: int, shift: int, bits: int, signed: bool, operand: int, other: int) -> int:
-        """Do one access; return the result that the program sees."""
+    def access(
+        self, ref: Ref, step: int, shift: int, bits: int, signed: bool, operand: int, other: int, order: int = 0
+    ) -> int:
+        """Do one access; return the result that the program sees.
+
+        Args:
+            order: whether it acquires or releases: a flag of `nodes`, or 0.
+        """
         self.accesses += 1
         if self.accesses > MOST_ACCESSES:
             raise Endless(f"does not end within {MOST_ACCESSES} accesses to memory")
@@ -232,37 +215,32 @@ class ThreadRun:
             self.stale += 1
             if self.stale > MOST_STALE:
                 raise Stop
-        word = ref.off >> 3
+        word = int(ref.off) >> 3
         key = (word, shift, bits, step)
         known = self._columns.get(key)
         if known is None:
-            known = self._columns[key] = self._classify(*key), self.world.counted(ref.off)
+            known = self._columns[key] = (
+                self.sharing.column_of(self.trie.thread_class, *key),
+                self.world.counted(ref.off),
+            )
         column, counts = known
         if self.distinguishing and ref.owner == "mm":
             self._check_symmetry(ref.field.name)
-        if self.locks:
-            self._release(word, shift, bits, step, operand)
+        if self.locks.held or self.locks.holding:
+            self.locks.access(word, shift, bits, step, operand)
         if column < 0:
             self.counted += counts
-            if step == s.LOAD:
-                return s.fit(self.raw[word] >> shift, bits, signed)
-            return self._own(ref, step, shift, bits, signed, operand, other)
+            if step == s.LOAD and self.trie.model != "armv8":
+                return self.own.read(word, shift, bits, signed)
+            return self._private(ref, step, (shift, bits, signed), operand, other, order)
         wraps = ref.field.wraps or bits != ref.ctype.bits
         what = step | shift << n.SHIFT_AT | bits << n.BITS_AT | signed << n.SIGNED_AT | wraps << n.WRAPS_AT
-        answer = self._step(what, (column, operand, other))
-        if self.trie.tso and step not in s.READERS:
-            self.stored = step in s.PLAIN_STORES
-        if (left := _value_after(step, answer, operand, other)) is not None:
+        answer = self._access(ref, what | order, (column, operand, other), counts)
+        if (left := s.value_after(step, answer, operand, other)) is not None:
             self.reads.append((column, shift, bits | signed << 8, left))
             if step == s.CMPXCHG and answer != operand:
                 self.refused.append(self.reads[-1])
         return answer
-
-    def _classify(self, word: int, shift: int, bits: int, step: int) -> int:
-        thread_class = self.trie.thread_class
-        for thread in thread_class.others:
-            self.sharing.column(thread, thread_class.translated(thread, word), shift, bits, step)
-        return self.sharing.column(thread_class.thread, word, shift, bits, step)
 
     def _check_symmetry(self, field: str) -> None:
         """The code reads a field of struct mm.
@@ -275,16 +253,16 @@ class ThreadRun:
 
     def try_lock(self, bit: int, ref: Ref) -> bool:
         shift = (ref.off & 7) * 8 + bit
-        taken = bool(self.access(ref, s.XCHG, shift, 1, False, 1, 0))
+        taken = bool(self.access(ref, s.XCHG, shift, 1, False, 1, 0, 1 << n.ACQUIRE_AT))
         if not taken:
-            self.locks.add((ref.off >> 3, shift))
+            self.locks.take(int(ref.off) >> 3, shift)
         return taken
 
     def lock(self, bit: int, ref: Ref) -> None:
         """See `primitives.bit_spin_lock`: one step, which waits while another thread holds the bit."""
         shift = (ref.off & 7) * 8 + bit
-        self.access(ref, s.LOCK, shift, 1, False, 0, 0)
-        self.locks.add((ref.off >> 3, shift))
+        self.access(ref, s.LOCK, shift, 1, False, 0, 0, 1 << n.ACQUIRE_AT)
+        self.locks.take(int(ref.off) >> 3, shift)
 
     def relax(self) -> None:
         """`cpu_relax`: the loop continues when a value that it has read has changed.
@@ -301,20 +279,55 @@ class ThreadRun:
         self._step(s.RELAX, (0, 0, 0), start, len(self.reads))
         self.reads, self.refused = self.refused, []
 
-    def barrier(self) -> None:
-        """`smp_mb`, or a locked operation: waits for the store buffer, if a store may be in it."""
-        if self.stored:
-            self._step(s.BARRIER, (0, 0, 0))
-            self.stored = False
+    def _access(self, ref: Ref, what: int, where: tuple[int, int, int], counts: bool) -> int:
+        """Do an access that is a step, under the memory model; return its result."""
+        if self.trie.model == "armv8":
+            return self._weak_step(ref, what, where, counts)
+        answer = self._step(what, where)
+        if self.trie.model == "tso":
+            self.order.access(what & 0xFF, 0, False, False)
+        return answer
 
-    def mark(self) -> None:
-        """A step without an access."""
-        self._step(s.MARK, (0, 0, 0))
+    def _weak_step(self, ref: Ref, what: int, where: tuple[int, int, int], counts: bool) -> int:
+        """An access under Armv8's model, with what orders it.
+
+        What the engine does itself is in order: in the kernel most of it happens under locks that are not modelled.
+        """
+        step, acquires = what & 0xFF, what >> n.ACQUIRE_AT & 1 != 0
+        if step == s.LOCK:
+            self.locks.holding = int(ref.off) >> 3, what >> n.SHIFT_AT & 0xFF
+        reach = 0
+        if counts and self.inside and self.world.table_of(ref.off) < 0:
+            reach = (int(ref.off) & 7) * 8 | ref.ctype.bits << 8
+        offset, given = int(ref.off), sources_of(where[1])
+        sources = sources_of(ref.off) | self.order.read_back(offset)
+        if reach and step == s.STORE and not given and what >> n.BITS_AT & 0xFF == ref.ctype.bits:
+            what |= 1 << n.FRESH_AT
+        start, waits = self.trie.tables.wait_count, reach and step in s.EARLY
+        if waits and self.position >= len(self.history):
+            for source in sorted(sources):
+                self.trie.tables.wait(*source, 0, 0)
+        answer = self._step(what, where, start, len(sources) if waits else 0, reach)
+        fails = step == s.CMPXCHG and answer != where[1]
+        follows = step == s.LOAD and acquires and self.order.follows_atomic(offset)
+        self.order.access(step, reach, acquires, fails)
+        if step in s.LATE:
+            self.order.store(offset, step, given)
+        if follows:
+            self.barrier(s.ORDERS_ALL)
+        loads = reach and (step == s.LOAD or fails)
+        return loaded(answer, sources | {(where[0], reach)}) if loads else answer
+
+    def barrier(self, kind: int = s.DRAINS | s.ORDERS_ALL) -> None:
+        """A barrier, or a locked operation: a step, if it orders something. `kind`: see `steps.DRAINS`."""
+        if self.order.barrier(kind):
+            self.locks.look()
+            self._step(s.BARRIER, (0, kind, 0))
 
     def reused(self) -> None:
         """The policy permits a write fault to write in place."""
         if not self.position:
-            self.mark()
+            self._step(s.MARK, (0, 0, 0))  # a step without an access
         self.flags |= n.REUSED
 
     def take_block(self, order: int) -> int:
@@ -331,23 +344,27 @@ class ThreadRun:
             self.counted += 4
 
     # -- the thread's own memory -----------------------------------------------------------------------
-    def _own(self, ref: Ref, step: int, shift: int, bits: int, signed: bool, operand: int, other: int) -> int:
-        word = ref.off >> 3
-        whole = self.raw[word]
-        old = s.fit(whole >> shift, bits, signed)
-        if self.trie.tso:
-            self._buffer(step, ref.off, operand)
-        if step in (s.LOCK, s.WAIT_CLEAR) and old:
-            raise LostLock(f"bit {shift} of {ref!r} is held, and no other thread can release it")
-        new = s.changed(step, old, operand, other)
-        new = ref._fit(new) if step in s.ADDS and bits == ref.ctype.bits else u64(s.fit(new, bits, signed))
-        if new != old:
-            mask = ((1 << bits) - 1) << shift
-            self._log.setdefault(word, whole)
-            self._dirty.append(word)
-            self.raw[word] = u64((whole & ~mask) | (new << shift & mask))
-            if (mm := self.world.table_of(ref.off)) >= 0:
-                self._map(mm, old, new)
+    def _private(self, ref: Ref, step: int, place: tuple[int, int, bool], operand: int, other: int, order: int) -> int:
+        """Do an access that no other thread can see; return its result."""
+        offset = int(ref.off)
+        if step == s.LOAD:
+            value = self.own.read(offset >> 3, *place)
+            sources = sources_of(ref.off) | self.order.read_back(offset)
+            if sources and order:
+                self.barrier(s.ORDERS_LOADS)
+            return loaded(value, sources) if sources else value
+        if self.trie.model != "sc":
+            self._buffer(step, offset, operand)
+        if step in s.LATE:
+            self.order.store(offset, step, sources_of(operand))
+        old, new = self.own.do(ref, step, place, operand, other)
+        fails = step == s.CMPXCHG and old != operand
+        if self.trie.model == "armv8" and self.inside and is_full(step, order != 0) and not fails:
+            self.barrier()
+        if new != old and (mm := self.world.table_of(offset)) >= 0:
+            change = self.world.maps(new) - self.world.maps(old)
+            self.mappings.change(mm, change)
+            self.early = self.counted if change > 0 else self.early
         return s.answered(step, old, new)
 
     def _buffer(self, step: int, offset: int, operand: int) -> None:
@@ -358,46 +375,24 @@ class ThreadRun:
         """
         if step in s.PLAIN_STORES:
             self.stores += 1
-            if self.stored and self.world.table_of(offset) >= 0 and self.world.maps(operand):
-                self.barrier()
-        elif step not in s.READERS:
+            if self.world.table_of(offset) >= 0 and self.world.maps(operand):
+                self.barrier(s.DRAINS | (s.ORDERS_ALL if self.trie.model == "tso" else 0))
+        elif self.trie.model == "tso" and step not in s.READERS:
             self.barrier()
             self.drains, self.stores = True, 0
 
-    def _map(self, mm: int, old: int, new: int) -> None:
-        change = self.world.maps(new) - self.world.maps(old)
-        self.mappings[mm] += change
-        if change and self.mappings[mm]:
-            self.mapped.add(mm)
-            self.seen = max(self.seen, len(self.mapped))
-        elif change:
-            self.mapped.discard(mm)
-        if change > 0:
-            self.most = max(self.most, sum(self.mappings.values()))
-            self.early = self.counted
-
-    def _release(self, word: int, shift: int, bits: int, step: int, operand: int) -> None:
-        """Remove the locks that a step releases."""
-        if step in (s.STORE, s.AND_STORE, s.LOCKED_STORE, s.XCHG):
-            gone = {
-                (at, bit)
-                for at, bit in self.locks
-                if at == word and shift <= bit < shift + bits and not (operand >> (bit - shift) & 1)
-            }
-            self.locks -= gone
-
     # -- steps -----------------------------------------------------------------------------------------
-    def _step(self, what: int, where: tuple[int, int, int], wait: int = 0, waits: int = 0) -> int:
+    def _step(self, what: int, where: tuple[int, int, int], wait: int = 0, waits: int = 0, reach: int = 0) -> int:
         """Do a step that other threads can see; return its result."""
         if self.position < len(self.history):
             answer = self.history[self.position]
             assert isinstance(answer, int)
         else:
-            answer = self._go_on(self._arrive(what, where, wait, waits), what, where)
+            answer = self._go_on(self._arrive(what, where, wait, waits, reach), what, where)
         self._pass()
         return answer
 
-    def _arrive(self, what: int, where: tuple[int, int, int], wait: int = 0, waits: int = 0) -> int:
+    def _arrive(self, what: int, where: tuple[int, int, int], wait: int = 0, waits: int = 0, reach: int = 0) -> int:
         """The node of the step that the code has reached, linked to the node before."""
         first = not self.history
         done = self.call == len(self.program.calls)
@@ -407,10 +402,14 @@ class ThreadRun:
         what |= quiescent << n.BETWEEN_AT | asks << n.ASKS_AT
         writes = asks and call is not None and call.operation.name == "write"
         what |= writes << n.WRITES_AT
-        truth = self.seen | self.held << n.HELD_AT | self.most << n.MAPPINGS_AT
-        node = self.trie.node(self, (what, *where, -1, truth, wait, waits))
+        truth = self.mappings.seen | self.held << n.HELD_AT | self.mappings.most << n.MAPPINGS_AT
+        node = self.trie.node(self, (what, *where, -1, truth, wait, waits, reach, self._holds()))
         self._link(node)
         return node
+
+    def _holds(self) -> int:
+        """A lock that the thread holds when it does the step, as in `nodes.HOLDS`."""
+        return self.locks.packed(self.sharing.columns) if self.trie.model == "armv8" else 0
 
     def _link(self, node: int) -> None:
         tables = self.trie.tables
@@ -443,48 +442,8 @@ class ThreadRun:
         return answer
 
     def _fault(self, why: Violation | FolioLabError) -> None:
-        node = self.trie.tables.add((s.DONE | 1 << n.DEAD_AT, 0, 0, 0, -1, 0, 0, 0))
+        node = self.trie.tables.add((s.DONE | 1 << n.DEAD_AT, 0, 0, 0, -1, 0, 0, 0, 0, 0))
         self.trie.at[node] = self.boundary
         self.trie.faults[node] = why
         self.flags |= n.FAULT
         self._link(node)
-
-
-def _is_plain(answer: Any) -> bool:
-    """Whether a result consists of numbers only, so that it can be replayed."""
-    if isinstance(answer, tuple):
-        return all(map(_is_plain, answer))
-    return answer is None or isinstance(answer, int)
-
-
-def _value_after(step: int, answer: int, operand: int, other: int) -> int | None:
-    """The value after a step, if its result determines it."""
-    if step in (s.LOAD, s.ADD_RETURN, s.WAIT_CLEAR):
-        return answer
-    if step == s.XCHG:
-        return operand
-    if step == s.FETCH_ADD:
-        return answer + operand
-    if step == s.CMPXCHG:
-        return other if answer == operand else answer
-    return None
-
-
-def _broken(fault: FolioLabError) -> Violation | FolioLabError:
-    """The law that a policy's error breaks; other errors unchanged."""
-    try:
-        return failure(fault)
-    except FolioLabError:
-        return fault
-
-
-def _running() -> str:
-    """File and line of the policy in the exception that is being handled."""
-    trace = sys.exc_info()[2]
-    found = "the policy"
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        if not trace.tb_frame.f_globals.get("__name__", "").startswith("foliolab.framework"):
-            found = f"{code.co_filename}:{trace.tb_lineno}"
-        trace = trace.tb_next
-    return found

@@ -16,6 +16,7 @@ from typing import Any
 
 from foliolab.framework.engine.check import Violation
 from foliolab.framework.errors import FolioLabError
+from foliolab.framework.verify.counterexample import MemoryModel
 from foliolab.framework.verify.explored import nodes as n
 from foliolab.framework.verify.explored.history import Boundary, LocalAccesses, Returned, ThreadClass
 from foliolab.framework.verify.explored.nodes import Nodes
@@ -32,7 +33,7 @@ class Trie:
         text: engine and policy in their explored form.
         sharing: which words are shared.
         tables: the tables that receive the nodes.
-        tso: whether plain stores may wait in store buffers, so that barriers are steps.
+        model: the memory model: where stores may wait, barriers are steps.
 
     Attributes:
         at: for each node the number of the boundary that its call began at.
@@ -44,7 +45,7 @@ class Trie:
     """
 
     def __init__(
-        self, world: World, thread_class: ThreadClass, text: Text, sharing: Sharing, tables: Nodes, tso: bool
+        self, world: World, thread_class: ThreadClass, text: Text, sharing: Sharing, tables: Nodes, model: MemoryModel
     ) -> None:
         self.world = world
         self.thread_class = thread_class
@@ -52,7 +53,7 @@ class Trie:
         self.text = text
         self.sharing = sharing
         self.tables = tables
-        self.tso = tso
+        self.model: MemoryModel = model
         self.boundaries: list[Boundary] = []
         self.at: dict[int, int] = {}
         self.histories: dict[int, tuple[int | Returned, ...]] = {}

@@ -10,12 +10,13 @@ from typing import Final
 import numpy as np
 
 from foliolab.framework.verify.explored import breadth_first as f
-from foliolab.framework.verify.explored.exploration import PATIENCE, Explorer, KeepGoing, Options
+from foliolab.framework.verify.explored.exploration import PATIENCE, Explorer, KeepGoing
 from foliolab.framework.verify.explored.native import native
 from foliolab.framework.verify.explored.nodes import WHAT
-from foliolab.framework.verify.explored.result import PathStep
+from foliolab.framework.verify.explored.options import Options
 from foliolab.framework.verify.explored.stepping import NODE_MASK
 from foliolab.framework.verify.explored.steps import DONE
+from foliolab.framework.verify.explored.weak_memory import turns
 from foliolab.framework.verify.explored.world import World
 
 LONGEST: Final = 50_000
@@ -39,14 +40,14 @@ class Walker(Explorer):
         super().__init__(world, replace(options, memory=0, reduction=False), before)
         self.seed = seed
         self.most = most
-        self.symmetric = False
+        self.symmetric = self.late = False
 
     def _search(self, keep_going: KeepGoing) -> None:
         threads = len(self.same)
         start = self.state[0].copy()
         self.state = np.zeros((2, start.size), np.int64)
         self.walked = np.zeros((LONGEST, 2), np.int64)
-        self.priority = np.zeros(2 * threads, np.int64)
+        self.priority = np.zeros(turns(start.size, len(self.words), threads, self.depth), np.int64)
         self.length = 50
         self.due = time.monotonic() + PATIENCE
         self.keep_going = keep_going
@@ -87,7 +88,7 @@ class Walker(Explorer):
             self.ctl[f.BROKEN] = 0
             why = native("walk")(
                 self.state, nodes.table, nodes.links, nodes.waits, self.broken, self.walked, self.same, self.ctl,
-                self.out, self.priority, len(self.words), self.depth, seed, changes, self.length,
+                self.out, self.priority, *self.masks, len(self.words), self.depth, seed, changes, self.length,
             )  # fmt: skip
             if why == f.NEEDS_LINK:
                 live = self.state[1, : len(self.words)].tolist()
@@ -99,7 +100,7 @@ class Walker(Explorer):
     def _look(self, steps: int) -> None:
         """Collect the violations of a schedule, and those in its last state."""
         threads, words = len(self.same), len(self.words)
-        path = [PathStep(turn % threads, turn >= threads, link) for turn, link in self.walked[:steps].tolist()]
+        path = [self._path_step(turn, link) for turn, link in self.walked[:steps].tolist()]
         order = list(range(threads))
         for kind, _, turn, link in self.broken[: int(self.ctl[f.BROKEN])].tolist():
             self.found.broken += self._explain(kind, path, order, turn, link)

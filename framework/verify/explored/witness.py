@@ -17,7 +17,7 @@ from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.operation import Operation
 from foliolab.framework.errors import FolioLabError
-from foliolab.framework.verify.counterexample import FLUSH, Counterexample, Turn, schedule_text
+from foliolab.framework.verify.counterexample import Counterexample, MemoryModel, Turn, schedule_text
 from foliolab.framework.verify.explored import steps as s
 from foliolab.framework.verify.explored.history import LocalAccesses
 from foliolab.framework.verify.explored.nodes import CHILD, COLUMN, WHAT
@@ -50,9 +50,9 @@ class _Thread:
 class _Schedule:
     """Writes a path as a schedule: turns with numbers of accesses."""
 
-    def __init__(self, found: Exploration, tso: bool) -> None:
+    def __init__(self, found: Exploration, model: MemoryModel) -> None:
         assert found.world is not None
-        self.tso = tso
+        self.model = model
         self.counted = found.world.counted
         self.turns: list[Turn] = []
         self.threads = [_Thread(one, node) for one, node in zip(found.tries, found.roots, strict=True)]
@@ -60,32 +60,35 @@ class _Schedule:
 
     def _accesses(self, thread: int, count: int) -> None:
         if count:
-            self.turns.append((thread, count))
+            self.turns.append(Turn(thread, count))
 
     def arrive(self, thread: int) -> None:
         """Do the local accesses that set page-table entries as early as possible."""
         position = self.threads[thread]
         position.early = position.local.early
         self._accesses(thread, position.early)
-        if self.tso:
+        if self.model == "tso":
             position.buffer = [] if position.local.drains else position.buffer
             position.buffer += [False] * position.local.stores
             if position.early:
-                self.turns += [(thread, FLUSH)] * len(position.buffer)
+                self.turns += [Turn(thread, flush=1)] * len(position.buffer)
                 position.buffer = []
 
     def step(self, step: PathStep, may_arrive: bool) -> None:
         """Write one step of the path. `may_arrive`: whether the early accesses after it follow at once."""
         position = self.threads[step.thread]
-        if step.flushes:
+        if step.flush:
             gone = position.buffer.index(True) + 1 if True in position.buffer else 1
-            self.turns += [(step.thread, FLUSH)] * gone
+            self.turns += [Turn(step.thread, flush=step.flush)] * gone
             position.buffer = position.buffer[gone:]
             return
         tables = position.trie.tables
         what = int(tables.table[position.node, WHAT]) & 0xFF
         here = what not in _UNCOUNTED and self.counted(8 * self.columns[int(tables.table[position.node, COLUMN])])
-        self._accesses(step.thread, position.local.all - position.early + here)
+        self._accesses(step.thread, position.local.all - position.early + (here and not step.choice))
+        if step.choice:
+            waits = what in s.LATE
+            self.turns.append(Turn(step.thread, 1, older=0 if waits else step.choice, waits=waits))
         if what in s.PLAIN_STORES:
             position.buffer.append(True)
         elif what not in _UNCOUNTED and what != s.LOAD:
@@ -99,18 +102,20 @@ class _Schedule:
             self.arrive(step.thread)
 
 
-def turns_of(found: Exploration, path: Sequence[PathStep], tso: bool = False, quiescent: bool = False) -> list[Turn]:
+def turns_of(
+    found: Exploration, path: Sequence[PathStep], model: MemoryModel = "sc", quiescent: bool = False
+) -> list[Turn]:
     """A path of a search as the turns of a schedule.
 
     Args:
         found: the result of the search.
         path: the turns of its states.
-        tso: whether stores waited in store buffers.
+        model: of the search.
         quiescent: whether every thread is between two operations at the end.
     """
     assert found.world is not None
-    schedule = _Schedule(found, tso)
-    last = {step.thread: i for i, step in enumerate(path) if not step.flushes}
+    schedule = _Schedule(found, model)
+    last = {step.thread: i for i, step in enumerate(path) if not step.flush}
     for thread in range(len(found.world.programs)):
         if not quiescent or thread in last:
             schedule.arrive(thread)
@@ -119,21 +124,21 @@ def turns_of(found: Exploration, path: Sequence[PathStep], tso: bool = False, qu
     return schedule.turns
 
 
-def counterexample(found: Exploration, broken: Broken, attack: str, tso: bool) -> Counterexample | None:
+def counterexample(found: Exploration, broken: Broken, attack: str, model: MemoryModel) -> Counterexample | None:
     """The counterexample of a violation; None if the interpreted engine does not confirm it.
 
     Args:
         found: the result of a search.
         broken: one of its violations.
         attack: the name of the attack.
-        tso: whether stores waited in store buffers.
+        model: of the search.
     """
     world = found.world
     assert world is not None
     quiescent = broken.quiescent
-    turns = turns_of(found, broken.path, tso, quiescent is not None)
+    turns = turns_of(found, broken.path, model, quiescent is not None)
     if broken.thread >= 0:
-        turns.append((broken.thread, TO_THE_END))
+        turns.append(Turn(broken.thread, TO_THE_END))
     operations = world.operations
     if quiescent is not None:
         operations = tuple(done[:count] for done, count in zip(operations, quiescent, strict=True))
@@ -147,7 +152,7 @@ def counterexample(found: Exploration, broken: Broken, attack: str, tso: bool) -
         setup=[operation.text for operation in world.setup],
         threads=[[operation.text for operation in thread] for thread in operations],
         schedule=schedule_text(turns),
-        memory_model="tso" if tso else "sc",
+        memory_model=model,
     )
     return _confirmed(example, found)
 

@@ -185,6 +185,26 @@ def test_what_cannot_be_attacked_is_a_notice(window: Window, policy: str | None,
     assert workspace.attacks.job is None
 
 
+def test_the_memory_model_is_kept_and_that_of_older_sessions_understood(window: Window) -> None:
+    import msgspec
+
+    from foliolab.framework.verify.attacks import ATTACKS
+    from foliolab.gui.verify.state import VerifyState
+
+    window.go("verify")
+    workspace: Any = window.here
+    older = {"policy": "mm-id", "seconds": 5.0, "memory": "1G", "attacks": list(ATTACKS), "tso": True}
+    msgspec.convert(older, VerifyState).choose(workspace.options)
+    assert "--memory-model tso" in " ".join(workspace.options.attempt().command())
+    workspace.options.model.setCurrentIndex(workspace.options.model.findData("armv8"))
+    kept = workspace.state(None)
+    workspace.options.model.setCurrentIndex(0)
+    msgspec.convert(msgspec.to_builtins(kept), VerifyState).choose(workspace.options)
+    assert workspace.options.attempt().model == "armv8"
+    msgspec.convert({**older, "tso": False}, VerifyState).choose(workspace.options)
+    assert workspace.options.attempt().model == "sc"
+
+
 def test_nothing_to_step_save_or_explore_is_said(window: Window) -> None:
     window.go("verify")
     for name in ("on", "back", "first", "last", "play", "explore", "save"):

@@ -8,14 +8,14 @@ from foliolab.framework.contract.policy import Policy
 from foliolab.framework.verify.attack import Budget
 from foliolab.framework.verify.explored.cuts import LONG, MOST, Cuts, _spread
 from foliolab.framework.verify.explored.derived import pairs
-from foliolab.framework.verify.explored.exploration import Options
+from foliolab.framework.verify.explored.options import Options
 from foliolab.framework.verify.explored.programs import Program
 from foliolab.framework.verify.explored.search import Means, Outcome, Searcher, Task
 from foliolab.framework.verify.explored.world import World
 from foliolab.policies import estimated_sharers, mm_id
 
 START = "an anonymous folio of 2 MiB shared by fork: one MM maps it by a PMD, one in part"
-MEANS = Means("explored", False, False, (1,), 10)
+MEANS = Means("explored", "sc", False, (1,), 10)
 
 
 def split_beside_unmap(policy: Policy) -> Program:

@@ -15,7 +15,8 @@ from foliolab.framework.engine.operation import OPERATIONS
 from foliolab.framework.verify.attack import Budget, Progress
 from foliolab.framework.verify.explored import derived
 from foliolab.framework.verify.explored.attack import Explored
-from foliolab.framework.verify.explored.exploration import Explorer, Options
+from foliolab.framework.verify.explored.exploration import Explorer
+from foliolab.framework.verify.explored.options import Options
 from foliolab.framework.verify.explored.programs import ORDER
 from foliolab.framework.verify.explored.witness import counterexample
 from foliolab.framework.verify.explored.world import World
@@ -95,7 +96,7 @@ def test_a_split_beside_an_unmap_of_a_part_is_found(policy: Policy) -> None:
     program = PAIRS[number].program
     world = World(scheme, program.shape, program.setup, program.threads)
     found = Explorer(world, Options(memory=64 << 20)).run(lambda so_far: True)  # it ends at the first broken law
-    example = counterexample(found, found.broken[0], "explored", False)
+    example = counterexample(found, found.broken[0], "explored", "sc")
     assert example is not None and example.law == "statistics" and confirm(example, scheme)
 
 

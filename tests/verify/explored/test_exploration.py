@@ -18,12 +18,13 @@ from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.operation import Operation
 from foliolab.framework.errors import UsageError
-from foliolab.framework.verify.explored.exploration import Explorer, Options, explore
+from foliolab.framework.verify.explored.exploration import Explorer, explore
+from foliolab.framework.verify.explored.options import Options
 from foliolab.framework.verify.explored.result import Exploration
 from foliolab.framework.verify.explored.walker import Walker
 from foliolab.framework.verify.explored.witness import counterexample
 from foliolab.framework.verify.explored.world import World
-from foliolab.framework.verify.playback import counted, play
+from foliolab.framework.verify.playback import confirm, counted, play
 from foliolab.framework.verify.scheduler import Scheduler
 from foliolab.policies import mm_id, page_mapcount, rmap_id
 
@@ -151,7 +152,7 @@ def test_threads_whose_text_asks_for_the_id_are_not_interchangeable() -> None:
 def test_symmetry_loses_no_fault() -> None:
     for symmetry in (True, False):
         found = run(broken.COUNTS_PLAINLY, files(3), symmetry=symmetry)
-        example = counterexample(found, found.broken[0], "explored", False)
+        example = counterexample(found, found.broken[0], "explored", "sc")
         assert example is not None and example.law == "mapcount"
 
 
@@ -159,7 +160,7 @@ def test_symmetry_loses_no_fault() -> None:
 def test_the_shortest_counterexample_of_a_lost_update() -> None:
     found = run(broken.COUNTS_PLAINLY, files(2))
     assert laws(found) == {"mapcount"}
-    example = counterexample(found, found.broken[0], "explored", False)
+    example = counterexample(found, found.broken[0], "explored", "sc")
     assert example is not None
     assert example.threads == [["map_file mm=0 vpn=0 pfn=0 nr=1"], ["map_file mm=1 vpn=0 pfn=0 nr=1"]]
     assert len(example.turns) <= 4  # one thread's load and store around the other's
@@ -169,14 +170,14 @@ def test_the_shortest_counterexample_of_a_lost_update() -> None:
 def test_locks_in_two_orders_are_a_deadlock() -> None:
     found = run(broken.ORDER_OF_LOCKS, files(2))
     assert laws(found) == {"deadlock"}
-    example = counterexample(found, found.broken[0], "explored", False)
+    example = counterexample(found, found.broken[0], "explored", "sc")
     assert example is not None and example.law == "deadlock"
 
 
 def test_two_of_three_mms_that_a_reader_misses() -> None:
     policy = broken.RACES["flag not set"][0]
     found = run(policy, files(2, ask=True))
-    example = counterexample(found, found.broken[0], "explored", False)
+    example = counterexample(found, found.broken[0], "explored", "sc")
     assert example is not None and (example.law, example.claim) == ("safe", "safe")
 
 
@@ -192,7 +193,7 @@ def test_random_schedules_find_a_race() -> None:
     walker = Walker(World(scheme, *files(3)), Options(), seed=3, most=5000)
     found = walker.run(lambda _: True)
     assert found.broken and found.states < 5000
-    assert counterexample(found, found.broken[0], "explored", False) is not None
+    assert counterexample(found, found.broken[0], "explored", "sc") is not None
 
 
 def test_random_schedules_of_a_sound_policy_find_nothing() -> None:
@@ -206,7 +207,7 @@ def test_mms_that_no_thread_uses_are_counted() -> None:
     world = world_of(3, setup, [["map_file mm=2 vpn=0 pfn=0 nr=1"], ["maybe_shared pfn=0"]])
     found = run(broken.NEVER_SHARED, world)
     assert laws(found) == {"safe"} and not run(mm_id.POLICY, world).broken
-    example = counterexample(found, found.broken[0], "explored", False)
+    example = counterexample(found, found.broken[0], "explored", "sc")
     assert example is not None and example.law == "safe"
 
 
@@ -216,7 +217,7 @@ def test_a_lost_lock_is_no_deadlock() -> None:
     world = world_of(2, shared, [["write mm=0 start=0"], ["unmap mm=1 start=0 nr=4"]])
     found = run(policy, world)
     assert laws(found) == {"lost-lock"}
-    example = counterexample(found, found.broken[0], "explored", False)
+    example = counterexample(found, found.broken[0], "explored", "sc")
     assert example is not None and example.law == "lost-lock"
     assert [one.law for one in play(example, policy.with_parameters()).violations] == ["lost-lock"]
 
@@ -224,15 +225,16 @@ def test_a_lost_lock_is_no_deadlock() -> None:
 # -- store buffers ---------------------------------------------------------------------------------------
 def test_a_forgotten_barrier_shows_with_store_buffers_only() -> None:
     assert run(broken.PETERSON_WITHOUT_BARRIER, files(2)).complete
-    found = run(broken.PETERSON_WITHOUT_BARRIER, files(2), tso=True)
+    found = run(broken.PETERSON_WITHOUT_BARRIER, files(2), model="tso")
     assert laws(found) == {"mapcount"}
-    example = counterexample(found, found.broken[0], "explored", True)
+    example = counterexample(found, found.broken[0], "explored", "tso")
     assert example is not None and example.memory_model == "tso" and "!" in example.schedule
+    assert not confirm(example, broken.PETERSON.with_parameters()), "smp_mb empties the buffer when it is played"
 
 
 @pytest.mark.parametrize("policy", [broken.PETERSON, broken.OWN_SPIN_LOCK, mm_id.POLICY], ids=lambda p: p.name)
 def test_sound_policies_hold_with_store_buffers(policy: Policy) -> None:
-    found = run(policy, files(2, ask=policy is mm_id.POLICY), tso=True)
+    found = run(policy, files(2, ask=policy is mm_id.POLICY), model="tso")
     assert found.complete and not found.broken
 
 

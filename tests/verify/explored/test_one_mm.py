@@ -13,7 +13,8 @@ from foliolab.framework.engine.operation import Operation
 from foliolab.framework.errors import ModelError, UsageError
 from foliolab.framework.plugins.registry import load
 from foliolab.framework.verify.explored import derived
-from foliolab.framework.verify.explored.exploration import Explorer, Options, explore
+from foliolab.framework.verify.explored.exploration import Explorer, explore
+from foliolab.framework.verify.explored.options import Options
 from foliolab.framework.verify.explored.programs import Program
 from foliolab.framework.verify.explored.result import Exploration
 from foliolab.framework.verify.explored.witness import counterexample
@@ -67,7 +68,7 @@ def test_a_text_that_acts_on_what_it_read_before_is_refuted(caller: str) -> None
     beside = next(one for one in of_one_mm(scheme) if one.kinds == kinds and one.start.file == (caller in OF_FILES))
     found = searched(scheme, beside.program)
     assert law in {broken.violation.law for broken in found.broken}
-    example = counterexample(found, found.broken[0], "explored", False)
+    example = counterexample(found, found.broken[0], "explored", "sc")
     assert example is not None and confirm(example, scheme) and not confirm(example, MM_ID)
     names = {frame.field for frame in play(example, scheme).frames}
     assert "mm0.page_table_lock" in names and not any(name.startswith("mm0.pmd[") for name in names - {"mm0.pmd[0]"})

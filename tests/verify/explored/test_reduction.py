@@ -19,8 +19,9 @@ from foliolab.framework.engine.operation import Operation
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.verify.explored import breadth_first as f
 from foliolab.framework.verify.explored import derived
-from foliolab.framework.verify.explored.exploration import Explorer, Options
+from foliolab.framework.verify.explored.exploration import Explorer
 from foliolab.framework.verify.explored.nodes import BETWEEN_AT, WHAT
+from foliolab.framework.verify.explored.options import Options
 from foliolab.framework.verify.explored.programs import ORDER, Program
 from foliolab.framework.verify.explored.stepping import NODE_MASK
 from foliolab.framework.verify.explored.world import World
@@ -183,6 +184,6 @@ def test_what_sleeps_on_one_way_to_a_state_and_not_on_another_is_done_there() ->
 
 
 def test_a_search_under_tso_or_with_a_bound_is_not_reduced() -> None:
-    for options in ({"tso": True}, {"bound": 1}):
+    for options in ({"model": "tso"}, {"model": "armv8"}, {"bound": 1}):
         whole, less = (search(SHIPPED[0], files(2, 1), reduction=how, **options) for how in (False, True))
         assert not less.reduces and less.found.states == whole.found.states
