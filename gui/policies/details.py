@@ -74,8 +74,8 @@ class Details(QWidget):
         self.tabs.addTab(self.about, "&About")
         self.tabs.addTab(scroll, "&Layout")
         self.tabs.addTab(self.texts, "&Source")
-        texts, line = (self.title, self.summary, self.state), row(*self.buttons.values(), self.caller, 1)
-        column(*texts, line, (self.tabs, 1), of=self, margins=(14, 10, 14, 10))
+        texts, line = (self.title, self.summary, self.state), row(*self.buttons.values(), 1)
+        column(*texts, line, row(self.caller, 1), (self.tabs, 1), of=self, margins=(14, 10, 14, 10))
 
     # -- contents --------------------------------------------------------------------------------------
     def show_entry(self, library: Library, entry: Entry | None, checked: Checked | None, checking: bool) -> None:
