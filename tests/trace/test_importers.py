@@ -308,7 +308,7 @@ def test_a_teardown_whose_end_is_not_seen_ends_all_the_same(tmp_path: Path) -> N
         *late,
     ).replace(" 10.90", " 12.90")
     header, found = convert(text, tmp_path)
-    assert "1 teardowns was not seen" in " ".join(header.notes)
+    assert "1 teardown was not seen" in " ".join(header.notes)
     assert not found[-1]["flags"] & ev.UNCERTAIN
 
 

@@ -231,7 +231,8 @@ def _notes(assembly: Assembly, beginning: Beginning) -> list[str]:
             "order their lines by time)."
         )
     if assembly.spaces.assumed:
-        notes.append(f"The end of {assembly.spaces.assumed} teardowns was not seen; it is assumed.")
+        assumed = assembly.spaces.assumed
+        notes.append(f"The end of {assumed} teardown{'s' * (assumed != 1)} was not seen; it is assumed.")
     if assembly.undecided:
         notes.append(
             f"{assembly.undecided} write faults do not say whether their page was present: their outcome is unknown."

@@ -29,7 +29,7 @@ WHOLE_HOST: Final = (
 # Every repetition has a bound, so that the time for a line grows with its length and no faster.
 LINE: Final = re.compile(
     r"\s(-?\d{1,40})(?:/(-?\d{1,40}))?\s{1,32}(?:\[(\d{1,40})\]\s{1,32})?"
-    r"(?:(?:[^\d\s][.\w#]{3,7}|\d{4}-\d\d-\d\d [\d:.]{8,18})\s{1,32})?(\d{1,40})\.(\d{1,40}): {1,64}"
+    r"(?:(?:[^\d\s][.\w#]{3,7}|\d{4}-\d\d-\d\d [\d:.]{8,18})\s{1,32})?(\d{1,40})\.(\d{1,40}):\s{1,64}"
     r"(?:\d{1,20}\s{1,32})?(\S{1,128}): ?",
     re.ASCII,
 )
