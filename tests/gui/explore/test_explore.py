@@ -256,9 +256,10 @@ def test_the_keyboard_moves_on_the_map_and_chooses(daemon: Any, qtbot: Any) -> N
     assert view.painter.selected == 1
     scale = view.where.scale
     qtbot.keyClick(view, Qt.Key.Key_Plus)
-    assert view.where.scale > scale
+    larger = view.where.scale
+    assert larger > scale
     daemon.maps.viewport.fit()
-    assert view.where.scale < scale and daemon.maps.viewport.seen.contains(daemon.maps.viewport.whole)
+    assert view.where.scale < larger and daemon.maps.viewport.seen.contains(daemon.maps.viewport.whole)
 
 
 def test_close_up_each_page_has_its_mapcount_and_a_folio_its_fields(daemon: Any, qtbot: Any) -> None:
