@@ -75,7 +75,7 @@ class Controls(QWidget):
         self.stop.setEnabled(False)
         self._arrange()
         self.workloads.setMinimumHeight(64)
-        self.policies.setMinimumHeight(120)
+        self.policies.setMinimumHeight(150)
         self.policies.changed.connect(self._ticked)
         self.start.clicked.connect(self._start)
         self.stop.clicked.connect(self.stopped)

@@ -46,6 +46,7 @@ class Details(QWidget):
     def __init__(self, theme: Theme, library: Library) -> None:
         super().__init__()
         self.entry: Entry | None = None
+        self.under = label("under", "quiet")
         self.caller = named(CallerBox(library), "Caller", "Verify, explore and measure the policy under this caller")
         self.title = label(role="title", wraps=True, selectable=True)
         self.summary, self.state = (label(wraps=True, selectable=True) for _ in range(2))
@@ -75,7 +76,7 @@ class Details(QWidget):
         self.tabs.addTab(scroll, "&Layout")
         self.tabs.addTab(self.texts, "&Source")
         texts, line = (self.title, self.summary, self.state), row(*self.buttons.values(), 1)
-        column(*texts, line, row(self.caller, 1), (self.tabs, 1), of=self, margins=(14, 10, 14, 10))
+        column(*texts, line, row(self.under, self.caller, 1), (self.tabs, 1), of=self, margins=(14, 10, 14, 10))
 
     # -- contents --------------------------------------------------------------------------------------
     def show_entry(self, library: Library, entry: Entry | None, checked: Checked | None, checking: bool) -> None:
@@ -90,7 +91,7 @@ class Details(QWidget):
         self.entry = entry
         self.tabs.setVisible(entry is not None)
         self.caller.refill()
-        for made in (*self.buttons.values(), self.caller):
+        for made in (*self.buttons.values(), self.under, self.caller):
             made.setVisible(entry is not None)
         if entry is None:
             self.title.setText("No policy is chosen")
@@ -104,7 +105,8 @@ class Details(QWidget):
         file = source_of(library, entry)[0]
         for name in ("verify", "explore", "benchmark"):
             self.buttons[name].setVisible(not entry.broken)
-        self.caller.setVisible(not entry.broken)
+        for made in (self.under, self.caller):
+            made.setVisible(not entry.broken)
         self.buttons["copy"].setVisible(entry.broken)
         self.buttons["edit"].setEnabled(bool(file))
         self.tabs.setTabVisible(LAYOUT, not entry.broken)
