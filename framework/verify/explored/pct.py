@@ -39,6 +39,20 @@ def shuffle(priority: Any, turns: int, seed: int) -> int:
     return seed
 
 
+def vary(priority: Any, turns: int, threads: int, first: int, seed: int) -> int:
+    """Let chance say for each choice of a step whether it goes before the step; return the next seed.
+
+    Args:
+        first: the first turn that is such a choice (see `weak_memory.turns`).
+        seed: 0 leaves the priorities as they are.
+    """
+    if seed != 0:
+        for turn in range(first, turns):
+            seed = next_random(seed)
+            priority[turn] = priority[turn % threads] + (1 if seed >> 9 & 1 else -1)
+    return seed
+
+
 def lower(
     priority: Any, turn: int, threads: int, steps: int, seed: int, changed: int, changes: int, length: int
 ) -> int:  # fmt: skip
@@ -81,6 +95,7 @@ def walk(  # noqa: PLR0913  (native code takes arrays one by one)
     while steps < path.shape[0]:
         ctl[breadth_first.POSITION], ctl[breadth_first.COUNT] = 0, 1
         tried, done = 0, False
+        seed = vary(priority, turns, threads, threads * (1 + depth), seed)
         while not done:
             turn = best(priority, tried, turns)
             if turn < 0:
@@ -107,5 +122,6 @@ def walk(  # noqa: PLR0913  (native code takes arrays one by one)
         steps += 1
         out[1] = steps
         seed = next_random(seed)
-        changed = lower(priority, turn, threads, steps, seed, changed, changes, length)
+        whose = turn if turn < threads * (1 + depth) else turn % threads
+        changed = lower(priority, whose, threads, steps, seed, changed, changes, length)
     return breadth_first.PAUSED

@@ -23,6 +23,7 @@ from foliolab.framework.verify.explored.options import Options
 from foliolab.framework.verify.explored.result import Exploration
 from foliolab.framework.verify.explored.stepping import NODE_MASK
 from foliolab.framework.verify.explored.steps import DONE
+from foliolab.framework.verify.explored.walker import Walker
 from foliolab.framework.verify.explored.witness import counterexample
 from foliolab.framework.verify.explored.world import World
 from foliolab.framework.verify.playback import confirm, play
@@ -261,6 +262,13 @@ def test_what_armv8_needs_is_missed_under_armv8_only(policy: Policy, asks: bool,
     assert not confirm(replace(example, schedule=example.schedule.replace("?1", "*1")), scheme) or turn != "1?1"
     text = litmus_text(Timeline(example, scheme), "foliolab step")
     assert "exists (" in text and "P1(" in text
+
+
+def test_random_schedules_have_early_loads() -> None:
+    scheme = weak_policies.WITHOUT_READ_BARRIER.with_parameters()
+    found = Walker(World(scheme, *program(asks=True)), Options(model="armv8"), seed=1, most=20_000).run(lambda _: True)
+    example = counterexample(found, found.broken[0], "explored", "armv8")
+    assert example is not None and "1?1" in example.schedule.split() and confirm(example, scheme)
 
 
 def test_a_schedule_that_a_barrier_forbids_is_refused() -> None:
