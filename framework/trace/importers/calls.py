@@ -151,7 +151,8 @@ class Calls:
             space.ranges.move(start, kept, to)
 
     def _mprotect(self, space: Space, began: Enter | Call, record: Leave | Call) -> None:
-        self._split(space, record, *pages(*began.args[:2]))
+        if self.huge:
+            self._split(space, record, *pages(*began.args[:2]))
 
     def _brk(self, space: Space, began: Enter | Call, record: Leave | Call) -> None:
         if space.brk and record.result < space.brk:

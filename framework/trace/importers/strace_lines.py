@@ -170,7 +170,11 @@ class StraceLines:
         for text in self.source:
             if not cut and (usual := USUAL.match(text)) and "strace: " not in text:
                 tid, seconds, hour, minute, second, part, call = usual.groups()
-                now = self._time(seconds, hour, minute, second, part)
+                if seconds and len(part) == 6 and len(seconds) == 10 and seconds[0] != "0":  # -ttt: most texts
+                    self.timed += 1
+                    self._now = now = int(seconds) * 1_000_000_000 + int(part) * 1000
+                else:
+                    now = self._time(seconds, hour, minute, second, part)
                 yield StraceLine(self.source.number, int(tid or 0), now, call or "", text[usual.end() :].rstrip("\n"))
                 continue
             message = MESSAGE.search(text) if "strace: " in text else None
