@@ -289,11 +289,14 @@ class Searcher:
                 outcome.unconfirmed.append(Suspicion(broken.violation.claim, where))
                 new = True
                 continue
+            laws = {known.law for known, _ in outcome.examples} | outcome.task.ignore
+            if broken.violation.law in laws:
+                continue  # where PMDs map a folio, a mistake breaks the law for each of 512 pages
             example = counterexample(found, broken, self.means.attack, self.means.model)
             if example is None:
                 outcome.unconfirmed.append(Suspicion(broken.violation.claim, str(broken.violation)))
                 continue
-            if example.law in {known.law for known, _ in outcome.examples} | outcome.task.ignore:
+            if example.law in laws:
                 continue
             new = True
             outcome.examples.append((example, f"found after {found.states:,} states of: {words(found)}"))

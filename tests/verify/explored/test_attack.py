@@ -7,19 +7,27 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from foliolab.framework.verify.attack import Budget, Progress
 from foliolab.framework.verify.counterexample import Counterexample
+from foliolab.framework.verify.explored import witness
 from foliolab.framework.verify.explored.attack import Explored
 from foliolab.framework.verify.explored.programs import programs
+from foliolab.framework.verify.explored.result import Broken, Exploration
+from foliolab.framework.verify.explored.search import Means, Searcher, Task
+from foliolab.framework.verify.explored.witness import counterexample
 from foliolab.framework.verify.finding import OWED, Finding, together
 from foliolab.framework.verify.playback import confirm
 from foliolab.policies import exact, mm_id, page_mapcount, rmap_id
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 import broken
+from mutants import planted
+from racing_faults import RACING
 
 HELD = Finding("random", "exact-for-two", "held", "all of it")
 
@@ -50,6 +58,25 @@ def test_a_planted_race_is_found(name: str, tmp_path: Path) -> None:
     assert len(example.turns) <= 12  # few changes of turn
     example.save(tmp_path / "found.json")
     assert confirm(Counterexample.load(tmp_path / "found.json"), policy.with_parameters())
+
+
+def test_a_law_that_breaks_for_many_pages_is_confirmed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A PMD maps 512 pages: their mapcounts are wrong together, and each replay takes long."""
+    (fault,) = (one for one in RACING["PMD races"] if one.name == "pmd-is-removed-without-an-atomic")
+    scheme = planted(fault).with_parameters()
+    program = next(one for one in programs(scheme) if one.name == "2 MMs map and unmap a file by a PMD")
+    asked: list[str] = []
+
+    def counted(found: Exploration, broken: Broken, *how: Any) -> Counterexample | None:
+        asked.append(broken.violation.law)
+        return counterexample(found, broken, *how)
+
+    monkeypatch.setattr(witness, "counterexample", counted)
+    means = Means("explored", "sc", False, (1,), 10)
+    searcher = Searcher(scheme, means, Budget(60.0), lambda task: program, lambda news: None)
+    outcome = searcher.search(Task("litmus", 0, 60.0))
+    assert {example.law for example, _ in outcome.examples} >= {"page-mapcount", "statistics"}
+    assert len(asked) == len(set(asked))
 
 
 def test_a_broken_law_does_not_cut_the_others_short() -> None:
