@@ -49,7 +49,7 @@ class Weaver:
         """The scenario with them."""
         for step in self.scenario.steps:
             if step.action != "cold":
-                self._before()
+                self._before(step)
             self._take(self._by_thread(step))
         return replace(self.scenario, items=tuple(self.items))
 
@@ -60,8 +60,8 @@ class Weaver:
             return
         self.items.append(step)
 
-    def _before(self) -> None:
-        """What comes before a step."""
+    def _before(self, step: ScenarioStep) -> None:
+        """What comes before a step; a migration may be of its pages, which others have brought into a rare state."""
         begins, ends, moves = (self.chance.random() < one for one in (BEGINS, ENDS, MOVES))
         actors = [*self.space.alive]
         threads = [name for name in actors if self.space.is_thread(name)]
@@ -72,6 +72,8 @@ class Weaver:
             self._take(ScenarioStep(process=self.chance.choice(threads), action="exit"))
         if moves and "migrate" in self.actions:
             pages = self._pages(self.scenario.regions[0])
+            if step.pages is not None and self.chance.random() < 0.5:
+                pages = step.pages
             self._take(ScenarioStep(process=self.chance.choice(actors), action="migrate", pages=pages))
 
     def _by_thread(self, step: ScenarioStep) -> ScenarioStep:
