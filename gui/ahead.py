@@ -9,25 +9,8 @@ import time
 from contextlib import suppress
 from typing import Final
 
-LATER: Final = (
-    "foliolab.gui.explore.run",
-    "foliolab.gui.explore.precision_plot",
-    "foliolab.gui.inspector.inspector",
-    "foliolab.gui.explore.access_stepper",
-    "foliolab.gui.explore.counters",
-    "foliolab.gui.benchmark.plot",
-    "foliolab.gui.benchmark.counted",
-    "foliolab.gui.benchmark.verdict_table",
-    "foliolab.gui.verify.attacking",
-    "foliolab.gui.verify.claims",
-    "foliolab.gui.verify.menus",
-    "foliolab.gui.verify.stepper",
-    "foliolab.gui.verify.ways",
-    "foliolab.gui.widgets.recent_dialog",
-    "foliolab.framework.run.cases",
-)
-"""The modules, in the order in which a user may come to need them. Making the window imports none of them, so that it
-is ready sooner. Several import pyqtgraph or the engine, which takes tenths of a second."""
+LATER: Final = ("foliolab.framework.run.cases",)
+"""The modules. None imports Qt: where two threads make PySide's types at once, the process ends with SIGSEGV."""
 PAUSE: Final = 0.005
 """Seconds between two of them, in which the window's thread gets the interpreter."""
 
@@ -61,7 +44,7 @@ AHEAD: Final = Ahead()
 
 
 def prepare(over: threading.Event) -> None:
-    """Import the modules, and compute what they keep for the process: the verifier's digest, and pygments' tables.
+    """Import the modules, and compute what they keep for the process: the verifier's digest.
 
     What exists afterwards is hardly ever garbage. It is left out of later collections, which would visit all of it in
     the window's thread, for some fifty milliseconds each time.
@@ -78,9 +61,4 @@ def prepare(over: threading.Event) -> None:
         with suppress(Exception):  # the view that needs it says what is wrong, at its first use
             importlib.import_module(name)
         time.sleep(PAUSE)
-    with suppress(Exception):
-        from foliolab.gui.widgets.highlighter import lexer
-
-        lexer("policy.py")
-        lexer("policy.c")
     gc.freeze()
